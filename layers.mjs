@@ -1,0 +1,30 @@
+// The layers of docs/architecture.md: each folder of src/ with the folders it may import from.
+// eslint.config.mjs turns the table into a lint rule, so that a boundary is an error with its reason.
+export const layers = {
+  kernel: [],
+  contracts: ['kernel'],
+  resilience: ['kernel'],
+  config: ['kernel'],
+  security: ['kernel', 'contracts', 'config'],
+  observe: ['kernel', 'contracts', 'config'],
+  catalog: ['kernel', 'contracts', 'config'],
+  scheduler: ['kernel', 'contracts'],
+  runtime: ['kernel', 'contracts', 'catalog'],
+  models: ['kernel', 'contracts', 'catalog', 'resilience'],
+  routing: ['kernel', 'contracts', 'resilience', 'catalog', 'scheduler'],
+  edge: [
+    'kernel',
+    'contracts',
+    'resilience',
+    'config',
+    'security',
+    'observe',
+    'catalog',
+    'scheduler',
+    'runtime',
+    'models',
+    'routing',
+  ],
+  drivers: ['kernel', 'contracts'],
+  clients: ['kernel', 'contracts'],
+};

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { bytes, duration, environmentValue } from '#config/fields';
+
+const id = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id is lower-case words joined by hyphens, as in node-red: it is part of addresses');
+const template = z.string().min(1);
+const environment = z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue);
+const command = z.array(template).min(1).describe('The argument list; never a shell line.');
+
+const python = z
+  .strictObject({
+    version: z.string().default('>=3.10').describe('The interpreters that fit, as in >=3.10,<3.13.'),
+    packages: z.array(z.string().min(1)).min(1).describe('Requirements as pip writes them: chromadb==1.5.9.'),
+  })
+  .describe('A Python environment, made by uv from one shared cache.');
+
+const node = z
+  .strictObject({
+    packages: z.array(z.string().min(1)).min(1).describe('Packages as npm writes them: node-red@5.0.4.'),
+    overrides: z.record(z.string(), z.string()).default({}),
+    allowBuilds: z.array(z.string()).default([]).describe('Packages whose install scripts may run.'),
+    omitOptional: z.boolean().default(false).describe('Leaves optional dependencies out.'),
+  })
+  .describe('A Node environment, made by pnpm from one shared store.');
+
+const process = z
+  .strictObject({ python: python.optional(), node: node.optional(), command, env: environment.default({}) })
+  .refine((run) => !(run.python && run.node), 'one environment, python or node, not both')
+  .describe('A plain process of this machine.');
+
+const docker = z
+  .strictObject({
+    image: z.string().min(1),
+    digest: z.string().regex(/^sha256:[0-9a-f]{64}$/).optional(),
+    port: z.number().int().min(1).max(65535),
+    volumes: z.record(z.string(), z.string()).default({}),
+    command: command.optional(),
+    env: environment.default({}),
+  })
+  .describe('A container.');
+
+const external = z
+  .strictObject({ url: z.url() })
+  .describe('One that runs elsewhere already: routed, limited and traced, never started or stopped.');
+
+const health = z
+  .union([
+    z.strictObject({ http: z.string().startsWith('/'), startupTimeout: duration.optional() }),
+    z.strictObject({ tcp: z.literal(true), startupTimeout: duration.optional() }),
+    z.strictObject({ log: z.string().min(1), startupTimeout: duration.optional() }),
+  ])
+  .describe('How to see that it is ready: a path that answers 2xx, an open port, or a line of its log.');
+
+/** The categories of the catalogue, as the console groups them. */
+export const categories = [
+  ...['inference', 'vector-db', 'workflow', 'agent', 'dev-tool', 'document', 'speech', 'image', 'web'],
+  ...['ui', 'memory', 'search', 'observability', 'infra', 'tool'],
+] as const;
+
+export const serviceSchema = z.strictObject({
+  id,
+  name: z.string().min(1),
+  summary: z.string().min(1),
+  homepage: z.url().optional(),
+  license: z.string().optional(),
+  category: z.enum(categories),
+  tier: z
+    .enum(['core', 'persistent', 'on-demand'])
+    .default('on-demand')
+    .describe('core: always on. persistent: long-running, sleeps late. on-demand: starts when asked, sleeps when idle.'),
+  priority: z.number().int().min(0).max(100).default(50).describe('Larger is evicted later.'),
+  kind: z
+    .enum(['server', 'job', 'engine'])
+    .default('server')
+    .describe('server: answers on a port. job: a command that ends. engine: a server that runs once per loaded model.'),
+  run: z
+    .strictObject({ process: process.optional(), docker: docker.optional(), external: external.optional() })
+    .refine((run) => run.process ?? run.docker ?? run.external, 'needs at least one of process, docker, external')
+    .describe('The ways to run it; the first that this machine can do is used.'),
+  health: health.default({ tcp: true }),
+  resources: z.strictObject({
+    memory: bytes.describe('What it weighs until something was learned.'),
+    cpu: z.number().positive().default(1),
+    gpu: z.enum(['none', 'optional', 'required']).default('none'),
+    concurrency: z.number().int().min(1).default(32).describe('How many requests it serves at once.'),
+  }),
+  idle: z
+    .strictObject({
+      after: duration.optional().describe('Without it 10m on demand, 30m persistent.'),
+      rung: z.enum(['frozen', 'cold']).optional(),
+    })
+    .default({}),
+  stop: z.strictObject({ grace: duration.optional() }).default({}),
+  provides: z.array(z.string().min(1)).default([]),
+  consumes: z.record(z.string(), environment).default({}),
+  needs: z.array(z.string()).default([]),
+});
+
+/** A service's definition as its file says it, defaults filled in, sizes in bytes and durations in milliseconds. */
+export type ServiceDefinition = z.output<typeof serviceSchema>;
+export type ProcessRun = NonNullable<ServiceDefinition['run']['process']>;
+export type HealthCheck = ServiceDefinition['health'];

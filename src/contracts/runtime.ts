@@ -1,0 +1,60 @@
+import type { InstanceId, UnitId } from '#kernel/ids';
+import type { Driver, Json } from './driver.ts';
+
+/** Everything a driver needs to make one instance; all placeholders are filled in. */
+export interface InstanceSpec {
+  readonly id: InstanceId;
+  readonly unit: UnitId;
+  readonly argv: readonly [string, ...string[]];
+  /** The whole environment: nothing is inherited, so that no secret of the platform's own reaches a service. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** Where both output streams go. The driver bounds it on disk. */
+  readonly logFile: string;
+  /** What the ledger reserved. A driver whose traits say so enforces it. */
+  readonly memoryBytes: number;
+}
+
+/** Plain JSON, so that it outlives this process. `state` belongs to the driver; `version` lets it upgrade. */
+export interface InstanceHandle {
+  readonly driver: string;
+  readonly version: number;
+  readonly id: InstanceId;
+  readonly unit: UnitId;
+  readonly state: Json;
+}
+
+export type InstanceStatus =
+  | { readonly state: 'running' | 'frozen'; readonly pid: number | null; readonly memoryBytes: number }
+  /** `code` is null when a signal ended it, or when it ended unseen, under an earlier process of the platform. */
+  | {
+      readonly state: 'exited';
+      readonly code: number | null;
+      readonly signal: string | null;
+      readonly oomKilled: boolean;
+    };
+
+export type ExitedStatus = Extract<InstanceStatus, { state: 'exited' }>;
+
+/**
+ * Makes, watches and ends instances. Its life in order: `start` (or `recover`, after a restart of the platform), then any
+ * of `inspect`, `freeze`, `thaw`, then `stop`. An absent optional method means that the driver cannot do it.
+ */
+export interface RuntimeDriver extends Driver {
+  readonly traits: Readonly<{ survivesRestart: boolean; enforcesMemory: boolean }>;
+  /** Resolves when the instance exists (not when it is healthy). Leaves nothing behind when it throws. */
+  start(spec: InstanceSpec, signal: AbortSignal): Promise<InstanceHandle>;
+  /** Reattaches to an instance that an earlier process started; null once it is gone. */
+  recover(handle: InstanceHandle): Promise<InstanceHandle | null>;
+  /** Memory is the proportional set size (PSS) of everything the instance runs, in bytes. */
+  inspect(handle: InstanceHandle): Promise<InstanceStatus>;
+  /** Resolves only when the instance and all it started are gone. Stopping a stopped instance is not an error. */
+  stop(handle: InstanceHandle, graceMs: number): Promise<void>;
+  /** The instances started or recovered here that have not ended. */
+  list(): Promise<InstanceHandle[]>;
+  /** Calls back once for each instance that ends, asked for or not; for one that ended before the call, never. */
+  onExit(listener: (handle: InstanceHandle, status: ExitedStatus) => void): () => void;
+  /** Stops it from using the CPU and keeps its memory. Freezing a frozen instance is not an error. */
+  freeze?(handle: InstanceHandle): Promise<void>;
+  thaw?(handle: InstanceHandle): Promise<void>;
+}

@@ -1,0 +1,25 @@
+/** Stops a timer. Calling it after the timer fired does nothing. */
+export type Cancel = () => void;
+
+/** Time as an argument, so that tests deliver it. */
+export interface Clock {
+  /** Milliseconds since the epoch, for what people read and what outlives the process. May jump. */
+  wall(): number;
+  /** Milliseconds on a clock that never jumps; only differences mean something. Everything that waits uses it. */
+  now(): number;
+  /** Calls back once after `ms` milliseconds; keeps no process alive by itself. */
+  after(ms: number, callback: () => void): Cancel;
+}
+
+/** The longest delay Node's timers take without wrapping round to at once. */
+const longest = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  wall: () => Date.now(),
+  now: () => performance.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, Math.min(Math.max(0, ms), longest));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

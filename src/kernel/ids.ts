@@ -1,0 +1,31 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+
+declare const brand: unique symbol;
+type Branded<Name extends string> = string & { readonly [brand]: Name };
+
+/** What the scheduler weighs: `service/chroma` or `model/smollm2:135m`. */
+export type UnitId = Branded<'UnitId'>;
+/** One running copy of a unit. Unique across machines. */
+export type InstanceId = Branded<'InstanceId'>;
+/** One asking for a unit, from the request until its lease is given back. */
+export type WaiterId = Branded<'WaiterId'>;
+
+export type UnitKind = 'service' | 'model';
+
+export const unitId = (kind: UnitKind, name: string): UnitId => `${kind}/${name}` as UnitId;
+
+export function parseUnitId(id: UnitId): { readonly kind: UnitKind; readonly name: string } {
+  const slash = id.indexOf('/');
+  return { kind: id.slice(0, slash) as UnitKind, name: id.slice(slash + 1) };
+}
+
+/** Random, so that ids made on two machines never meet; the prefix is for people who read logs. */
+export const newInstanceId = (): InstanceId => `i-${randomBytes(8).toString('hex')}` as InstanceId;
+
+export const newWaiterId = (): WaiterId => randomUUID() as string as WaiterId;
+
+/** 128 bits, as W3C trace context writes them. */
+export const newTraceId = (): string => randomUUID().replaceAll('-', '');
+
+/** A secret for a key or a one-time link: 256 bits. */
+export const newSecret = (prefix: string): string => `${prefix}${randomBytes(32).toString('base64url')}`;

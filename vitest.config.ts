@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config';
+
+const conditions = ['source', 'node', 'import', 'module', 'default'];
+const common = { resolve: { conditions }, ssr: { resolve: { conditions } } };
+
+export default defineConfig({
+  ...common,
+  test: {
+    projects: [
+      { ...common, test: { name: 'unit', include: ['{src,catalog,scripts}/**/*.test.ts'], testTimeout: 10_000 } },
+      {
+        ...common,
+        test: {
+          name: 'integration',
+          include: ['test/**/*.test.ts'],
+          // Real processes and real engines on two cores: one file at a time keeps their timings honest.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+    ],
+  },
+});
