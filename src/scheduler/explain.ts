@@ -1,0 +1,76 @@
+import { formatBytes, formatDuration } from '#kernel/quantities';
+import { parseUnitId } from '#kernel/ids';
+import { claims } from './order.ts';
+import { reservationOf, reservedOf, sum } from './state.ts';
+import type { State, Unit } from './state.ts';
+import type { Reason } from './types.ts';
+
+const name = (id: Unit['spec']['id']): string => parseUnitId(id).name;
+
+/** Why a unit is in its state, as one sentence for people. */
+export function explain(unit: Unit, state: State, now: number): string {
+  const { phase } = unit;
+  switch (phase.kind) {
+    case 'cold':
+      return unit.waiters.size > 0 ? explainWait(unit, state, now) : `cold: ${because(unit.reason)}`;
+    case 'starting':
+      return `starting since ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
+    case 'ready':
+      if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
+      if (unit.spec.tier === 'core') return 'ready: core, always on';
+      if (unit.pinned) return 'ready: pinned';
+      return `idle: ${unit.spec.idleRung === 'frozen' ? 'freezes' : 'stops'} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
+    case 'freezing':
+    case 'frozen':
+      return `${phase.kind}: ${because(unit.reason)}; wakes on the next request`;
+    case 'thawing':
+      return `thawing: ${because(unit.reason)}`;
+    case 'stopping':
+      return `stopping: ${because(unit.reason)}`;
+    case 'backoff':
+      return `${because(unit.reason)}; tried again in ${formatDuration(phase.until - now)}`;
+    case 'quarantined':
+      return `${because(unit.reason)}; left alone for ${formatDuration(phase.until - now)}`;
+  }
+}
+
+/** What a cold unit with waiters waits for. */
+function explainWait(unit: Unit, state: State, now: number): string {
+  const ahead = claims(state, now).findIndex((claim) => claim.unit === unit);
+  const need = formatBytes(reservationOf(unit));
+  const free = formatBytes(Math.max(0, state.limitBytes - sum(state, reservedOf)));
+  const turn = ahead > 0 ? `, after ${ahead} other${ahead > 1 ? 's' : ''}` : '';
+  return `waits for memory: needs ${need}, ${free} are free${turn}`;
+}
+
+/** A reason as the end of a sentence. */
+export function because(reason: Reason): string {
+  switch (reason.code) {
+    case 'never-asked':
+      return 'nobody asked for it yet';
+    case 'asked':
+      return `asked for by ${reason.by}`;
+    case 'wanted':
+      return { core: 'core, always on', pinned: 'pinned', started: 'started by hand' }[reason.because];
+    case 'recovered':
+      return 'taken over from before the restart';
+    case 'idle':
+      return `nobody used it for ${formatDuration(reason.ms)}`;
+    case 'evicted':
+      return `made room (${formatBytes(reason.bytes)}) for ${name(reason.for)}`;
+    case 'relief':
+      return `${formatBytes(reason.chargedBytes)} were in use of ${formatBytes(reason.limitBytes)}`;
+    case 'stopped-by-user':
+      return 'stopped by hand';
+    case 'abandoned':
+      return 'everyone who asked for it left';
+    case 'failed':
+      return `could not be started: ${reason.message}`;
+    case 'exited':
+      return `ended by itself: ${reason.message}`;
+    case 'removed':
+      return 'its definition is gone';
+    case 'shutdown':
+      return 'the platform stopped';
+  }
+}

@@ -1,0 +1,132 @@
+import type { FaultCode } from '#kernel/faults';
+import type { UnitId, WaiterId } from '#kernel/ids';
+
+export type Tier = 'core' | 'persistent' | 'on-demand';
+/** Interactive goes before batch; `default` stands between them. */
+export type WaiterClass = 'interactive' | 'default' | 'batch';
+
+/** What the scheduler must know of a unit. Bytes, and milliseconds of the clock that never jumps. */
+export interface UnitSpec {
+  readonly id: UnitId;
+  readonly tier: Tier;
+  /** 0 to 100, larger is evicted later. */
+  readonly priority: number;
+  /** Bytes its definition declares, or its file computes. */
+  readonly declaredBytes: number;
+  /** The high-water mark of its measured memory, from earlier runs with the same settings. */
+  readonly learnedBytes: number | null;
+  /** How many leases it serves at once. */
+  readonly slots: number;
+  readonly idleAfterMs: number;
+  /** Where it goes when it was idle that long. `frozen` only where the driver can freeze. */
+  readonly idleRung: 'frozen' | 'cold';
+  /** How long it took to start before; null when it never did. */
+  readonly startMs: number | null;
+}
+
+export interface Waiter {
+  readonly id: WaiterId;
+  readonly unit: UnitId;
+  readonly class: WaiterClass;
+  readonly principal: string;
+  /** The time at which it is refused with TIMEOUT; infinite for those who wait as long as it takes. */
+  readonly deadline: number;
+}
+
+/** Why a unit is where it is: facts, told as a sentence by `explain.ts`. */
+export type Reason =
+  | { readonly code: 'never-asked' }
+  | { readonly code: 'asked'; readonly by: string }
+  | { readonly code: 'wanted'; readonly because: 'core' | 'pinned' | 'started' }
+  | { readonly code: 'recovered' }
+  | { readonly code: 'idle'; readonly ms: number }
+  | { readonly code: 'evicted'; readonly for: UnitId; readonly bytes: number }
+  | { readonly code: 'relief'; readonly chargedBytes: number; readonly limitBytes: number }
+  | { readonly code: 'stopped-by-user' }
+  | { readonly code: 'abandoned' }
+  | { readonly code: 'failed'; readonly message: string }
+  | { readonly code: 'exited'; readonly message: string }
+  | { readonly code: 'removed' }
+  | { readonly code: 'shutdown' };
+
+/** The rungs and the ways between them. A field exists only on the member for which it means something. */
+export type Phase =
+  | { readonly kind: 'cold' }
+  | { readonly kind: 'starting'; readonly since: number; readonly bytes: number }
+  | { readonly kind: 'ready'; readonly since: number; readonly bytes: number; idleSince: number | null }
+  | { readonly kind: 'freezing' | 'frozen' | 'thawing'; readonly since: number; readonly bytes: number }
+  | { readonly kind: 'stopping'; readonly since: number; readonly bytes: number }
+  | { readonly kind: 'backoff'; readonly until: number }
+  | { readonly kind: 'quarantined'; readonly until: number };
+
+export interface Failure {
+  readonly message: string;
+  readonly count: number;
+}
+
+export type Event =
+  /** The catalogue changed: units that are not named any more are stopped, and forgotten once cold. */
+  | { readonly kind: 'configure'; readonly units: readonly UnitSpec[] }
+  /** One unit's facts changed, as when a model's file arrived and its header says what it weighs. */
+  | { readonly kind: 'describe'; readonly unit: UnitSpec }
+  | { readonly kind: 'limit'; readonly bytes: number }
+  | { readonly kind: 'request'; readonly waiter: Waiter }
+  /** The caller left. With `keep` it will come back, so that what it started goes on. */
+  | { readonly kind: 'leave'; readonly waiter: WaiterId; readonly unit: UnitId; readonly keep: boolean }
+  | { readonly kind: 'release'; readonly waiter: WaiterId; readonly unit: UnitId }
+  | { readonly kind: 'wake'; readonly unit: UnitId }
+  | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason; readonly force: boolean }
+  | { readonly kind: 'pin'; readonly unit: UnitId; readonly pinned: boolean }
+  /** An instance that an earlier process left was taken over. */
+  | { readonly kind: 'recovered'; readonly unit: UnitId; readonly frozen: boolean }
+  | { readonly kind: 'started'; readonly unit: UnitId }
+  | { readonly kind: 'failed'; readonly unit: UnitId; readonly message: string; readonly permanent: boolean }
+  | { readonly kind: 'exited'; readonly unit: UnitId; readonly message: string }
+  | { readonly kind: 'stopped'; readonly unit: UnitId }
+  | { readonly kind: 'frozen'; readonly unit: UnitId }
+  | { readonly kind: 'thawed'; readonly unit: UnitId }
+  | { readonly kind: 'measured'; readonly unit: UnitId; readonly bytes: number }
+  | { readonly kind: 'tick' }
+  /** Nothing is admitted any more; every waiter is refused. */
+  | { readonly kind: 'shutdown' };
+
+export interface Refusal {
+  readonly code: FaultCode;
+  readonly message: string;
+  readonly retryAfterMs?: number;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/** Everything it can do to the world. Each is carried out outside; its end comes back as an event. */
+export type Effect =
+  | { readonly kind: 'start'; readonly unit: UnitId; readonly bytes: number }
+  | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason }
+  | { readonly kind: 'freeze'; readonly unit: UnitId }
+  | { readonly kind: 'thaw'; readonly unit: UnitId }
+  | { readonly kind: 'grant'; readonly waiter: WaiterId; readonly unit: UnitId }
+  | { readonly kind: 'refuse'; readonly waiter: WaiterId; readonly unit: UnitId; readonly refusal: Refusal };
+
+/** Milliseconds, except where named otherwise. */
+export interface Settings {
+  /** A unit that became ready stays at least so long before it may be evicted. */
+  readonly minResidencyMs: number;
+  /** Waiters a unit may have; one more is refused with QUEUE_FULL. */
+  readonly maxWaiters: number;
+  /** Who waited so long goes first, and what stands in its way takes no new work. */
+  readonly ageingMs: number;
+  readonly backoffFirstMs: number;
+  readonly backoffMaxMs: number;
+  /** Failed starts in a row, after which a unit is left alone for `quarantineMs`. */
+  readonly maxFailures: number;
+  readonly quarantineMs: number;
+}
+
+export const defaultSettings: Settings = {
+  minResidencyMs: 5_000,
+  maxWaiters: 256,
+  ageingMs: 30_000,
+  backoffFirstMs: 1_000,
+  backoffMaxMs: 60_000,
+  maxFailures: 3,
+  quarantineMs: 300_000,
+};
