@@ -1,0 +1,200 @@
+/**
+ * What the control API under `/sutaz/v1/` says, as types: the edge makes these values, the clients and the console read
+ * them. Times are ISO 8601, sizes bytes, durations milliseconds.
+ */
+import type { Progress } from './models.ts';
+
+export interface ApiLedger {
+  readonly limitBytes: number;
+  /** Where the limit comes from, as a sentence: the configuration, the cgroup or the machine. */
+  readonly limitReason: string;
+  readonly reservedBytes: number;
+  readonly measuredBytes: number;
+  readonly freeBytes: number;
+}
+
+export type ApiUnitState =
+  | 'cold'
+  | 'preparing'
+  | 'queued'
+  | 'starting'
+  | 'ready'
+  | 'frozen'
+  | 'freezing'
+  | 'thawing'
+  | 'stopping'
+  | 'backoff'
+  | 'quarantined'
+  | 'disabled';
+
+/** How far a wake is. `percent` counts to 100; `position` counts from 1 and is there while the unit waits its turn. */
+export interface ApiProgress {
+  readonly phase: string;
+  readonly what?: string;
+  readonly percent?: number;
+  readonly position?: number;
+  readonly estimateMs?: number;
+}
+
+export interface ApiUnit {
+  /** `service/chroma`, `model/smollm2:135m`. */
+  readonly id: string;
+  readonly kind: 'service' | 'model';
+  readonly name: string;
+  readonly title: string;
+  readonly summary: string;
+  readonly category: string | null;
+  readonly tier: string;
+  readonly state: ApiUnitState;
+  /** Why it is in this state, as a sentence for people. */
+  readonly why: string;
+  readonly pinned: boolean;
+  readonly bytes: {
+    readonly declared: number;
+    readonly learned: number | null;
+    readonly measured: number | null;
+    readonly reserved: number;
+  };
+  readonly leases: number;
+  readonly waiters: number;
+  readonly idleMs: number | null;
+  readonly progress: ApiProgress | null;
+  readonly failure: { readonly message: string; readonly log: readonly string[]; readonly retryAt?: string } | null;
+  readonly url: string | null;
+  readonly instance: {
+    readonly id: string;
+    readonly pid: number | null;
+    readonly port: number | null;
+    readonly startedAt: string;
+  } | null;
+}
+
+export interface ApiState {
+  readonly platform: {
+    readonly version: string;
+    readonly url: string;
+    readonly home: string;
+    readonly startedAt: string;
+    readonly pid: number;
+  };
+  readonly ledger: ApiLedger;
+  readonly units: readonly ApiUnit[];
+}
+
+export interface ApiLedgerLines extends ApiLedger {
+  readonly lines: readonly {
+    readonly id: string;
+    readonly state: ApiUnitState;
+    readonly reserved: number;
+    readonly measured: number | null;
+    readonly learned: number | null;
+  }[];
+}
+
+export interface ApiModel {
+  readonly id: string;
+  readonly name: string;
+  readonly summary: string;
+  readonly aliases: readonly string[];
+  readonly engine: string;
+  /** The file in the store; null until it was pulled. */
+  readonly pulled: {
+    readonly sha256: string;
+    readonly bytes: number;
+    readonly source: string;
+    readonly path: string;
+    readonly pulledAt: string;
+  } | null;
+  /** What the definition says of the file's size. */
+  readonly sizeBytes: number;
+  readonly state: ApiUnitState;
+  /** What it takes in memory once loaded, read from the file's header; null until it was pulled. */
+  readonly plan: {
+    readonly weights: number;
+    readonly kv: number;
+    readonly compute: number;
+    readonly overhead: number;
+    readonly total: number;
+  } | null;
+  readonly context: number;
+  readonly slots: number;
+}
+
+export interface ApiModelDetails extends ApiModel {
+  readonly header: Readonly<Record<string, string | number | null>> | null;
+  readonly sources: readonly unknown[];
+}
+
+/** `progress` of a pull. */
+export type ApiPullProgress = Progress;
+
+/** What is wrong with a file a person wrote, and where. `line` and `column` count from 1. */
+export interface ApiFileProblem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly key: string;
+  readonly message: string;
+}
+
+export interface ApiCatalog {
+  readonly services: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly summary: string;
+    readonly category: string;
+    readonly tier: string;
+    readonly kind: string;
+    readonly origin: 'built-in' | 'user';
+    readonly path: string;
+  }[];
+  readonly models: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly summary: string;
+    readonly origin: 'built-in' | 'user';
+    readonly path: string;
+  }[];
+  readonly disabled: readonly {
+    readonly kind: 'service' | 'model';
+    readonly id: string;
+    readonly path: string;
+    readonly problems: readonly ApiFileProblem[];
+  }[];
+}
+
+export interface ApiDefinition {
+  readonly kind: 'service' | 'model';
+  readonly origin: 'built-in' | 'user';
+  readonly path: string;
+  /** The file as it was written. */
+  readonly text: string;
+  readonly definition: unknown;
+}
+
+/** A line of what happens, `event: log` of `/sutaz/v1/events`. */
+export interface ApiEvent {
+  readonly at: string;
+  readonly type: string;
+  readonly unit?: string;
+  readonly message: string;
+}
+
+export interface ApiConsoleLink {
+  /** Works once, and until `expiresAt`. */
+  readonly url: string;
+  readonly expiresAt: string;
+}
+
+/** RFC 9457, with our code of `#kernel/faults` and who spoke. */
+export interface ApiProblem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+  readonly traceId: string;
+  readonly source: 'gateway' | 'upstream';
+  /** Seconds. */
+  readonly retryAfter?: number;
+}
