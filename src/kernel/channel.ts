@@ -17,11 +17,14 @@ export function createChannel<T>(capacity = 256): Channel<T> {
   let closed = false;
   return {
     publish(value) {
-      for (const listener of listeners) listener(value);
+      // A copy: one that subscribes from within a listener must not get what was published before it came.
+      for (const listener of [...listeners]) if (listeners.has(listener)) listener(value);
     },
     listen(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
+      // Wrapped, so that a function that listens twice is called twice and leaves one at a time.
+      const own = (value: T) => listener(value);
+      if (!closed) listeners.add(own);
+      return () => listeners.delete(own);
     },
     subscribe(signal, onDropped) {
       const buffer: T[] = [];
@@ -39,20 +42,27 @@ export function createChannel<T>(capacity = 256): Channel<T> {
         ended = true;
         listeners.delete(push);
         enders.delete(end);
-        signal.removeEventListener('abort', end);
+        signal.removeEventListener('abort', leave);
         wake?.();
+      };
+      // Who left wants nothing more; who is there when the channel closes still gets what was published before.
+      const leave = () => {
+        buffer.length = 0;
+        end();
       };
       if (!ended) {
         listeners.add(push);
         enders.add(end);
-        signal.addEventListener('abort', end, { once: true });
+        signal.addEventListener('abort', leave, { once: true });
       }
       return (async function* () {
         try {
           for (;;) {
             while (buffer.length > 0) yield buffer.shift() as T;
             if (ended) return;
-            await new Promise<void>((resolve) => (wake = resolve));
+            await new Promise<void>((resolve) => {
+              wake = resolve;
+            });
             wake = undefined;
           }
         } finally {
@@ -63,6 +73,7 @@ export function createChannel<T>(capacity = 256): Channel<T> {
     close() {
       closed = true;
       for (const end of [...enders]) end();
+      listeners.clear();
     },
   };
 }

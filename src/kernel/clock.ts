@@ -18,8 +18,12 @@ export const systemClock: Clock = {
   wall: () => Date.now(),
   now: () => performance.now(),
   after(ms, callback) {
-    const timer = setTimeout(callback, Math.min(Math.max(0, ms), longest));
-    timer.unref();
+    let timer: NodeJS.Timeout;
+    const arm = (left: number) => {
+      timer = left > longest ? setTimeout(() => arm(left - longest), longest) : setTimeout(callback, Math.max(0, left));
+      timer.unref();
+    };
+    arm(ms);
     return () => clearTimeout(timer);
   },
 };

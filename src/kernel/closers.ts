@@ -1,5 +1,6 @@
 /** Things to close, closed in the reverse order of their start; every error is kept. */
 export interface Closers {
+  /** What comes after everything was closed (a start that was overtaken by the stop) is closed at once. */
   add(close: () => Promise<void> | void): void;
   /** Closes everything once; a second call waits for the first. Throws AggregateError when something failed to close. */
   close(): Promise<void>;
@@ -8,7 +9,9 @@ export interface Closers {
 export function createClosers(): Closers {
   const stack: (() => Promise<void> | void)[] = [];
   let closing: Promise<void> | undefined;
+  let running = false;
   const run = async () => {
+    running = true;
     const errors: unknown[] = [];
     for (let close = stack.pop(); close; close = stack.pop()) {
       try {
@@ -17,7 +20,23 @@ export function createClosers(): Closers {
         errors.push(error);
       }
     }
+    running = false;
     if (errors.length > 0) throw new AggregateError(errors, 'Some parts did not close properly.');
   };
-  return { add: (close) => void stack.push(close), close: () => (closing ??= run()) };
+  return {
+    add(close) {
+      stack.push(close);
+      if (!closing || running) return;
+      closing = Promise.allSettled([closing, run()]).then(rethrow);
+      // Nobody may be waiting any more; whoever calls `close` again still hears of it.
+      closing.catch(() => undefined);
+    },
+    close: () => (closing ??= run()),
+  };
 }
+
+const rethrow = (results: readonly PromiseSettledResult<void>[]): void => {
+  const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  if (errors.length > 0)
+    throw errors.length === 1 ? errors[0] : new AggregateError(errors, 'Some parts did not close properly.');
+};

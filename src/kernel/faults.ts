@@ -65,6 +65,9 @@ export function toFault(thrown: unknown): Fault {
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new Fault('DISK_FULL', 'The disk is full: free some space and ask again.', { cause: thrown });
   }
+  if (thrown instanceof Error && thrown.name === 'TimeoutError') {
+    return new Fault('TIMEOUT', 'It took too long.', { cause: thrown });
+  }
   if (isAbort(thrown)) return new Fault('CANCELLED', 'The caller left.', { cause: thrown });
   return new Fault('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
 }

@@ -18,17 +18,22 @@ export function distance(a: string, b: string): number {
 
 /**
  * The names nearest to a mistyped one, best first, at most `limit`. A name counts when a third of it or less is wrong,
- * or when one contains the other (`smollm` for `smollm2:135m`).
+ * (one letter in any case), or when one contains the other (`smollm` for `smollm2:135m`).
  */
 export function nearest(wrong: string, names: Iterable<string>, limit = 3): string[] {
   const asked = wrong.toLowerCase();
   const ranked: { name: string; score: number }[] = [];
   for (const name of names) {
     const candidate = name.toLowerCase();
-    const contained = asked.length >= 3 && (candidate.includes(asked) || asked.includes(candidate));
-    const score = contained ? 0.5 : distance(asked, candidate);
-    if (contained || score <= Math.max(1, Math.floor(Math.max(asked.length, candidate.length) / 3))) {
-      ranked.push({ name, score });
+    const longer = Math.max(asked.length, candidate.length);
+    const shorter = Math.min(asked.length, candidate.length);
+    const allowed = Math.min(longer - 1, Math.max(1, Math.floor(longer / 3)));
+    if (shorter >= 3 && asked !== candidate && (candidate.includes(asked) || asked.includes(candidate))) {
+      ranked.push({ name, score: 0.5 });
+    } else if (longer - shorter <= allowed) {
+      // Names of requests come here too: the lengths are compared first, so that a huge one costs nothing.
+      const score = distance(asked, candidate);
+      if (score <= allowed) ranked.push({ name, score });
     }
   }
   return ranked

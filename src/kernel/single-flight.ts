@@ -1,4 +1,4 @@
-import { abortable } from './abort.ts';
+import { abortable, throwIfAborted } from './abort.ts';
 
 const ignore = (): void => undefined;
 
@@ -11,8 +11,15 @@ export interface SingleFlight<T> {
   has(key: string): boolean;
 }
 
+interface Flight<T> {
+  readonly promise: Promise<T>;
+  readonly controller: AbortController;
+  users: number;
+  done: boolean;
+}
+
 export function createSingleFlight<T>(): SingleFlight<T> {
-  const flights = new Map<string, { readonly promise: Promise<T>; readonly controller: AbortController; users: number }>();
+  const flights = new Map<string, Flight<T>>();
   const ending = new Map<string, Promise<unknown>>();
   const begin = (key: string, work: (signal: AbortSignal) => Promise<T>) => {
     const controller = new AbortController();
@@ -20,24 +27,27 @@ export function createSingleFlight<T>(): SingleFlight<T> {
     const before = ending.get(key);
     const promise = (async () => {
       await before;
+      throwIfAborted(controller.signal);
       return work(controller.signal);
     })().finally(() => {
+      flight.done = true;
       if (flights.get(key) === flight) flights.delete(key);
     });
     promise.catch(() => undefined);
-    const flight = { promise, controller, users: 0 };
+    const flight: Flight<T> = { promise, controller, users: 0, done: false };
     flights.set(key, flight);
     return flight;
   };
   return {
     has: (key) => flights.has(key),
     async run(key, signal, work) {
+      throwIfAborted(signal);
       const flight = flights.get(key) ?? begin(key, work);
       flight.users++;
       try {
         return await abortable(flight.promise, signal);
       } finally {
-        if (--flight.users === 0) {
+        if (--flight.users === 0 && !flight.done) {
           // Forgotten before it is aborted: the next caller must start anew, not join a work that is ending.
           if (flights.get(key) === flight) flights.delete(key);
           const end = flight.promise.then(ignore, ignore).finally(() => {
