@@ -7,7 +7,14 @@ export default defineConfig({
   ...common,
   test: {
     projects: [
-      { ...common, test: { name: 'unit', include: ['{src,catalog,scripts}/**/*.test.ts'], testTimeout: 10_000 } },
+      {
+        ...common,
+        test: {
+          name: 'unit',
+          include: ['{src,catalog,scripts}/**/*.test.ts', 'console/src/**/*.test.ts'],
+          testTimeout: 10_000,
+        },
+      },
       {
         ...common,
         test: {
