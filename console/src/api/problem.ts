@@ -33,7 +33,7 @@ export function problemFrom(status: number, body: string, traceHeader: string | 
 export function asProblem(error: unknown): ApiProblem {
   if (error instanceof ApiProblem) return error;
   if (error instanceof TypeError) {
-    return new ApiProblem('The platform cannot be reached. Is it running? `sutaz up` starts it.', {
+    return new ApiProblem('The platform cannot be reached. Is it running? The command sutaz up starts it.', {
       status: 0,
       code: 'UNREACHABLE',
       cause: error,

@@ -50,10 +50,12 @@ function Figure({ term, children }: { term: string; children: ReactNode }) {
 }
 
 function MemoryNote({ ledger, empty }: { ledger: Ledger; empty: boolean }) {
+  const over = ledger.reservedBytes - ledger.limitBytes;
   return (
     <p className="memory-note">
       {empty && 'Nothing is awake: all of it is free. What is asked for wakes up. '}
-      {ledger.limitReason && `The limit: ${ledger.limitReason}. `}
+      {over > 0 && <b>{formatBytes(over)} more is reserved than the limit allows: what is idle goes to sleep. </b>}
+      {ledger.limitReason && `The limit: ${ledger.limitReason.replace(/\.$/, '')}. `}
       {!empty && 'A tile is as large as what is reserved, and filled by what is measured.'}
     </p>
   );
