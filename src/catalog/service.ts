@@ -1,11 +1,17 @@
 import { z } from 'zod';
-import { bytes, duration, environmentValue } from '#config/fields';
+import { bytes, duration, environmentValue, url } from '#config/fields';
 
 const id = z
   .string()
-  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'an id is lower-case words joined by hyphens, as in node-red: it is part of addresses');
+  .regex(
+    /^[a-z0-9]+(-[a-z0-9]+)*$/,
+    'an id is lower-case words joined by hyphens, as in node-red: it is part of addresses',
+  );
 const template = z.string().min(1);
-const environment = z.record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue);
+const environment = z.record(
+  z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'),
+  environmentValue,
+);
 const command = z.array(template).min(1).describe('The argument list; never a shell line.');
 
 const python = z
@@ -32,7 +38,10 @@ const process = z
 const docker = z
   .strictObject({
     image: z.string().min(1),
-    digest: z.string().regex(/^sha256:[0-9a-f]{64}$/).optional(),
+    digest: z
+      .string()
+      .regex(/^sha256:[0-9a-f]{64}$/)
+      .optional(),
     port: z.number().int().min(1).max(65535),
     volumes: z.record(z.string(), z.string()).default({}),
     command: command.optional(),
@@ -41,12 +50,15 @@ const docker = z
   .describe('A container.');
 
 const external = z
-  .strictObject({ url: z.url() })
+  .strictObject({ url: url })
   .describe('One that runs elsewhere already: routed, limited and traced, never started or stopped.');
 
 const health = z
   .union([
-    z.strictObject({ http: z.string().startsWith('/'), startupTimeout: duration.optional() }),
+    z.strictObject({
+      http: z.string().startsWith('/', 'must be a path that starts with /'),
+      startupTimeout: duration.optional(),
+    }),
     z.strictObject({ tcp: z.literal(true), startupTimeout: duration.optional() }),
     z.strictObject({ log: z.string().min(1), startupTimeout: duration.optional() }),
   ])
@@ -62,13 +74,15 @@ export const serviceSchema = z.strictObject({
   id,
   name: z.string().min(1),
   summary: z.string().min(1),
-  homepage: z.url().optional(),
+  homepage: url.optional(),
   license: z.string().optional(),
   category: z.enum(categories),
   tier: z
     .enum(['core', 'persistent', 'on-demand'])
     .default('on-demand')
-    .describe('core: always on. persistent: long-running, sleeps late. on-demand: starts when asked, sleeps when idle.'),
+    .describe(
+      'core: always on. persistent: long-running, sleeps late. on-demand: starts when asked, sleeps when idle.',
+    ),
   priority: z.number().int().min(0).max(100).default(50).describe('Larger is evicted later.'),
   kind: z
     .enum(['server', 'job', 'engine'])

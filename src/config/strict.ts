@@ -1,7 +1,11 @@
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
-import type { Document, Node } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import type { Document } from 'yaml';
 import type { z } from 'zod';
-import { didYouMean } from '#kernel/nearest';
+import { explain } from './explain.ts';
+import { formatPath, offsetAt } from './place.ts';
+import { substitute } from './substitute.ts';
+import type { Environment } from './substitute.ts';
+import type { Path } from './walk.ts';
 
 /** What is wrong with a file a person wrote, and where. `line` and `column` count from 1. */
 export interface Problem {
@@ -21,10 +25,25 @@ export const formatProblem = (problem: Problem): string =>
 
 export interface StrictOptions {
   /** Values for `${NAME}` in scalars. Without it they are left as they stand. */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly environment?: Environment;
 }
 
-type Path = readonly PropertyKey[];
+interface Opened {
+  readonly document: Document;
+  at(offset: number, path: Path, message: string): Problem;
+}
+
+function open(text: string, file: string): Opened {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  return {
+    document,
+    at(offset, path, message) {
+      const { line, col } = lines.linePos(offset);
+      return { file, line: Math.max(1, line), column: Math.max(1, col), key: formatPath(path), message };
+    },
+  };
+}
 
 /** Parses YAML against a strict schema; every problem comes with its place and, for a misspelt name, the nearest right one. */
 export function parseStrict<S extends z.ZodType>(
@@ -33,112 +52,40 @@ export function parseStrict<S extends z.ZodType>(
   schema: S,
   options: StrictOptions = {},
 ): Parsed<z.output<S>> {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const problem = (offset: number, key: string, message: string): Problem => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line: Math.max(1, line), column: Math.max(1, col), key, message };
-  };
-  if (document.errors.length > 0) {
-    return { ok: false, problems: document.errors.map((e) => problem(e.pos[0], '', `not valid YAML: ${e.message}`)) };
+  const { document, at } = open(text, file);
+  // A warning is a tag nobody knows (`!secret x`): its value would silently be something else.
+  const faulty = [...document.errors, ...document.warnings];
+  if (faulty.length > 0) {
+    return { ok: false, problems: faulty.map((e) => at(e.pos[0], [], `not valid YAML: ${e.message}`)) };
   }
-  const unset = options.environment ? substitute(document, options.environment) : [];
-  if (unset.length > 0) {
-    return { ok: false, problems: unset.map((u) => problem(u.offset, '', `the environment variable ${u.name} is not set`)) };
+  const filled = options.environment && substitute(document, options.environment);
+  if (filled && filled.problems.length > 0) {
+    return { ok: false, problems: filled.problems.map(({ offset, message }) => at(offset, [], message)) };
   }
-  const result = schema.safeParse(document.toJS());
+  const plain = toPlain(document);
+  if (!plain.ok) return { ok: false, problems: [at(0, [], plain.message)] };
+  const result = schema.safeParse(plain.value);
   if (result.success) return { ok: true, value: result.data };
-  const problems = result.error.issues
-    .flatMap((issue) => explain(issue, []))
-    .map(({ path, message, key }) => problem(offsetOf(document, path, key), formatPath(path, key), message));
-  return { ok: false, problems };
+  const problems = explain(result.error.issues, schema, plain.value).map((found) =>
+    at(offsetAt(document, found.path, found.at), found.path, filled?.mask(found.message) ?? found.message),
+  );
+  return { ok: false, problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
 }
 
-interface Explained {
-  readonly path: Path;
-  /** Set when the problem is a key that should not be there, rather than a value. */
-  readonly key?: string;
-  readonly message: string;
-}
-
-type Issue = z.core.$ZodIssue;
-
-function explain(issue: Issue, prefix: Path): Explained[] {
-  const path = [...prefix, ...issue.path];
-  switch (issue.code) {
-    case 'unrecognized_keys': {
-      const known = knownKeys(issue);
-      return issue.keys.map((key) => ({ path, key, message: `unknown key.${didYouMean(key, known)}${listOf(known)}` }));
-    }
-    case 'invalid_value': {
-      const values = issue.values.map(String);
-      const given = typeof issue.input === 'string' ? issue.input : '';
-      return [{ path, message: `must be one of ${values.join(', ')}.${given ? didYouMean(given, values) : ''}` }];
-    }
-    case 'invalid_union': {
-      // The branch that got furthest is the one that was meant.
-      const branches = issue.errors.map((errors) => errors.flatMap((error) => explain(error, path)));
-      const meant = branches.sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
-      return meant && meant.length > 0 && depth(meant) > path.length ? meant : [{ path, message: issue.message }];
-    }
-    default:
-      return [{ path, message: issue.message }];
+/** An alias without its anchor, or aliases of aliases that would grow without end, only show here. */
+function toPlain(
+  document: Document,
+): { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string } {
+  try {
+    const value: unknown = document.toJS();
+    return value === null ? { ok: false, message: 'the file is empty' } : { ok: true, value };
+  } catch (error) {
+    return { ok: false, message: `not valid YAML: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 
-const depth = (branch: readonly Explained[]): number =>
-  Math.max(0, ...branch.map(({ path, key }) => path.length + (key === undefined ? 0 : 1)));
-
-/** Strict objects carry their keys in `params.known` (see `strict()`), since zod's issue does not name them. */
-function knownKeys(issue: Issue): readonly string[] {
-  const inst = 'inst' in issue ? (issue.inst as { shape?: Record<string, unknown> } | undefined) : undefined;
-  return inst?.shape ? Object.keys(inst.shape) : [];
-}
-
-const listOf = (known: readonly string[]): string => (known.length > 0 ? ` Known here: ${known.join(', ')}.` : '');
-
-const formatPath = (path: Path, key?: string): string =>
-  [...path, ...(key === undefined ? [] : [key])]
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
-    .join('')
-    .replace(/^\./, '');
-
-/** The offset of the node at a path, or of the nearest node above it; of the key itself when `key` is given. */
-function offsetOf(document: Document, path: Path, key?: string): number {
-  let node: unknown = document.contents;
-  let offset = rangeOf(node) ?? 0;
-  for (const part of key === undefined ? path : [...path, key]) {
-    const last = key !== undefined && part === key;
-    if (isAlias(node)) node = node.resolve(document);
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(part));
-      if (!pair) return offset;
-      offset = rangeOf(pair.key) ?? offset;
-      node = pair.value;
-      if (!last) offset = rangeOf(node) ?? offset;
-    } else if (isSeq(node)) {
-      node = node.items[Number(part)];
-      offset = rangeOf(node) ?? offset;
-    } else return offset;
-  }
-  return offset;
-}
-
-const rangeOf = (node: unknown): number | undefined => (node as Node | null | undefined)?.range?.[0];
-
-/** Replaces `${NAME}` and `${NAME:-default}` in every scalar value, keys excepted. Returns the names that are not set. */
-function substitute(document: Document, environment: Readonly<Record<string, string | undefined>>) {
-  const unset: { name: string; offset: number }[] = [];
-  visit(document, {
-    Scalar(position, node, parents) {
-      const parent = parents.at(-1);
-      if ((position === 'key' && isPair(parent)) || typeof node.value !== 'string') return;
-      node.value = node.value.replace(/\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}/g, (_, name: string, fallback?: string) => {
-        const value = environment[name] ?? fallback;
-        if (value === undefined) unset.push({ name, offset: node.range?.[0] ?? 0 });
-        return value ?? '';
-      });
-    },
-  });
-  return unset;
+/** A problem that the schema cannot see (a name that nothing has), at the place of its path in the text. */
+export function problemAt(text: string, file: string, path: Path, message: string): Problem {
+  const { document, at } = open(text, file);
+  return at(offsetAt(document, path, 'value'), path, message);
 }
