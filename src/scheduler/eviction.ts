@@ -8,7 +8,8 @@ export function isEvictable(unit: Unit, state: State, now: number): boolean {
   return unit.phase.kind === 'ready' && isIdle(unit) && now >= residentUntil(unit, state);
 }
 
-const isProtected = (unit: Unit): boolean => unit.pinned || unit.spec.tier === 'core';
+/** Never stopped to make room. What is not in the catalogue any more has no such right. */
+export const isProtected = (unit: Unit): boolean => !unit.removed && (unit.pinned || unit.spec.tier === 'core');
 
 /** No lease holds it and nobody in its queue is about to. */
 export const isIdle = (unit: Unit): boolean => unit.leases.size === 0 && unit.waiters.size === 0;

@@ -4,7 +4,10 @@ import type { WaiterClass } from './types.ts';
 
 const rank: Readonly<Record<WaiterClass, number>> = { interactive: 0, default: 1, batch: 2 };
 
-const isAged = (waiter: Queued, state: State, now: number): boolean => now - waiter.since >= state.settings.ageingMs;
+/** One sum for both who asks and who wakes: `now - since >= ageing` may differ from it by a rounding, and wake nobody. */
+export const agesAt = (waiter: Queued, state: State): number => waiter.since + state.settings.ageingMs;
+
+const isAged = (waiter: Queued, state: State, now: number): boolean => now >= agesAt(waiter, state);
 
 /** Who goes first: those who waited past the bound in the order they came, then by class, then in the order they came. */
 export const byTurn =
@@ -29,6 +32,7 @@ export interface Claim {
   readonly unit: Unit;
   /** Undefined for one that is only wanted: core, pinned or started by hand. */
   readonly head: Queued | undefined;
+  /** Nobody overtakes it any more. Core units don't wait for that: they are always on. */
   readonly aged: boolean;
 }
 
@@ -38,7 +42,9 @@ export function claims(state: State, now: number): Claim[] {
   for (const unit of state.units.values()) {
     if (unit.phase.kind !== 'cold' || unit.removed) continue;
     const head = headOf(unit, state, now);
-    if (head || isWanted(unit)) found.push({ unit, head, aged: head !== undefined && isAged(head, state, now) });
+    if (!head && !isWanted(unit)) continue;
+    const aged = unit.spec.tier === 'core' || (head !== undefined && isAged(head, state, now));
+    found.push({ unit, head, aged });
   }
   const turn = byTurn(state, now);
   return found.sort((a, b) => {

@@ -9,7 +9,11 @@ import type { State } from './state.ts';
 import { step } from './step.ts';
 import type { Effect, Event, Reason, Refusal, Settings, WaiterClass } from './types.ts';
 
-/** What the scheduler may do to instances. Each call returns at once; its end comes back through `dispatch`. */
+/**
+ * What the scheduler may do to instances. Each call returns at once; its end comes back through `dispatch`, and there
+ * is always one: `started` or `failed`, `stopped`, `frozen`, `thawed`, or `exited` instead of any of them.
+ * `stop` may come while a start, a freeze or a thaw is under way, and takes its place: that one's end is not waited for.
+ */
 export interface Effects {
   start(unit: UnitId, bytes: number): void;
   stop(unit: UnitId, reason: Reason): void;
@@ -38,11 +42,13 @@ export interface Acquire {
 }
 
 export interface Scheduler {
+  /** Takes the event in its turn. Throws NOT_FOUND when it asks something of a unit that is not there. */
   dispatch(event: Event): void;
   /** Waits for a place on the unit. Rejects with the Fault that says why not, and at once when the signal aborts. */
   acquire(request: Acquire): Promise<Lease>;
   /** The account, to read only. */
   readonly state: State;
+  /** Refuses whoever still waits and stops the timer. Stops no unit. */
   close(): void;
 }
 
@@ -53,9 +59,15 @@ export interface SchedulerOptions {
   readonly effects: Effects;
   /** After every batch of events: something may have changed. */
   readonly onChange?: () => void;
-  /** Every effect and event as it happens, for logs and metrics. Must not throw. */
+  /** Every effect and event as it happens, for logs and metrics. */
   readonly onEffect?: (effect: Effect) => void;
   readonly onEvent?: (event: Event) => void;
+  /**
+   * What an effect or one of the three above threw, or an event dispatched from within: a fault of the platform, and none
+   * of the caller's whose event was being taken. The rest is carried out all the same. By default it is thrown from a
+   * microtask, where nothing hides it.
+   */
+  readonly onFault?: (error: unknown) => void;
 }
 
 interface Pending {
@@ -65,52 +77,38 @@ interface Pending {
 
 /** The one writer of the account: takes events in the order they come and carries out what `step` decides. */
 export function createScheduler(options: SchedulerOptions): Scheduler {
-  const { clock, effects: world } = options;
+  const { clock } = options;
   const state = createState(options.settings, options.limitBytes);
   const pending = new Map<WaiterId, Pending>();
+  const attempt = guard(options.onFault ?? throwLater);
+  const alarm = createAlarm(clock, () => dispatch({ kind: 'tick' }));
   const queue: Event[] = [];
   let draining = false;
-  let closed = false;
-  let timer: Cancel = () => undefined;
 
-  const carryOut = (effect: Effect) => {
-    options.onEffect?.(effect);
-    switch (effect.kind) {
-      case 'start':
-        return world.start(effect.unit, effect.bytes);
-      case 'stop':
-        return world.stop(effect.unit, effect.reason);
-      case 'freeze':
-        return world.freeze(effect.unit);
-      case 'thaw':
-        return world.thaw(effect.unit);
-      case 'grant':
-        return pending.get(effect.waiter)?.granted();
-      case 'refuse':
-        return pending.get(effect.waiter)?.refused(effect.refusal);
+  const take = (event: Event) => {
+    attempt(() => options.onEvent?.(event));
+    for (const effect of step(state, event, clock.now())) {
+      attempt(() => options.onEffect?.(effect));
+      const carriedOut = attempt(() => carryOut(effect, options.effects, pending));
+      // Nothing will report this start's end, and a unit that starts for ever would hold its bytes for ever.
+      if (!carriedOut && effect.kind === 'start') queue.push(unstarted(effect.unit));
     }
   };
   const dispatch = (event: Event) => {
-    queue.push(event);
     // An effect may dispatch from within: its event is taken after the ones before it, never in between.
-    if (draining) return;
+    if (draining) return void queue.push(event);
     draining = true;
     try {
-      for (let next = queue.shift(); next; next = queue.shift()) {
-        options.onEvent?.(next);
-        for (const effect of step(state, next, clock.now())) carryOut(effect);
-      }
+      take(event);
     } finally {
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        const event = next;
+        attempt(() => take(event));
+      }
       draining = false;
+      alarm.set(nextWake(state, clock.now()));
+      attempt(() => options.onChange?.());
     }
-    schedule();
-    options.onChange?.();
-  };
-  const schedule = () => {
-    timer();
-    const now = clock.now();
-    const at = nextWake(state, now);
-    timer = closed || at === Infinity ? () => undefined : clock.after(at - now, () => dispatch({ kind: 'tick' }));
   };
 
   return {
@@ -118,8 +116,80 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     dispatch,
     acquire: (request) => acquire(request, { clock, pending, dispatch }),
     close() {
+      if (!state.closing) dispatch({ kind: 'shutdown' });
+      alarm.close();
+    },
+  };
+}
+
+function carryOut(effect: Effect, world: Effects, pending: ReadonlyMap<WaiterId, Pending>): void {
+  switch (effect.kind) {
+    case 'start':
+      return world.start(effect.unit, effect.bytes);
+    case 'stop':
+      return world.stop(effect.unit, effect.reason);
+    case 'freeze':
+      return world.freeze(effect.unit);
+    case 'thaw':
+      return world.thaw(effect.unit);
+    case 'grant':
+      return pending.get(effect.waiter)?.granted();
+    case 'refuse':
+      return pending.get(effect.waiter)?.refused(effect.refusal);
+  }
+}
+
+const unstarted = (unit: UnitId): Event => ({
+  kind: 'failed',
+  unit,
+  message: 'The platform could not begin the start; its log says why.',
+  permanent: false,
+});
+
+/** Runs something, and hands what it throws to `onFault`; says whether it went well. */
+const guard =
+  (onFault: (error: unknown) => void) =>
+  (run: () => void): boolean => {
+    try {
+      run();
+      return true;
+    } catch (error) {
+      onFault(error);
+      return false;
+    }
+  };
+
+function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+interface Alarm {
+  /** Rings once at that time instead of the one set before. Infinity: never. */
+  set(at: number): void;
+  close(): void;
+}
+
+function createAlarm(clock: Clock, ring: () => void): Alarm {
+  let armed = Infinity;
+  let cancel: Cancel = () => undefined;
+  let closed = false;
+  return {
+    set(at) {
+      // Most events move nothing: arming a timer costs more than deciding what they mean.
+      if (closed || at === armed) return;
+      cancel();
+      armed = at;
+      if (at === Infinity) return;
+      cancel = clock.after(at - clock.now(), () => {
+        armed = Infinity;
+        ring();
+      });
+    },
+    close() {
       closed = true;
-      timer();
+      cancel();
     },
   };
 }
@@ -156,16 +226,8 @@ function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Promise<
     });
     signal.addEventListener('abort', onAbort, { once: true });
     const deadline = request.timeoutMs === undefined ? Infinity : clock.now() + request.timeoutMs;
-    try {
-      dispatch({
-        kind: 'request',
-        waiter: { id, unit, class: request.class, principal: request.principal, deadline },
-      });
-    } catch (error) {
-      settle();
-      reject(error as Error);
-      return;
-    }
+    const { class: rank, principal } = request;
+    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline } });
     if (pending.has(id)) request.onQueued?.(id);
   });
 }

@@ -13,8 +13,9 @@ export interface Queued extends Waiter {
 export interface Unit {
   spec: UnitSpec;
   phase: Phase;
+  /** Why it is in its phase; while it is cold, why it stopped last. */
   reason: Reason;
-  /** The last reason for which it stopped, told while it is cold. */
+  /** The starts that failed in a row, and the last one's message. */
   failure: Failure | null;
   pinned: boolean;
   /** Someone wants it ready who holds no place in the queue: `start`, or a caller who will come back. */
@@ -79,8 +80,17 @@ export const reservedOf = (unit: Unit): number => ('bytes' in unit.phase ? unit.
 export const chargedOf = (unit: Unit): number =>
   'bytes' in unit.phase ? Math.max(unit.phase.bytes, unit.measuredBytes ?? 0) : 0;
 
+/** Bytes that come back by themselves, from a unit that is stopping. */
+export const incomingOf = (unit: Unit): number => (unit.phase.kind === 'stopping' ? chargedOf(unit) : 0);
+
 export const isWanted = (unit: Unit): boolean =>
   !unit.removed && (unit.intent || unit.pinned || unit.spec.tier === 'core');
+
+/** The reason of a unit that is brought up with nobody waiting for it. */
+export const wantedBecause = (unit: Unit): Reason => ({
+  code: 'wanted',
+  because: unit.spec.tier === 'core' ? 'core' : unit.pinned ? 'pinned' : 'started',
+});
 
 /** Sums over all units; a few dozen additions, so no running total can drift from the lines. */
 export function sum(state: State, bytes: (unit: Unit) => number): number {

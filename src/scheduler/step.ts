@@ -1,9 +1,9 @@
 import type { UnitId } from '#kernel/ids';
-import { isIdle } from './eviction.ts';
-import { lease, refuse, settle, stop } from './settle.ts';
-import { createUnit, isWanted, reservationOf, reservedOf, unitOf } from './state.ts';
+import { becomeCold, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
+import { settle } from './settle.ts';
+import { createUnit, isWanted, reservationOf, unitOf, wantedBecause } from './state.ts';
 import type { State, Unit } from './state.ts';
-import type { Effect, Event, Reason, UnitSpec, Waiter } from './types.ts';
+import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
 type Handlers = {
   readonly [K in Event['kind']]: (
@@ -17,7 +17,8 @@ type Handlers = {
 /**
  * The scheduler: changes the state by one event at one time, and says what is to be done. Pure but for the state it is
  * handed: no clock, no I/O, no randomness, so that the same events at the same times always do the same. An event that
- * no longer means anything (a release after a crash, a start that ends after its unit was stopped) changes nothing.
+ * no longer means anything (a release after a crash, a start that ends after its unit was stopped or forgotten) changes
+ * nothing. Only what a person asks of a unit that is not there (wake, stop, pin) throws: NOT_FOUND, and nothing changed.
  */
 export function step(state: State, event: Event, now: number): Effect[] {
   const effects: Effect[] = [];
@@ -25,24 +26,24 @@ export function step(state: State, event: Event, now: number): Effect[] {
   // The table is indexed by the event's own kind, which the compiler cannot follow through a union.
   const handle = handlers[event.kind] as (state: State, event: Event, now: number, effects: Effect[]) => void;
   handle(state, event, now, effects);
-  effects.push(...settle(state, now));
+  settle(state, now, effects);
   forgetRemoved(state);
   return effects;
 }
 
 /** The fast path: a ready unit with a free slot and nobody before. Decides without settling the whole account. */
 function grantAtOnce(state: State, waiter: Waiter, effects: Effect[]): boolean {
-  const unit = unitOf(state, waiter.unit);
-  if (state.closing || unit.removed || unit.stopWanted || unit.phase.kind !== 'ready') return false;
-  if (unit.waiters.size > 0 || unit.leases.size >= unit.spec.slots || agedElsewhere(state, unit)) return false;
+  const unit = state.units.get(waiter.unit);
+  if (unit?.phase.kind !== 'ready' || state.closing || unit.removed || unit.stopWanted) return false;
+  if (unit.waiters.size > 0 || unit.leases.size >= unit.spec.slots || someoneNeedsMemory(state)) return false;
   lease(unit, waiter.id, effects);
   return true;
 }
 
-/** Whether someone waits for memory: then the settled order decides, since this unit may be the one to give way. */
-function agedElsewhere(state: State, self: Unit): boolean {
+/** Then the settled order decides, since the unit asked for may be the one to give way. */
+function someoneNeedsMemory(state: State): boolean {
   for (const unit of state.units.values()) {
-    if (unit !== self && unit.phase.kind === 'cold' && unit.waiters.size > 0) return true;
+    if (unit.phase.kind === 'cold' && (unit.waiters.size > 0 || unit.spec.tier === 'core')) return true;
   }
   return false;
 }
@@ -54,7 +55,7 @@ const handlers: Handlers = {
     for (const unit of state.units.values()) {
       if (named.has(unit.spec.id)) continue;
       unit.removed = true;
-      refuse(unit, { code: 'NOT_FOUND', message: `${unit.spec.id} is not in the catalogue any more.` }, effects);
+      refuse(unit, notInCatalogue(unit.spec.id), effects);
     }
   },
   describe: (state, { unit }) => describe(state, unit),
@@ -62,13 +63,15 @@ const handlers: Handlers = {
     state.limitBytes = bytes;
   },
   request(state, { waiter }, now, effects) {
-    const unit = unitOf(state, waiter.unit);
-    const refusal = cannotWait(state, unit, now);
+    const unit = state.units.get(waiter.unit);
+    const refusal = unit ? cannotWait(state, unit, now) : notInCatalogue(waiter.unit);
     if (refusal) effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal });
-    else unit.waiters.set(waiter.id, { ...waiter, seq: ++state.seq, since: now });
+    else unit?.waiters.set(waiter.id, { ...waiter, seq: ++state.seq, since: now });
   },
   leave(state, { waiter, unit: id, keep }, now, effects) {
     const unit = state.units.get(id);
+    // A grant that crossed it has no taker: the slot comes back.
+    if (unit?.leases.delete(waiter)) return markIdle(unit, now);
     if (!unit?.waiters.delete(waiter)) return;
     if (keep && !isServing(unit)) unit.intent = true;
     // Nobody is left for whom it starts: on a small machine its memory and its time are worth more elsewhere.
@@ -80,8 +83,9 @@ const handlers: Handlers = {
     const unit = state.units.get(id);
     if (unit?.leases.delete(waiter)) markIdle(unit, now);
   },
-  wake(state, { unit: id }) {
+  wake(state, { unit: id }, now) {
     const unit = unitOf(state, id);
+    markIdle(unit, now);
     if (unit.phase.kind === 'backoff' || unit.phase.kind === 'quarantined') {
       unit.phase = { kind: 'cold' };
       unit.failure = null;
@@ -93,7 +97,8 @@ const handlers: Handlers = {
     const unit = unitOf(state, id);
     unit.intent = false;
     if (unit.phase.kind === 'stopping' || !('bytes' in unit.phase)) return;
-    if (force || (unit.leases.size === 0 && unit.waiters.size === 0)) stop(unit, reason, now, effects);
+    const midway = unit.phase.kind === 'freezing' || unit.phase.kind === 'thawing';
+    if (force || (unit.leases.size === 0 && !midway)) stop(unit, reason, now, effects);
     else unit.stopWanted = reason;
   },
   pin(state, { unit: id, pinned }, now) {
@@ -102,34 +107,39 @@ const handlers: Handlers = {
     markIdle(unit, now);
   },
   recovered(state, { unit: id, frozen }, now) {
-    const unit = unitOf(state, id);
-    if ('bytes' in unit.phase) return;
-    const bytes = reservationOf(unit);
+    const unit = state.units.get(id);
+    if (!unit || 'bytes' in unit.phase) return;
     unit.reason = { code: 'recovered' };
-    unit.phase = frozen ? { kind: 'frozen', since: now, bytes } : { kind: 'ready', since: now, bytes, idleSince: now };
+    unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
+    if (!frozen) becomeReady(unit, now);
   },
   started(state, { unit: id }, now) {
-    const unit = unitOf(state, id);
-    if (unit.phase.kind !== 'starting') return;
+    const unit = state.units.get(id);
+    if (unit?.phase.kind !== 'starting') return;
     unit.startMs = learn(unit.startMs, now - unit.phase.since);
     becomeReady(unit, now);
   },
-  failed: (state, { unit: id, message, permanent }, now, effects) =>
-    fail(unitOf(state, id), { message, permanent, code: 'failed' }, state, now, effects),
-  exited: (state, { unit: id, message }, now, effects) =>
-    fail(unitOf(state, id), { message, permanent: false, code: 'exited' }, state, now, effects),
+  failed(state, { unit: id, message, permanent }, now, effects) {
+    const unit = state.units.get(id);
+    if (unit) fail(unit, { message, permanent, code: 'failed' }, state, now, effects);
+  },
+  exited(state, { unit: id, message }, now, effects) {
+    const unit = state.units.get(id);
+    if (unit) fail(unit, { message, permanent: false, code: 'exited' }, state, now, effects);
+  },
   stopped(state, { unit: id }) {
-    const unit = unitOf(state, id);
-    if (unit.phase.kind === 'stopping') becomeCold(unit);
+    const unit = state.units.get(id);
+    if (unit?.phase.kind === 'stopping') becomeCold(unit);
   },
   frozen(state, { unit: id }, now) {
-    const unit = unitOf(state, id);
-    if (unit.phase.kind === 'freezing') unit.phase = { kind: 'frozen', since: now, bytes: unit.phase.bytes };
+    const unit = state.units.get(id);
+    if (unit?.phase.kind === 'freezing') unit.phase = { kind: 'frozen', since: now, bytes: unit.phase.bytes };
   },
   thawed(state, { unit: id }, now) {
-    const unit = unitOf(state, id);
-    if (unit.phase.kind !== 'thawing') return;
-    unit.reason = { code: 'asked', by: [...unit.waiters.values()][0]?.principal ?? 'nobody' };
+    const unit = state.units.get(id);
+    if (unit?.phase.kind !== 'thawing') return;
+    const [first] = unit.waiters.values();
+    unit.reason = first ? { code: 'asked', by: first.principal } : wantedBecause(unit);
     becomeReady(unit, now);
   },
   measured(state, { unit: id, bytes }) {
@@ -141,9 +151,7 @@ const handlers: Handlers = {
   tick: () => undefined,
   shutdown(state, _event, _now, effects) {
     state.closing = true;
-    for (const unit of state.units.values()) {
-      refuse(unit, { code: 'SHUTTING_DOWN', message: 'The platform is stopping.', retryAfterMs: 5_000 }, effects);
-    }
+    for (const unit of state.units.values()) refuse(unit, stopping, effects);
   },
 };
 
@@ -159,14 +167,20 @@ function describe(state: State, spec: UnitSpec): void {
   unit.removed = false;
 }
 
-function cannotWait(state: State, unit: Unit, now: number): Extract<Effect, { kind: 'refuse' }>['refusal'] | null {
+const stopping: Refusal = { code: 'SHUTTING_DOWN', message: 'The platform is stopping.', retryAfterMs: 5_000 };
+
+const notInCatalogue = (id: UnitId): Refusal => ({ code: 'NOT_FOUND', message: `${id} is not in the catalogue.` });
+
+function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
   const { id } = unit.spec;
-  if (state.closing) return { code: 'SHUTTING_DOWN', message: 'The platform is stopping.', retryAfterMs: 5_000 };
-  if (unit.removed) return { code: 'NOT_FOUND', message: `${id} is not in the catalogue any more.` };
-  if (unit.phase.kind === 'quarantined') {
+  if (state.closing) return stopping;
+  if (unit.removed) return notInCatalogue(id);
+  if (unit.phase.kind === 'quarantined' && unit.phase.until > now) {
+    const { count = 1, message = '' } = unit.failure ?? {};
+    const times = count === 1 ? 'once' : `${count} times`;
     return {
       code: 'START_FAILED',
-      message: `${id} failed to start ${unit.failure?.count ?? 1} times and is left alone for now: ${unit.failure?.message ?? ''}`,
+      message: `${id} failed to start ${times} and is left alone for now: ${message}`,
       retryAfterMs: unit.phase.until - now,
     };
   }
@@ -179,51 +193,8 @@ function cannotWait(state: State, unit: Unit, now: number): Extract<Effect, { ki
 
 const isServing = (unit: Unit): boolean => unit.phase.kind === 'ready';
 
-function becomeReady(unit: Unit, now: number): void {
-  unit.intent = false;
-  unit.phase = { kind: 'ready', since: now, bytes: reservedOf(unit), idleSince: now };
-}
-
-function becomeCold(unit: Unit): void {
-  unit.phase = { kind: 'cold' };
-  unit.leases.clear();
-  unit.measuredBytes = null;
-  unit.stopWanted = null;
-}
-
-function markIdle(unit: Unit, now: number): void {
-  if (unit.phase.kind === 'ready' && isIdle(unit)) unit.phase.idleSince = now;
-}
-
 /** A third of the newest, as a start time varies with what the page cache happens to hold. */
 const learn = (before: number | null, ms: number): number => (before === null ? ms : before + (ms - before) / 3);
-
-interface End {
-  readonly code: Extract<Reason['code'], 'failed' | 'exited'>;
-  readonly message: string;
-  readonly permanent: boolean;
-}
-
-/** A start that failed or an instance that ended by itself: backoff, and after too many in a row quarantine. */
-function fail(unit: Unit, end: End, state: State, now: number, effects: Effect[]): void {
-  if (!('bytes' in unit.phase)) return;
-  if (unit.phase.kind === 'stopping') return becomeCold(unit);
-  const { settings } = state;
-  const lived = unit.phase.kind === 'ready' && now - unit.phase.since > settings.backoffMaxMs;
-  const count = lived ? 1 : (unit.failure?.count ?? 0) + 1;
-  becomeCold(unit);
-  unit.failure = { message: end.message, count };
-  unit.reason = { code: end.code, message: end.message };
-  if (end.permanent || count >= settings.maxFailures) {
-    unit.phase = { kind: 'quarantined', until: now + settings.quarantineMs };
-    unit.intent = false;
-    const message = `${unit.spec.id} could not be started: ${end.message}`;
-    refuse(unit, { code: 'START_FAILED', message, retryAfterMs: settings.quarantineMs }, effects);
-  } else {
-    const delay = Math.min(settings.backoffMaxMs, settings.backoffFirstMs * 2 ** (count - 1));
-    unit.phase = { kind: 'backoff', until: now + delay };
-  }
-}
 
 function forgetRemoved(state: State): void {
   const gone: UnitId[] = [];

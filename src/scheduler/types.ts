@@ -71,18 +71,26 @@ export type Event =
   | { readonly kind: 'describe'; readonly unit: UnitSpec }
   | { readonly kind: 'limit'; readonly bytes: number }
   | { readonly kind: 'request'; readonly waiter: Waiter }
-  /** The caller left. With `keep` it will come back, so that what it started goes on. */
+  /** The caller left. With `keep` it will come back, so that what it waited for is made ready all the same. */
   | { readonly kind: 'leave'; readonly waiter: WaiterId; readonly unit: UnitId; readonly keep: boolean }
   | { readonly kind: 'release'; readonly waiter: WaiterId; readonly unit: UnitId }
   | { readonly kind: 'wake'; readonly unit: UnitId }
+  /**
+   * Stops it once its last lease is given back; with `force` at once. Whoever waits for it wakes it again, and so does
+   * its being core or pinned: for those it is a restart.
+   */
   | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason; readonly force: boolean }
   | { readonly kind: 'pin'; readonly unit: UnitId; readonly pinned: boolean }
-  /** An instance that an earlier process left was taken over. */
+  /** An instance that an earlier process left was taken over. It may bring the account over the limit. */
   | { readonly kind: 'recovered'; readonly unit: UnitId; readonly frozen: boolean }
   | { readonly kind: 'started'; readonly unit: UnitId }
+  /** The start came to nothing, and nothing is left of it. */
   | { readonly kind: 'failed'; readonly unit: UnitId; readonly message: string; readonly permanent: boolean }
+  /** The instance ended by itself; its leases went with it. */
   | { readonly kind: 'exited'; readonly unit: UnitId; readonly message: string }
+  /** The instance is gone: only now do its bytes count as free. */
   | { readonly kind: 'stopped'; readonly unit: UnitId }
+  /** Also when it could not be frozen: the thaw that follows then finds it running. */
   | { readonly kind: 'frozen'; readonly unit: UnitId }
   | { readonly kind: 'thawed'; readonly unit: UnitId }
   | { readonly kind: 'measured'; readonly unit: UnitId; readonly bytes: number }

@@ -1,0 +1,129 @@
+import { formatBytes } from '#kernel/quantities';
+import { chooseVictims, isEvictable, isProtected, mayYield, residentUntil } from './eviction.ts';
+import { byTurn, claims, headOf } from './order.ts';
+import type { Claim } from './order.ts';
+import { begin, refuse, stop } from './moves.ts';
+import { chargedOf, incomingOf, reservationOf, sum, wantedBecause } from './state.ts';
+import type { State, Unit } from './state.ts';
+import type { Effect, Refusal } from './types.ts';
+
+/** The memory that is still to hand out in this round. Taken from what is free first, then from what is coming. */
+interface Pool {
+  /** Below zero while more is charged than the limit allows: what comes in fills that first. */
+  free: number;
+  /** Bytes of units that are stopping. */
+  incoming: number;
+}
+
+const left = (pool: Pool): number => pool.free + pool.incoming;
+
+function take(pool: Pool, bytes: number): void {
+  const now = Math.min(Math.max(0, pool.free), bytes);
+  pool.free -= now;
+  pool.incoming -= bytes - now;
+}
+
+/**
+ * Hands memory to the claims in their turn; returns the units that an aged claim waits for. For each claim:
+ * 1. what cannot fit even with everything else gone is refused, with the bytes on both sides;
+ * 2. what fits the free bytes starts;
+ * 3. what fits once the units that are stopping are gone waits, and keeps those bytes to itself;
+ * 4. what fits once idle units make room stops them, and waits as in 3;
+ * 5. what only busy units stand in the way of waits. Until it has aged, smaller claims may use the bytes meanwhile;
+ *    then nobody overtakes it: nothing more is handed out or evicted for those behind it, and the units whose bytes it
+ *    waits for take no new work until it had its turn.
+ */
+export function admit(state: State, now: number, effects: Effect[]): ReadonlySet<Unit> {
+  const turn = claims(state, now);
+  if (turn.length === 0) return nobody;
+  const incoming = sum(state, incomingOf);
+  const pool: Pool = { free: state.limitBytes - sum(state, chargedOf), incoming };
+  let fixed = sum(state, fixedOf);
+  let draining: ReadonlySet<Unit> | null = null;
+  for (const claim of turn) {
+    const need = reservationOf(claim.unit);
+    if (turnAway(claim.unit, fixed, state, effects)) continue; // 1
+    if (need <= Math.max(0, pool.free)) {
+      start(claim, need, now, effects); // 2
+      fixed += fixedOf(claim.unit);
+      take(pool, need);
+    } else if (need <= left(pool)) {
+      take(pool, need); // 3
+    } else if (draining === null && makeRoom(claim, need, pool, state, now, effects)) {
+      take(pool, need); // 4
+    } else if (draining === null && claim.aged) {
+      draining = new Set(inTheWay(claim, need - left(pool), state, now)); // 5
+      take(pool, Math.max(0, left(pool)));
+    }
+  }
+  // A pinned unit that started after someone's turn may hold for good what that one waits for.
+  for (const { unit } of turn) if (unit.phase.kind === 'cold') turnAway(unit, fixed, state, effects);
+  return draining ?? nobody;
+}
+
+const nobody: ReadonlySet<Unit> = new Set();
+
+/** What a unit that never yields holds for good. One that is stopping or cold holds nothing for good. */
+const fixedOf = (unit: Unit): number => (isProtected(unit) && unit.phase.kind !== 'stopping' ? chargedOf(unit) : 0);
+
+function turnAway(unit: Unit, fixed: number, state: State, effects: Effect[]): boolean {
+  const need = reservationOf(unit);
+  if (need <= Math.max(0, state.limitBytes - fixed)) return false;
+  const refusal = tooLarge(unit, need, fixed, state);
+  refuse(unit, refusal, effects);
+  unit.intent = false;
+  unit.reason = { code: 'failed', message: refusal.message };
+  return true;
+}
+
+function tooLarge(unit: Unit, need: number, fixed: number, state: State): Refusal {
+  const held = fixed > 0 ? `, of which ${formatBytes(fixed)} are held by what is pinned or always on` : '';
+  return {
+    code: 'NO_MEMORY',
+    message:
+      `${unit.spec.id} needs ${formatBytes(need)} (${need} bytes) and the limit is ` +
+      `${formatBytes(state.limitBytes)} (${state.limitBytes} bytes)${held}. ` +
+      'Raise memory.limit, give it a smaller context, or choose a smaller one.',
+    details: { neededBytes: need, limitBytes: state.limitBytes, heldBytes: fixed },
+  };
+}
+
+function start({ unit, head }: Claim, bytes: number, now: number, effects: Effect[]): void {
+  unit.reason = head ? { code: 'asked', by: head.principal } : wantedBecause(unit);
+  begin(unit, bytes, now, effects);
+}
+
+function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: number, effects: Effect[]): boolean {
+  const idle = [...state.units.values()].filter(
+    (unit) =>
+      isEvictable(unit, state, now) || (claim.aged && unit.leases.size === 0 && givesWay(unit, claim, state, now)),
+  );
+  const victims = chooseVictims(need - left(pool), idle);
+  if (!victims) return false;
+  for (const victim of victims) {
+    pool.incoming += chargedOf(victim);
+    stop(victim, { code: 'evicted', for: claim.unit.spec.id, bytes: chargedOf(victim) }, now, effects);
+  }
+  return true;
+}
+
+/** The fewest units that have to end their work for an aged claim, idle ones included, lest they take up new work. */
+function inTheWay(claim: Claim, bytes: number, state: State, now: number): readonly Unit[] {
+  const others = [...state.units.values()].filter(
+    (unit) => isEvictable(unit, state, now) || givesWay(unit, claim, state, now) || isUnderWay(unit),
+  );
+  return chooseVictims(bytes, others) ?? [];
+}
+
+/** A ready or frozen unit all of whose waiters have their turn after the claim's: it may be drained for it. */
+function givesWay(unit: Unit, claim: Claim, state: State, now: number): boolean {
+  if (!mayYield(unit)) return false;
+  if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit, state))) return false;
+  if (claim.unit.spec.tier === 'core') return true;
+  const head = headOf(unit, state, now);
+  return claim.head !== undefined && (head === undefined || byTurn(state, now)(claim.head, head) < 0);
+}
+
+/** On its way to ready or frozen: it can make room later, so that it is worth waiting for. */
+const isUnderWay = (unit: Unit): boolean =>
+  mayYield(unit) && ['starting', 'freezing', 'thawing'].includes(unit.phase.kind);
