@@ -1,0 +1,102 @@
+import type { JsonObject } from './json.ts';
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly text: string;
+}
+
+/** What the model is made to read, and the strings that end an answer in its template besides its own end token. */
+export interface Prompt {
+  readonly tokens: readonly number[];
+  readonly stops: readonly string[];
+}
+
+/** What a generated text must look like. */
+export type Shape =
+  { readonly kind: 'text' } | { readonly kind: 'json' } | { readonly kind: 'schema'; readonly schema: JsonObject };
+
+export interface Sampling {
+  readonly temperature: number;
+  readonly topP: number;
+  /** 0: no limit. */
+  readonly topK: number;
+  readonly minP: number;
+  /** An unsigned 32-bit number. */
+  readonly seed: number;
+  /** 1: none. */
+  readonly repeatPenalty: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  /** Added to the logit of a token, by its id. */
+  readonly logitBias: ReadonlyMap<number, number>;
+}
+
+export type EngineEvent =
+  /** First and once: how much of the prompt the slot held already. */
+  | { readonly kind: 'prompt'; readonly cachedTokens: number }
+  /** One generated token. Its text is empty while it is only a part of a character. */
+  | { readonly kind: 'token'; readonly text: string }
+  /** The model ended its answer by itself; `text` is what was held back. */
+  | { readonly kind: 'end'; readonly text: string };
+
+export interface EngineMemory {
+  /** The weights, as the file holds them. */
+  readonly modelBytes: number;
+  /** KV cache and compute buffers of the generation context. */
+  readonly contextBytes: number;
+  /** The same of the embedding context: 0 until the first request for embeddings. */
+  readonly embeddingBytes: number;
+}
+
+/** One loaded model. The HTTP part knows the engine only as this. */
+export interface Engine {
+  readonly slots: number;
+  /** Tokens one slot holds, prompt and answer together. */
+  readonly contextTokens: number;
+  /** Tokens one text to embed may have. */
+  readonly embeddingTokens: number;
+  /** Tokens of the vocabulary: ids run from 0 up to it. */
+  readonly vocabulary: number;
+  /** False for a model that only makes embeddings. */
+  readonly generates: boolean;
+  readonly batchTokens: number;
+  readonly threads: number;
+
+  /** The conversation in the model's own template, ready for the assistant's turn. Text in it is never read as control tokens. */
+  renderChat(messages: readonly ChatMessage[]): Prompt;
+  /** Raw text as a prompt: control tokens written in it count, and the begin token the model wants is put in front. */
+  renderText(prompt: string): Prompt;
+  tokenize(text: string): readonly number[];
+
+  /** What the slot holds now: a prompt that starts the same need not be evaluated again. */
+  held(slot: number): readonly number[];
+  /**
+   * Evaluates the prompt in the slot, then generates for as long as it is asked for more. Only the holder of the slot
+   * may call it. An abort ends it within one batch, by throwing the signal's reason; so does leaving the loop. After
+   * any failure the slot is clean.
+   */
+  generate(
+    slot: number,
+    prompt: readonly number[],
+    options: { readonly sampling: Sampling; readonly shape: Shape },
+    signal: AbortSignal,
+  ): AsyncGenerator<EngineEvent, void, void>;
+
+  /** Tokens a text to embed comes to, with the begin and end tokens the model wants. */
+  embeddingLength(tokens: readonly number[]): Promise<number>;
+  /** The vector of one text, as the model makes it: not normalised. One at a time. */
+  embed(tokens: readonly number[]): Promise<readonly number[]>;
+
+  memory(): EngineMemory;
+  close(): Promise<void>;
+}
+
+export interface EngineOptions {
+  readonly modelPath: string;
+  readonly contextTokens: number;
+  readonly slots: number;
+  readonly threads: number;
+  readonly batchTokens: number;
+  onProgress(progress: number): void;
+  onWarning(message: string): void;
+}

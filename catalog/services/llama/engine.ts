@@ -1,0 +1,368 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ChatMessage, Engine, EngineEvent, EngineOptions, Prompt, Sampling, Shape } from './contract.ts';
+import { apiError } from './errors.ts';
+import { isObject } from './json.ts';
+import type * as llamaCpp from './llama-cpp.ts';
+
+/** The library, from the environment it was installed in. */
+async function importLibrary(environment: string): Promise<llamaCpp.NodeLlamaCpp> {
+  const resolve = createRequire(join(environment, 'package.json')).resolve;
+  return (await import(pathToFileURL(resolve('node-llama-cpp')).href)) as llamaCpp.NodeLlamaCpp;
+}
+
+/** Room for snapshots of recurrent and sliding-window models, by slot. The library's default has no bound in bytes. */
+const checkpoints = { max: 1, interval: false, maxMemory: 32 * 1024 * 1024 } as const;
+
+/** Dropping the oldest tokens to make room would change the question in silence: requests end before it is needed. */
+const contextShift = {
+  size: 1,
+  strategy(): never {
+    throw new Error('the context is full');
+  },
+};
+
+/** Loads the model and its context, and evaluates one token, so that the first request finds everything in place. */
+export async function loadEngine(environment: string, options: EngineOptions): Promise<Engine> {
+  const library = await importLibrary(environment);
+  const llama = await library.getLlama({
+    gpu: false,
+    build: 'never',
+    skipDownload: true,
+    progressLogs: false,
+    maxThreads: options.threads,
+    logLevel: 'warn',
+    logger: (level, message) => options.onWarning(`${level}: ${message.trim()}`),
+  });
+  const model = await llama.loadModel({
+    modelPath: options.modelPath,
+    gpuLayers: 0,
+    useMmap: true,
+    useMlock: false,
+    useDirectIo: false,
+    lazyMode: false,
+    checkTensors: false,
+    // Whoever started this process has set the memory aside already, and knows better than a look at what is free now.
+    ignoreMemorySafetyChecks: true,
+    onLoadProgress: options.onProgress,
+  });
+  const generates = attention(model).causal;
+  const slots = generates ? await createSlots(model, options) : undefined;
+  await slots?.warmUp();
+  return assemble(library, llama, model, slots, options);
+}
+
+/** From the file's own description. An encoder (BERT and its kin) reads both ways, and can't generate. */
+function attention(model: llamaCpp.Model): { readonly causal: boolean; readonly pooled: boolean } {
+  const { metadata } = model.fileInfo;
+  const own = metadata[metadata.general.architecture];
+  const described = isObject(own) ? own : {};
+  const causal = !(isObject(described['attention']) && described['attention']['causal'] === false);
+  // llama.cpp: 0 none, 1 mean, 2 first token, 3 last token. The first two need the whole text in one batch.
+  const pooling = described['pooling_type'];
+  return { causal, pooled: pooling === 1 || pooling === 2 };
+}
+
+interface Slots {
+  readonly context: llamaCpp.Context;
+  held(slot: number): readonly number[];
+  sequence(slot: number): llamaCpp.Sequence;
+  /** A new sequence in place of one whose state is in doubt. */
+  renew(slot: number): Promise<void>;
+  warmUp(): Promise<void>;
+}
+
+async function createSlots(model: llamaCpp.Model, options: EngineOptions): Promise<Slots> {
+  const context = await model.createContext({
+    sequences: options.slots,
+    contextSize: options.contextTokens,
+    batchSize: options.batchTokens,
+    threads: options.threads,
+    flashAttention: 'auto',
+    swaFullCache: false,
+    performanceTracking: false,
+    failedCreationRemedy: false,
+    ignoreMemorySafetyChecks: true,
+  });
+  const create = () => context.getSequence({ contextShift, checkpoints });
+  const sequences = Array.from({ length: options.slots }, create);
+  const sequence = (slot: number): llamaCpp.Sequence => {
+    const found = sequences[slot];
+    if (!found) throw new RangeError(`There is no slot ${String(slot)}.`);
+    return found;
+  };
+  return {
+    context,
+    sequence,
+    held: (slot) => sequence(slot).contextTokens,
+    async renew(slot) {
+      await sequence(slot).dispose();
+      sequences[slot] = create();
+    },
+    async warmUp() {
+      const first = sequence(0);
+      await first.evaluateWithoutGeneratingNewTokens([model.tokens.bos ?? model.tokenize('a')[0] ?? 0]);
+      await first.clearHistory();
+    },
+  };
+}
+
+function assemble(
+  library: llamaCpp.NodeLlamaCpp,
+  llama: llamaCpp.Llama,
+  model: llamaCpp.Model,
+  slots: Slots | undefined,
+  options: EngineOptions,
+): Engine {
+  const chat = createTemplate(library, model);
+  const embedding = createEmbedder(model, options, llama);
+  const generating = (): Slots => {
+    if (slots) return slots;
+    throw apiError(400, 'This model makes embeddings only.', { param: 'model', code: 'model_not_supported' });
+  };
+  return {
+    slots: options.slots,
+    // The library rounds a context up; the tokens asked for are the ones promised.
+    contextTokens: Math.min(options.contextTokens, slots?.context.contextSize ?? options.contextTokens),
+    embeddingTokens: embedding.limit - 1,
+    vocabulary: [...model.iterateAllTokens()].length,
+    generates: slots !== undefined,
+    batchTokens: options.batchTokens,
+    threads: options.threads,
+    renderChat(messages) {
+      generating();
+      return chat(messages);
+    },
+    renderText(text) {
+      generating();
+      return { tokens: withBegin(model, model.tokenize(text, true)), stops: [] };
+    },
+    tokenize: (text) => model.tokenize(text, false),
+    held: (slot) => generating().held(slot),
+    generate: (slot, prompt, request, signal) =>
+      generate(
+        {
+          library,
+          llama,
+          model,
+          slots: generating(),
+          batch: options.batchTokens,
+          contextTokens: options.contextTokens,
+        },
+        slot,
+        prompt,
+        request,
+        signal,
+      ),
+    embed: embedding.embed,
+    embeddingLength: embedding.length,
+    memory: () => ({
+      modelBytes: model.size,
+      contextBytes: slots?.context.memoryUsage.ram ?? 0,
+      embeddingBytes: embedding.bytes(),
+    }),
+    async close() {
+      await embedding.close();
+      await slots?.context.dispose();
+      await model.dispose();
+      await llama.dispose();
+    },
+  };
+}
+
+function withBegin(model: llamaCpp.Model, tokens: number[]): number[] {
+  const { bos, shouldPrependBosToken } = model.tokens;
+  return shouldPrependBosToken && bos !== null && tokens[0] !== bos ? [bos, ...tokens] : tokens;
+}
+
+/**
+ * The file's own chat template. The library's hand-made wrappers come second: they follow a family of models, and
+ * leave out what a file's template adds (a default system message, say).
+ */
+function createTemplate(library: llamaCpp.NodeLlamaCpp, model: llamaCpp.Model) {
+  const template = model.fileInfo.metadata.tokenizer?.chat_template;
+  let wrapper: llamaCpp.ChatWrapper | undefined;
+  const resolve = () =>
+    (wrapper ??=
+      template === undefined
+        ? library.resolveChatWrapper(model)
+        : new library.JinjaTemplateChatWrapper({ template, tokenizer: model.tokenizer }));
+  return (messages: readonly ChatMessage[]): Prompt => {
+    const history = messages.map(({ role, text }): llamaCpp.ChatItem =>
+      role === 'assistant' ? { type: 'model', response: [text] } : { type: role, text },
+    );
+    // A conversation that ends with the assistant's words is gone on with; any other opens the assistant's turn.
+    const open: llamaCpp.ChatItem[] = messages.at(-1)?.role === 'assistant' ? [] : [{ type: 'model', response: [] }];
+    const state = render(resolve(), [...history, ...open]);
+    return {
+      tokens: withBegin(model, state.contextText.tokenize(model.tokenizer)),
+      stops: state.stopGenerationTriggers.flatMap((trigger) => stopText(model, trigger)),
+    };
+  };
+}
+
+/** A template may refuse a conversation (roles that don't alternate, say): the client's to mend, so a 400. */
+function render(wrapper: llamaCpp.ChatWrapper, chatHistory: readonly llamaCpp.ChatItem[]) {
+  try {
+    return wrapper.generateContextState({ chatHistory });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'no reason given';
+    const message = `The model's chat template refuses these messages: ${why}`;
+    throw apiError(400, message, { param: 'messages', code: 'invalid_messages' });
+  }
+}
+
+/** A template's mark for the end of an answer, where it is text: the model's end tokens end an answer by themselves. */
+function stopText(model: llamaCpp.Model, trigger: llamaCpp.LlamaText): string[] {
+  const tokens = trigger.tokenize(model.tokenizer);
+  if (tokens.length === 0 || tokens.some((token) => model.isSpecialToken(token))) return [];
+  return [model.detokenize(tokens)].filter((text) => text.trim() !== '');
+}
+
+interface Machinery {
+  readonly library: llamaCpp.NodeLlamaCpp;
+  readonly llama: llamaCpp.Llama;
+  readonly model: llamaCpp.Model;
+  readonly slots: Slots;
+  readonly batch: number;
+  readonly contextTokens: number;
+}
+
+async function* generate(
+  machinery: Machinery,
+  slot: number,
+  prompt: readonly number[],
+  request: { readonly sampling: Sampling; readonly shape: Shape },
+  signal: AbortSignal,
+): AsyncGenerator<EngineEvent, void, void> {
+  const { model, slots, batch } = machinery;
+  const sequence = slots.sequence(slot);
+  try {
+    const generated: number[] = [];
+    const options = await evaluateOptions(machinery, request, generated);
+    signal.throwIfAborted();
+    // The last token is always evaluated anew: it is what the first generated one is sampled from.
+    await sequence.adaptStateToTokens(prompt.slice(0, -1), false);
+    yield { kind: 'prompt', cachedTokens: sequence.nextTokenIndex };
+    let left = prompt.slice(sequence.nextTokenIndex);
+    // A batch at a time, for once queued in the library tokens can't be taken back.
+    while (left.length > batch) {
+      signal.throwIfAborted();
+      await sequence.evaluateWithoutGeneratingNewTokens(left.slice(0, batch));
+      left = left.slice(batch);
+    }
+    signal.throwIfAborted();
+    const decoder = createDecoder(model, prompt);
+    for await (const token of sequence.evaluate(left, options)) {
+      signal.throwIfAborted();
+      generated.push(token);
+      yield { kind: 'token', text: decoder.push(token) };
+      signal.throwIfAborted();
+    }
+    yield { kind: 'end', text: decoder.flush() };
+  } catch (error) {
+    // Aborts fall between batches, where the sequence is whole and its prefix worth keeping.
+    if (!signal.aborted) await slots.renew(slot);
+    throw error;
+  }
+}
+
+async function evaluateOptions(
+  { library, llama, model, contextTokens }: Machinery,
+  { sampling, shape }: { readonly sampling: Sampling; readonly shape: Shape },
+  generated: number[],
+): Promise<llamaCpp.EvaluateOptions> {
+  const { repeatPenalty, frequencyPenalty, presencePenalty, logitBias, ...rest } = sampling;
+  const penalised = repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+  const grammar = await grammarFor(llama, shape);
+  const bias = logitBias.size === 0 ? undefined : library.TokenBias.for(model);
+  for (const [token, logit] of logitBias) bias?.set([token], { logit });
+  return {
+    ...rest,
+    ...(grammar && { grammarEvaluationState: new library.LlamaGrammarEvaluationState({ model, grammar }) }),
+    ...(bias && { tokenBias: bias }),
+    ...(penalised && {
+      repeatPenalty: {
+        punishTokens: () => generated,
+        // The whole answer, as OpenAI defines its penalties; a fixed number, so that the sampler is made only once.
+        maxPunishTokens: contextTokens,
+        penalty: repeatPenalty,
+        frequencyPenalty,
+        presencePenalty,
+      },
+    }),
+  };
+}
+
+async function grammarFor(llama: llamaCpp.Llama, shape: Shape): Promise<llamaCpp.Grammar | undefined> {
+  if (shape.kind === 'text') return undefined;
+  if (shape.kind === 'json') return llama.getGrammarFor('json');
+  try {
+    return await llama.createGrammarForJsonSchema(shape.schema);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'no grammar could be made of it';
+    throw apiError(400, `Invalid schema: ${why}`, { param: 'response_format', code: 'unsupported_schema' });
+  }
+}
+
+/** Tokens looked back on to know whether a word begins with a space. */
+const lookBack = 8;
+/** A character has at most four bytes, each perhaps a token; a broken one is let through rather than held for ever. */
+const longestPending = 4;
+
+/** Tokens to text. A token may hold a part of a character: it waits for the rest. */
+function createDecoder(model: llamaCpp.Model, prompt: readonly number[]) {
+  let before = prompt.slice(-lookBack);
+  let pending: number[] = [];
+  const take = (): string => {
+    const text = model.detokenize(pending, false, before);
+    before = [...before, ...pending].slice(-lookBack);
+    pending = [];
+    return text;
+  };
+  return {
+    push(token: number): string {
+      pending.push(token);
+      const partial = model.detokenize(pending, false, before).endsWith('\uFFFD');
+      return partial && pending.length < longestPending ? '' : take();
+    },
+    flush: (): string => (pending.length === 0 ? '' : take()),
+  };
+}
+
+/** The context for embeddings is made on first use: most models are loaded to talk. */
+function createEmbedder(model: llamaCpp.Model, options: EngineOptions, llama: llamaCpp.Llama) {
+  const limit = Math.max(2, Math.min(options.contextTokens, model.trainContextSize));
+  const { causal, pooled } = attention(model);
+  const batchSize = causal && !pooled ? Math.min(options.batchTokens, limit) : limit;
+  let context: Promise<llamaCpp.EmbeddingContext> | undefined;
+  let bytes = 0;
+  async function open(): Promise<llamaCpp.EmbeddingContext> {
+    const before = await llama.getLlamaMemoryUsage();
+    const opened = await model.createEmbeddingContext({
+      contextSize: limit,
+      batchSize,
+      threads: options.threads,
+      ignoreMemorySafetyChecks: true,
+    });
+    bytes = Math.max(0, (await llama.getLlamaMemoryUsage()).cpuRam - before.cpuRam);
+    return opened;
+  }
+  const ready = () =>
+    (context ??= open().catch((error: unknown) => {
+      // The next request tries anew: memory may have been the reason.
+      context = undefined;
+      throw error;
+    }));
+  return {
+    limit,
+    bytes: () => bytes,
+    // Both calls add the begin and end tokens the model wants, in place: each gets a copy.
+    length: async (tokens: readonly number[]) => (await ready()).calculateInputLength([...tokens]),
+    embed: async (tokens: readonly number[]) => (await (await ready()).getEmbeddingFor([...tokens])).vector,
+    async close() {
+      await (await context)?.dispose();
+    },
+  };
+}

@@ -1,0 +1,158 @@
+/*
+ * The part of node-llama-cpp 3.22 that engine.ts uses, written down by hand: the library lives in an environment of
+ * its own and is no dependency of this repository.
+ */
+
+export type Token = number;
+
+export interface LlamaText {
+  readonly values: readonly unknown[];
+  tokenize(tokenizer: Tokenizer): Token[];
+}
+
+/** A model's `tokenizer`: a function that carries the way back with it. Opaque here. */
+export type Tokenizer = (text: string, specialTokens?: boolean) => Token[];
+
+export type ChatItem =
+  { readonly type: 'system' | 'user'; readonly text: string } | { readonly type: 'model'; readonly response: string[] };
+
+export interface ChatWrapper {
+  readonly wrapperName: string;
+  generateContextState(options: { readonly chatHistory: readonly ChatItem[] }): {
+    readonly contextText: LlamaText;
+    readonly stopGenerationTriggers: readonly LlamaText[];
+  };
+}
+
+export interface Grammar {
+  readonly grammar: string;
+}
+/** Follows one answer through a grammar; of no use to a second. */
+export type GrammarState = object;
+
+export interface TokenBias {
+  set(input: Token[], bias: { readonly logit: number }): TokenBias;
+}
+
+export interface EvaluateOptions {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly minP: number;
+  readonly seed: number;
+  readonly grammarEvaluationState?: GrammarState;
+  readonly repeatPenalty?: {
+    readonly punishTokens: () => Token[];
+    readonly maxPunishTokens: number;
+    readonly penalty: number;
+    readonly frequencyPenalty: number;
+    readonly presencePenalty: number;
+  };
+  readonly tokenBias?: TokenBias;
+}
+
+export interface Sequence {
+  readonly nextTokenIndex: number;
+  readonly contextTokens: Token[];
+  adaptStateToTokens(tokens: Token[], allowShift: boolean): Promise<void>;
+  evaluate(tokens: Token[], options: EvaluateOptions): AsyncGenerator<Token, void, void>;
+  evaluateWithoutGeneratingNewTokens(tokens: Token[]): Promise<void>;
+  clearHistory(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface Context {
+  readonly contextSize: number;
+  readonly memoryUsage: { readonly ram: number };
+  getSequence(options: {
+    readonly contextShift: { readonly size: number; readonly strategy: () => never };
+    readonly checkpoints: { readonly max: number; readonly interval: false; readonly maxMemory: number };
+  }): Sequence;
+  dispose(): Promise<void>;
+}
+
+export interface EmbeddingContext {
+  calculateInputLength(input: Token[]): number;
+  getEmbeddingFor(input: Token[]): Promise<{ readonly vector: readonly number[] }>;
+  dispose(): Promise<void>;
+}
+
+export interface Model {
+  readonly tokenizer: Tokenizer;
+  readonly size: number;
+  readonly trainContextSize: number;
+  readonly tokens: {
+    readonly bos: Token | null;
+    readonly shouldPrependBosToken: boolean;
+  };
+  readonly fileInfo: {
+    readonly metadata: {
+      readonly general: { readonly architecture: string };
+      readonly tokenizer?: { readonly chat_template?: string };
+      readonly [architecture: string]: unknown;
+    };
+  };
+  tokenize(text: string, specialTokens?: boolean): Token[];
+  detokenize(tokens: readonly Token[], specialTokens?: boolean, lastTokens?: readonly Token[]): string;
+  isSpecialToken(token: Token): boolean;
+  isEogToken(token: Token): boolean;
+  iterateAllTokens(): Iterable<Token>;
+  createContext(options: {
+    readonly sequences: number;
+    readonly contextSize: number;
+    readonly batchSize: number;
+    readonly threads: number;
+    readonly flashAttention: 'auto';
+    readonly swaFullCache: false;
+    readonly performanceTracking: false;
+    readonly failedCreationRemedy: false;
+    readonly ignoreMemorySafetyChecks: true;
+  }): Promise<Context>;
+  createEmbeddingContext(options: {
+    readonly contextSize: number;
+    readonly batchSize: number;
+    readonly threads: number;
+    readonly ignoreMemorySafetyChecks: true;
+  }): Promise<EmbeddingContext>;
+  dispose(): Promise<void>;
+}
+
+export interface Llama {
+  loadModel(options: {
+    readonly modelPath: string;
+    readonly gpuLayers: 0;
+    readonly useMmap: true;
+    readonly useMlock: false;
+    readonly useDirectIo: false;
+    readonly lazyMode: false;
+    readonly checkTensors: false;
+    readonly ignoreMemorySafetyChecks: true;
+    readonly onLoadProgress: (progress: number) => void;
+  }): Promise<Model>;
+  createGrammarForJsonSchema(schema: object): Promise<Grammar>;
+  getGrammarFor(type: 'json'): Promise<Grammar>;
+  getLlamaMemoryUsage(): Promise<{ readonly cpuRam: number }>;
+  dispose(): Promise<void>;
+}
+
+export interface NodeLlamaCpp {
+  getLlama(options: {
+    readonly gpu: false;
+    readonly build: 'never';
+    readonly skipDownload: true;
+    readonly progressLogs: false;
+    readonly maxThreads: number;
+    readonly logLevel: 'warn';
+    readonly logger: (level: string, message: string) => void;
+  }): Promise<Llama>;
+  readonly LlamaGrammarEvaluationState: new (options: {
+    readonly model: Model;
+    readonly grammar: Grammar;
+  }) => GrammarState;
+  readonly JinjaTemplateChatWrapper: new (options: {
+    readonly template: string;
+    readonly tokenizer: Tokenizer;
+  }) => ChatWrapper;
+  readonly TokenBias: { for(model: Model): TokenBias };
+  resolveChatWrapper(model: Model): ChatWrapper;
+}
