@@ -9,7 +9,7 @@ export interface InstanceSpec {
   /** The whole environment: nothing is inherited, so that no secret of the platform's own reaches a service. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** Where both output streams go. The driver bounds it on disk. */
+  /** Where both output streams are appended. `runtime/logs.ts` bounds it, by truncating it while it is written to. */
   readonly logFile: string;
   /** What the ledger reserved. A driver whose traits say so enforces it. */
   readonly memoryBytes: number;
@@ -37,24 +37,34 @@ export type InstanceStatus =
 export type ExitedStatus = Extract<InstanceStatus, { state: 'exited' }>;
 
 /**
- * Makes, watches and ends instances. Its life in order: `start` (or `recover`, after a restart of the platform), then any
+ * Makes, watches and ends instances. An instance lives as long as its first process: when that ends, asked to or not, the
+ * driver ends whatever it left behind (a daemon, an orphan) and only then says that it ended.
+ *
+ * Its life in order: `start` (or `recover`, after a restart of the platform), then any
  * of `inspect`, `freeze`, `thaw`, then `stop`. An absent optional method means that the driver cannot do it.
  */
 export interface RuntimeDriver extends Driver {
   readonly traits: Readonly<{ survivesRestart: boolean; enforcesMemory: boolean }>;
-  /** Resolves when the instance exists (not when it is healthy). Leaves nothing behind when it throws. */
+  /**
+   * Resolves when the instance exists (not when it is healthy). Leaves nothing behind when it throws: START_FAILED when
+   * the command cannot be run, CONFLICT when the id is taken, CANCELLED when the signal aborted.
+   */
   start(spec: InstanceSpec, signal: AbortSignal): Promise<InstanceHandle>;
-  /** Reattaches to an instance that an earlier process started; null once it is gone. */
+  /** Reattaches to an instance that an earlier process started; null once it is gone, with nothing of it left. */
   recover(handle: InstanceHandle): Promise<InstanceHandle | null>;
   /** Memory is the proportional set size (PSS) of everything the instance runs, in bytes. */
   inspect(handle: InstanceHandle): Promise<InstanceStatus>;
-  /** Resolves only when the instance and all it started are gone. Stopping a stopped instance is not an error. */
+  /**
+   * Asks it to end, insists after the grace, and resolves when the instance and all it started are gone and `onExit` has
+   * been told. Stopping a stopped instance is not an error; two stops are one, with the shorter grace. Works for a
+   * handle that was never recovered, too.
+   */
   stop(handle: InstanceHandle, graceMs: number): Promise<void>;
   /** The instances started or recovered here that have not ended. */
   list(): Promise<InstanceHandle[]>;
   /** Calls back once for each instance that ends, asked for or not; for one that ended before the call, never. */
   onExit(listener: (handle: InstanceHandle, status: ExitedStatus) => void): () => void;
-  /** Stops it from using the CPU and keeps its memory. Freezing a frozen instance is not an error. */
+  /** Stops it from using the CPU and keeps its memory. Freezing a frozen instance is not an error; an ended one: CONFLICT. */
   freeze?(handle: InstanceHandle): Promise<void>;
   thaw?(handle: InstanceHandle): Promise<void>;
 }

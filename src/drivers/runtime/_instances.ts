@@ -1,0 +1,162 @@
+import type { ChildProcess } from 'node:child_process';
+import type { DriverHost } from '#contracts/driver';
+import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
+import type { Cancel } from '#kernel/clock';
+import { hasMarkerOfAnother } from './_handle.ts';
+import { isSame, membersOf, type Root, type Seen } from './_members.ts';
+import { createOomWatch } from './_oom.ts';
+import { hasEnded, type ProcessEntry, type Procfs } from './_procfs.ts';
+import { stopInstance, type StopJob } from './_stop.ts';
+
+/** A process that another one started can't be waited for in Node (no pidfd): it is looked at this often. */
+const pollMs = 250;
+/** What an instance leaves behind when it ends by itself has this long to end too. */
+const leftoverGraceMs = 2_000;
+/** How many ends are remembered for `inspect`. */
+const remembered = 256;
+/** An end that nobody saw. */
+export const unseenEnd: ExitedStatus = { state: 'exited', code: null, signal: null, oomKilled: false };
+
+export interface Tracked {
+  readonly handle: InstanceHandle;
+  readonly root: Root;
+  readonly seen: Seen;
+  /** Null for one that an earlier process of the platform started. */
+  readonly child: ChildProcess | null;
+  /** We sent SIGKILL: its end says nothing about memory. */
+  killed: boolean;
+  /** The root has ended and its end is being followed up. */
+  ending: boolean;
+  readonly announced: PromiseWithResolvers<void>;
+}
+
+type Listener = (handle: InstanceHandle, status: ExitedStatus) => void;
+
+/** The instances of one driver: which live, how each is ended, who is told. */
+export interface Instances {
+  track(handle: InstanceHandle, root: Root, child: ChildProcess | null): Tracked;
+  get(id: string): Tracked | undefined;
+  all(): readonly Tracked[];
+  /** True while its first process lives. */
+  isAlive(root: Root): boolean;
+  members(root: Root, seen: Seen, maxAgeMs: number): ProcessEntry[];
+  isStopping(id: string): boolean;
+  /** Ends it and all it started, its end announced when it resolves. Two calls are one; the shorter grace counts. */
+  stop(root: Root, graceMs: number): Promise<void>;
+  /** Ends what an instance left whose root is gone. */
+  sweep(root: Root): Promise<void>;
+  endOf(id: string): ExitedStatus | undefined;
+  onExit(listener: Listener): () => void;
+  close(): void;
+}
+
+export function createInstances(procfs: Procfs, { clock, log }: Pick<DriverHost, 'clock' | 'log'>): Instances {
+  const tracked = new Map<string, Tracked>();
+  const jobs = new Map<string, StopJob>();
+  const exits = createExits((id, error) => log.error('a listener failed at the end of an instance', { id, error }));
+  const oom = createOomWatch(clock, () => procfs.oomKills());
+  let cancelPoll: Cancel | undefined;
+  let closed = false;
+
+  const members = (root: Root, seen: Seen, maxAgeMs: number) => {
+    oom.sample();
+    return membersOf(root, procfs.table(maxAgeMs), procfs, seen);
+  };
+  const isAlive = (root: Root) => {
+    const entry = procfs.entry(root.pid);
+    return isSame(entry, root.startTicks) && !hasEnded(entry) && !hasMarkerOfAnother(procfs, entry, root.id);
+  };
+  const end = (root: Root, graceMs: number): Promise<void> => {
+    const running = jobs.get(root.id);
+    running?.hasten(graceMs);
+    if (running) return running.done;
+    const item = tracked.get(root.id);
+    const onKill = () => item && (item.killed = true);
+    const job = stopInstance(root, item?.seen ?? new Map(), graceMs, { procfs, clock, log, onKill });
+    jobs.set(root.id, job);
+    return job.done.finally(() => jobs.delete(root.id));
+  };
+  const announce = (item: Tracked, status: ExitedStatus) => {
+    if (!tracked.delete(item.root.id)) return;
+    item.announced.resolve();
+    exits.publish(item.handle, status);
+  };
+  /** Its end is announced when what it left behind has ended too. A stop that is under way keeps its own grace. */
+  const settle = async (item: Tracked, code: number | null, signal: string | null) => {
+    if (item.ending) return;
+    item.ending = true;
+    const oomKilled = signal === 'SIGKILL' && !item.killed && oom.roseLately();
+    try {
+      await (jobs.get(item.root.id)?.done ?? end(item.root, leftoverGraceMs));
+    } catch (error) {
+      log.error('what an instance left behind could not be ended', { id: item.root.id, error });
+    }
+    announce(item, { state: 'exited', code, signal, oomKilled });
+  };
+  const poll = () => {
+    cancelPoll = undefined;
+    const recovered = [...tracked.values()].filter(({ child }) => child === null);
+    for (const item of recovered) if (!isAlive(item.root)) void settle(item, null, null);
+    if (recovered.length > 0) watchRecovered();
+  };
+  const watchRecovered = () => {
+    if (!closed) cancelPoll ??= clock.after(pollMs, poll);
+  };
+
+  return {
+    track(handle, root, child) {
+      const announced = Promise.withResolvers<void>();
+      const item = { handle, root, child, seen: new Map(), killed: false, ending: false, announced };
+      tracked.set(root.id, item);
+      if (child) child.once('exit', (code, signal) => void settle(item, code, signal));
+      else watchRecovered();
+      return item;
+    },
+    get: (id) => tracked.get(id),
+    all: () => [...tracked.values()],
+    isAlive,
+    members,
+    isStopping: (id) => jobs.has(id),
+    async stop(root, graceMs) {
+      const item = tracked.get(root.id);
+      await end(root, graceMs);
+      if (item?.child === null) announce(item, unseenEnd);
+      // The end of a child of ours comes as an event of its own, a moment after the process is gone.
+      await item?.announced.promise;
+    },
+    sweep: (root) => end(root, leftoverGraceMs),
+    endOf: exits.of,
+    onExit: exits.listen,
+    close() {
+      closed = true;
+      cancelPoll?.();
+      exits.close();
+    },
+  };
+}
+
+function createExits(onFailure: (id: string, error: unknown) => void) {
+  const listeners = new Set<Listener>();
+  const ends = new Map<string, ExitedStatus>();
+  return {
+    of: (id: string) => ends.get(id),
+    publish(handle: InstanceHandle, status: ExitedStatus) {
+      ends.set(handle.id, status);
+      for (const oldest of ends.keys()) if (ends.size > remembered) ends.delete(oldest);
+      for (const listener of [...listeners]) {
+        try {
+          listener(handle, status);
+        } catch (error) {
+          onFailure(handle.id, error);
+        }
+      }
+    },
+    listen(listener: Listener) {
+      // Wrapped, so that the same function registered twice is two registrations.
+      const own: Listener = (handle, status) => listener(handle, status);
+      listeners.add(own);
+      return () => void listeners.delete(own);
+    },
+    close: () => listeners.clear(),
+  };
+}

@@ -1,0 +1,92 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { InstanceSpec } from '#contracts/runtime';
+import { Fault, systemCode, toFault } from '#kernel/faults';
+import { marker } from './_members.ts';
+
+/**
+ * Starts the first process of an instance, in a session and group of its own, so that no signal meant for the platform
+ * (Ctrl-C, the end of a terminal) reaches it. It writes to its log file itself: with a pipe to the platform it would die
+ * of SIGPIPE when the platform is killed. O_APPEND lets others truncate the file under it.
+ */
+export async function spawnDetached(spec: InstanceSpec): Promise<SpawnedProcess> {
+  const [command, ...args] = spec.argv;
+  const log = openLog(spec);
+  try {
+    const child = spawn(command, args, {
+      cwd: spec.cwd,
+      env: { ...spec.env, [marker]: spec.id },
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    if (child.pid === undefined) throw await failureOf(child);
+    child.on('error', () => undefined);
+    child.unref();
+    return child as SpawnedProcess;
+  } catch (error) {
+    throw startFault(spec, error);
+  } finally {
+    closeSync(log);
+  }
+}
+
+export type SpawnedProcess = ChildProcess & { readonly pid: number };
+
+/** Best effort: when memory runs out, the kernel is to take a service before the platform. Children inherit it. */
+export function raiseOomScore(pid: number, score: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
+  } catch {
+    // It has ended already, or the system doesn't allow it: nothing depends on it.
+  }
+}
+
+function openLog(spec: InstanceSpec): number {
+  try {
+    // Its own folder, and no further: Node's recursive form never ends where a parent can't have children (/proc).
+    if (!isFolder(dirname(spec.logFile))) mkdirSync(dirname(spec.logFile));
+    // For the owner alone: a service may write prompts, or a key, into its log.
+    return openSync(spec.logFile, 'a', 0o600);
+  } catch (error) {
+    const fault = toFault(error);
+    if (fault.code === 'DISK_FULL') throw fault;
+    throw new Fault(
+      'START_FAILED',
+      `${spec.unit}: its log file ${spec.logFile} cannot be opened (${systemCode(error)}).`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function failureOf(child: ChildProcess): Promise<unknown> {
+  const [error] = (await once(child, 'error').catch((thrown: unknown) => [thrown])) as unknown[];
+  return error;
+}
+
+/** What each refusal of the system means for whoever wrote the definition. */
+function startFault(spec: InstanceSpec, error: unknown): Fault {
+  const [command] = spec.argv;
+  const fail = (why: string) => new Fault('START_FAILED', `${spec.unit}: ${why}`, { cause: error });
+  const code = systemCode(error);
+  if (code === 'ENOENT' && !isFolder(spec.cwd))
+    return fail(`its working folder ${spec.cwd} does not exist: create it.`);
+  const where = command.includes('/') ? '' : ` in PATH (${spec.env['PATH'] ?? 'which is not set'})`;
+  if (code === 'ENOENT') {
+    return fail(`the command "${command}" was not found${where}: install it, or correct "command" in the definition.`);
+  }
+  if (code === 'EACCES') return fail(`the command "${command}" may not be executed: check its permissions (chmod +x).`);
+  if (code === 'EAGAIN' || code === 'EMFILE' || code === 'ENFILE' || code === 'ENOMEM') {
+    return fail(`the system refused one more process (${code}): check the limits with "ulimit -a", or stop something.`);
+  }
+  if (code === 'E2BIG')
+    return fail('its arguments and environment are larger than the system allows: make them shorter.');
+  return fail(`the command "${command}" could not be started (${code ?? String(error)}).`);
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}

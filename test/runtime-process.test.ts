@@ -1,0 +1,168 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { runtimeConformance, type RuntimeHarness } from '#contracts/runtime.conformance';
+import type { InstanceHandle, InstanceSpec, RuntimeDriver } from '#contracts/runtime';
+import runtimeProcess from '#drivers/runtime/process';
+import { systemClock } from '#kernel/clock';
+import { newInstanceId, unitId } from '#kernel/ids';
+import { silentLogger } from '#kernel/logger';
+import { exited, runScript, until } from './_processes.ts';
+
+const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
+const env = { PATH: process.env['PATH'] ?? '' };
+
+async function openHarness(): Promise<RuntimeHarness> {
+  const dir = await mkdtemp(join(tmpdir(), 'sutaz-runtime-'));
+  const drivers: RuntimeDriver[] = [];
+  const reopen = async () => {
+    const driver = await runtimeProcess.open({}, host);
+    drivers.push(driver);
+    return driver;
+  };
+  let serial = 0;
+  const place = () => ({ env, cwd: dir, logFile: join(dir, 'logs', `${serial++}.log`) });
+  return {
+    driver: await reopen(),
+    reopen,
+    script: (text) => ({ ...place(), argv: ['/bin/sh', '-c', text] }),
+    missing: () => ({ ...place(), argv: ['no-such-command', '--port', '1'], name: 'no-such-command' }),
+    log: ({ logFile }) => readFile(logFile, 'utf8').catch(() => ''),
+    async close() {
+      for (const driver of drivers) {
+        for (const handle of await driver.list()) await driver.stop(handle, 0);
+        await driver.close();
+      }
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+describe('conformance', () => runtimeConformance(openHarness));
+
+describe('a plain process', () => {
+  const never = new AbortController().signal;
+  const setup = async () => {
+    const harness = await openHarness();
+    onTestFinished(() => harness.close());
+    const make = (part: Pick<InstanceSpec, 'argv' | 'env' | 'cwd' | 'logFile'>): InstanceSpec => ({
+      ...{ id: newInstanceId(), unit: unitId('service', 'special'), memoryBytes: 0 },
+      ...part,
+    });
+    const spec = (text: string) => make(harness.script(text));
+    return { ...harness, make, spec };
+  };
+  const pidsOf = async (log: Promise<string>) => [...(await log).matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid));
+  const node = (text: string): InstanceSpec['argv'] => [process.execPath, '-e', text];
+  const pidOf = (handle: InstanceHandle | null) => (handle?.state as { pid: number }).pid;
+
+  it('is ended with a daemon that forked twice into a session of its own and ignores SIGTERM', async () => {
+    const { driver, spec, log } = await setup();
+    const one = spec(
+      `setsid sh -c '(trap "" TERM; sh -c "echo pid \\$PPID"; while :; do sleep 0.05; done) &' & sleep 30`,
+    );
+    const handle = await driver.start(one, never);
+    await until(async () => (await pidsOf(log(one))).length > 0, 'the daemon');
+    const [daemon] = await pidsOf(log(one));
+    await driver.stop(handle, 100);
+    expect(exited(daemon as number)).toBe(true);
+  });
+
+  it('counts the memory of all it started, and shares a look at the processes', async () => {
+    const { driver, make, script, log } = await setup();
+    const child = `const held = Buffer.alloc(60 * 2 ** 20, 1); console.log('pid ' + process.pid); setInterval(() => held, 1e6)`;
+    const parent = `for (const n of [1, 2]) require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'inherit' })`;
+    const spec = make({ ...script(''), argv: node(parent) });
+    const handle = await driver.start(spec, never);
+    await until(async () => (await pidsOf(log(spec))).length === 2, 'two children');
+    const started = performance.now();
+    const looks = await Promise.all(Array.from({ length: 20 }, () => driver.inspect(handle)));
+    console.log(`20 inspections of 3 processes: ${(performance.now() - started).toFixed(1)} ms`);
+    for (const status of looks) {
+      // Each child holds 60 MiB that it shares with nobody, and a Node process needs some tens itself.
+      expect(status.state === 'running' && status.memoryBytes).toBeGreaterThan(120 * 2 ** 20);
+      expect(status.state === 'running' && status.memoryBytes).toBeLessThan(400 * 2 ** 20);
+    }
+  });
+
+  it('survives the kill -9 of the platform, goes on writing its log, and is taken over', async () => {
+    const { driver, script, log } = await setup();
+    const place = script('while :; do echo tick; sleep 0.02; done');
+    const spec = { ...place, id: newInstanceId(), unit: unitId('service', 'survivor'), memoryBytes: 0 };
+    const platform = await runScript(`
+      import runtimeProcess from '#drivers/runtime/process';
+      import { systemClock } from '#kernel/clock';
+      import { silentLogger } from '#kernel/logger';
+      const signal = new AbortController().signal;
+      const driver = await runtimeProcess.open({}, { log: silentLogger, clock: systemClock, signal });
+      console.log(JSON.stringify(await driver.start(${JSON.stringify(spec)}, signal)));
+      setInterval(() => undefined, 1_000);`);
+    await platform.kill9();
+    const written = (await log(spec)).length;
+    await until(async () => (await log(spec)).length > written + 20, 'more lines after the kill');
+
+    const handle = JSON.parse(platform.line) as InstanceHandle;
+    const ends: unknown[] = [];
+    driver.onExit((_, status) => ends.push(status));
+    expect(await driver.recover(handle)).toEqual(handle);
+    expect(await driver.inspect(handle)).toMatchObject({ state: 'running', pid: pidOf(handle) });
+    process.kill(pidOf(handle), 'SIGKILL');
+    await until(() => ends.length > 0, 'its end');
+    expect(ends).toEqual([{ state: 'exited', code: null, signal: null, oomKilled: false }]);
+  });
+
+  it('is not mistaken for a later process with its pid', async () => {
+    const { driver, spec, reopen } = await setup();
+    const handle = await driver.start(spec('sleep 30'), never);
+    const next = await reopen();
+    const state = handle.state as { pid: number; startTicks: number; bootId: string };
+    const earlier = { ...handle, id: newInstanceId(), state: { ...state, startTicks: state.startTicks - 100 } };
+    const otherBoot = { ...handle, id: newInstanceId(), state: { ...state, bootId: 'another' } };
+    for (const stranger of [earlier, otherBoot]) {
+      expect(await next.recover(stranger)).toBeNull();
+      expect(await next.inspect(stranger)).toMatchObject({ state: 'exited' });
+      await next.stop(stranger, 0);
+    }
+    expect(exited(pidOf(handle))).toBe(false);
+  });
+
+  it('leaves no daemon behind that outlived its root while no platform ran', async () => {
+    const { driver, spec, log, reopen } = await setup();
+    const one = spec(`setsid sh -c 'sh -c "echo pid \\$PPID"; while :; do sleep 0.05; done' & sleep 30`);
+    const handle = await driver.start(one, never);
+    await until(async () => (await pidsOf(log(one))).length > 0, 'the daemon');
+    const [daemon] = await pidsOf(log(one));
+    await driver.close();
+    process.kill(pidOf(handle), 'SIGKILL');
+    await until(() => exited(pidOf(handle)), 'the root to end');
+    expect(await (await reopen()).recover(handle)).toBeNull();
+    expect(exited(daemon as number)).toBe(true);
+  });
+
+  it('does not claim that memory ran out when someone killed it', async () => {
+    const { driver, spec } = await setup();
+    const ends: unknown[] = [];
+    driver.onExit((_, status) => ends.push(status));
+    const handle = await driver.start(spec('sleep 30'), never);
+    process.kill(pidOf(handle), 'SIGKILL');
+    await until(() => ends.length > 0, 'its end');
+    expect(ends).toEqual([{ state: 'exited', code: null, signal: 'SIGKILL', oomKilled: false }]);
+  });
+
+  it('is what the kernel takes first when memory runs out', async () => {
+    const { driver, spec } = await setup();
+    const handle = await driver.start(spec('sleep 30'), never);
+    expect(await readFile(`/proc/${pidOf(handle)}/oom_score_adj`, 'utf8')).toBe('500\n');
+  });
+
+  it.each([
+    { what: 'a working folder that is missing', change: { cwd: '/no/such/folder' }, says: '/no/such/folder' },
+    { what: 'a file that may not be executed', change: { argv: ['/etc/passwd'] as const }, says: 'chmod' },
+    { what: 'a log that cannot be opened', change: { logFile: '/proc/none/log' }, says: '/proc/none/log' },
+  ])('says what to do about $what', async ({ change, says }) => {
+    const { driver, spec } = await setup();
+    const starting = driver.start({ ...spec('exit 0'), ...change }, never);
+    await expect(starting).rejects.toMatchObject({ code: 'START_FAILED', message: expect.stringContaining(says) });
+  });
+});
