@@ -1,3 +1,4 @@
+import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, url } from '#config/fields';
 
@@ -21,9 +22,15 @@ const python = z
   })
   .describe('A Python environment, made by uv from one shared cache.');
 
+const packages = z.array(z.string().min(1)).min(1);
+
 const node = z
   .strictObject({
-    packages: z.array(z.string().min(1)).min(1).describe('Packages as npm writes them: node-red@5.0.4.'),
+    packages: packages.describe('Packages as npm writes them: node-red@5.0.7.'),
+    platforms: z
+      .record(z.string().regex(/^[a-z0-9]+-[a-z0-9]+$/, 'a platform is written as linux-x64 or darwin-arm64'), packages)
+      .exactOptional()
+      .describe('More packages for one platform each; when this is given, no other platform can run it.'),
     overrides: z.record(z.string(), z.string()).default({}),
     allowBuilds: z.array(z.string()).default([]).describe('Packages whose install scripts may run.'),
     omitOptional: z.boolean().default(false).describe('Leaves optional dependencies out.'),
@@ -32,7 +39,7 @@ const node = z
 
 const process = z
   .strictObject({ python: python.optional(), node: node.optional(), command, env: environment.default({}) })
-  .refine((run) => !(run.python && run.node), 'one environment, python or node, not both')
+  .refine((run) => !(run.python && run.node), 'needs one environment, python or node, not both')
   .describe('A plain process of this machine.');
 
 const docker = z
@@ -106,12 +113,24 @@ export const serviceSchema = z.strictObject({
     })
     .default({}),
   stop: z.strictObject({ grace: duration.optional() }).default({}),
-  provides: z.array(z.string().min(1)).default([]),
-  consumes: z.record(z.string(), environment).default({}),
-  needs: z.array(z.string()).default([]),
+  provides: z.array(z.string().min(1)).default([]).describe('Capabilities, as in vectors.chroma.'),
+  consumes: z
+    .record(z.string(), environment)
+    .default({})
+    .describe('For each capability it uses, the variables that tell it where: {openai.url}, {key}.'),
+  needs: z.array(z.string()).default([]).describe('Services that are made ready before it starts.'),
 });
 
 /** A service's definition as its file says it, defaults filled in, sizes in bytes and durations in milliseconds. */
 export type ServiceDefinition = z.output<typeof serviceSchema>;
+/** What this machine installs for a Node environment; null when the definition has nothing for its platform. */
+export function nodePackages(
+  { packages: common, platforms }: Pick<z.output<typeof node>, 'packages' | 'platforms'>,
+  platform = `${hostPlatform}-${arch}`,
+): readonly string[] | null {
+  if (!platforms) return common;
+  return Object.hasOwn(platforms, platform) ? [...common, ...(platforms[platform] ?? [])] : null;
+}
+
 export type ProcessRun = NonNullable<ServiceDefinition['run']['process']>;
 export type HealthCheck = ServiceDefinition['health'];

@@ -1,12 +1,15 @@
-import { posix } from 'node:path';
+import { basename } from 'node:path';
 import type { z } from 'zod';
-import { parseStrict } from '#config/strict';
-import type { Problem } from '#config/strict';
-import { didYouMean } from '#kernel/nearest';
+import { parseStrict, problemAt } from '#config/strict';
+import type { Parsed, Problem } from '#config/strict';
+import { checkModels, checkServices } from './checks.ts';
+import type { Rejection } from './checks.ts';
 import { modelSchema } from './model.ts';
 import type { ModelDefinition } from './model.ts';
 import { serviceSchema } from './service.ts';
 import type { ServiceDefinition } from './service.ts';
+
+export { doorCapabilities } from './checks.ts';
 
 export type Origin = 'built-in' | 'user';
 
@@ -17,6 +20,8 @@ export interface DefinitionFile {
   readonly path: string;
   readonly origin: Origin;
   readonly text: string;
+  /** Why it could not be read; then there is no text. */
+  readonly unreadable?: string;
 }
 
 export interface Defined<T> {
@@ -43,9 +48,6 @@ export interface Catalog {
   readonly disabled: readonly Disabled[];
 }
 
-/** Capabilities the door itself provides, so that a service may consume them without another service. */
-export const doorCapabilities: readonly string[] = ['openai'];
-
 /**
  * Makes a catalogue from files. Pure. A user's definition replaces the built-in one of its id; one bad definition is
  * disabled with its problems, and a bad user's definition does not fall back to the built-in one, which would hide it.
@@ -54,11 +56,22 @@ export function buildCatalog(files: readonly DefinitionFile[]): Catalog {
   const disabled: Disabled[] = [];
   const services = collect(files, 'service', serviceSchema, disabled);
   const models = collect(files, 'model', modelSchema, disabled);
-  for (const problem of checkServices(services)) disable(services, 'service', problem, disabled);
-  for (const problem of checkModels(models, services)) disable(models, 'model', problem, disabled);
-  const modelNames = nameModels(models, disabled);
+  const texts = new Map(files.map(({ path, text }) => [path, text]));
+  const known = () => new Set(disabled.filter(({ kind }) => kind === 'service').map(({ id }) => id));
+  // What needs a disabled service is disabled too, and so on: until nothing more falls.
+  for (;;) {
+    const rejected = [...checkServices(definitionsOf(services), known())];
+    if (rejected.length === 0) break;
+    disable(services, 'service', rejected, texts, disabled);
+  }
+  const rejected = [...checkModels(definitionsOf(models), definitionsOf(services), known())];
+  disable(models, 'model', rejected, texts, disabled);
+  const modelNames = nameModels(models, texts, disabled);
   return { services, models, modelNames, disabled };
 }
+
+const definitionsOf = <T>(defined: ReadonlyMap<string, Defined<T>>): T[] =>
+  [...defined.values()].map(({ definition }) => definition);
 
 function collect<S extends z.ZodType<{ id: string }>>(
   files: readonly DefinitionFile[],
@@ -69,93 +82,70 @@ function collect<S extends z.ZodType<{ id: string }>>(
   const defined = new Map<string, Defined<z.output<S>>>();
   const ordered = files
     .filter((file) => file.kind === kind)
-    .sort((a, b) => Number(a.origin === 'user') - Number(b.origin === 'user') || a.path.localeCompare(b.path));
-  for (const { path, origin, text } of ordered) {
-    const parsed = parseStrict(text, path, schema);
+    .sort((a, b) => Number(a.origin === 'user') - Number(b.origin === 'user') || compare(a.path, b.path));
+  for (const file of ordered) {
+    const { path, origin, text } = file;
+    const parsed = parse(file, schema);
+    const id = parsed.ok ? parsed.value.id : (idFrom(text) ?? basename(path).replace(/\.ya?ml$/, ''));
+    const before = defined.get(id);
     if (!parsed.ok) {
-      const id = idFrom(text) ?? posix.basename(path).replace(/\.ya?ml$/, '');
       disabled.push({ kind, id, path, problems: parsed.problems });
-      if (origin === 'user') defined.delete(id);
-      continue;
+      // Only what it was meant to replace: another file of the user's that works keeps working.
+      if (origin === 'user' && before?.origin === 'built-in') defined.delete(id);
+    } else if (before?.origin === origin) {
+      const message = `the id ${id} is taken by ${before.path}`;
+      disabled.push({ kind, id, path, problems: [problemAt(text, path, ['id'], message)] });
+    } else {
+      defined.set(id, { definition: parsed.value, origin, path });
     }
-    const before = defined.get(parsed.value.id);
-    if (before?.origin === origin) {
-      const message = `the id ${parsed.value.id} is taken by ${before.path}`;
-      disabled.push({ kind, id: parsed.value.id, path, problems: [whole(path, 'id', message)] });
-      continue;
-    }
-    defined.set(parsed.value.id, { definition: parsed.value, origin, path });
   }
   return defined;
+}
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function parse<S extends z.ZodType>({ path, text, unreadable }: DefinitionFile, schema: S): Parsed<z.output<S>> {
+  if (unreadable === undefined) return parseStrict(text, path, schema);
+  const message = `cannot be read: ${unreadable}`;
+  return { ok: false, problems: [{ file: path, line: 1, column: 1, key: '', message }] };
 }
 
 /** The id a broken file claims, so that it disables the right one. */
 const idFrom = (text: string): string | undefined => /^id:\s*["']?([a-z0-9][\w.:-]*)/m.exec(text)?.[1];
 
-const whole = (file: string, key: string, message: string): Problem => ({ file, line: 1, column: 1, key, message });
-
-interface Rejection {
-  readonly id: string;
-  readonly key: string;
-  readonly message: string;
-}
-
-function* checkServices(services: ReadonlyMap<string, Defined<ServiceDefinition>>): Generator<Rejection> {
-  const provided = new Set(doorCapabilities);
-  for (const { definition } of services.values()) for (const name of definition.provides) provided.add(name);
-  for (const { definition } of services.values()) {
-    const { id, needs, consumes } = definition;
-    for (const name of needs) {
-      if (name === id) yield { id, key: 'needs', message: 'a service cannot need itself' };
-      else if (!services.has(name)) {
-        yield { id, key: 'needs', message: `no service is called ${name}.${didYouMean(name, services.keys())}` };
-      }
-    }
-    for (const name of Object.keys(consumes)) {
-      if (!provided.has(name)) {
-        yield { id, key: `consumes.${name}`, message: `nothing provides ${name}.${didYouMean(name, provided)}` };
-      }
-    }
-  }
-}
-
-function* checkModels(
-  models: ReadonlyMap<string, Defined<ModelDefinition>>,
-  services: ReadonlyMap<string, Defined<ServiceDefinition>>,
-): Generator<Rejection> {
-  const engines = [...services.values()].map(({ definition }) => definition).filter(({ kind }) => kind === 'engine');
-  for (const { definition } of models.values()) {
-    if (engines.some(({ id }) => id === definition.engine)) continue;
-    const names = engines.map(({ id }) => id);
-    const message = `no engine is called ${definition.engine}.${didYouMean(definition.engine, names)}`;
-    yield { id: definition.id, key: 'engine', message };
-  }
-}
-
 function disable<T>(
   defined: Map<string, Defined<T>>,
   kind: 'service' | 'model',
-  { id, key, message }: Rejection,
+  rejected: readonly Rejection[],
+  texts: ReadonlyMap<string, string>,
   disabled: Disabled[],
 ): void {
-  const found = defined.get(id);
-  if (!found) return;
-  defined.delete(id);
-  disabled.push({ kind, id, path: found.path, problems: [whole(found.path, key, message)] });
+  for (const [id, found] of [...defined]) {
+    const own = rejected.filter((rejection) => rejection.id === id);
+    if (own.length === 0) continue;
+    const text = texts.get(found.path) ?? '';
+    const problems = own.map(({ path, message }) => problemAt(text, found.path, path, message));
+    defined.delete(id);
+    disabled.push({ kind, id, path: found.path, problems });
+  }
 }
 
 /** An alias that two models claim belongs to neither side's guess: the second model keeps working under its own id only. */
-function nameModels(models: ReadonlyMap<string, Defined<ModelDefinition>>, disabled: Disabled[]): Map<string, string> {
+function nameModels(
+  models: ReadonlyMap<string, Defined<ModelDefinition>>,
+  texts: ReadonlyMap<string, string>,
+  disabled: Disabled[],
+): Map<string, string> {
   const names = new Map<string, string>();
   for (const id of models.keys()) names.set(id, id);
   for (const { definition, path } of models.values()) {
-    for (const alias of definition.aliases) {
+    for (const [i, alias] of definition.aliases.entries()) {
       const holder = names.get(alias);
       if (holder === undefined) names.set(alias, definition.id);
-      else if (holder !== definition.id) {
-        const message = `the alias ${alias} already means ${holder}: it is left out here`;
-        disabled.push({ kind: 'model', id: `${definition.id} (alias)`, path, problems: [whole(path, 'aliases', message)] });
-      }
+      if (holder === undefined || holder === definition.id) continue;
+      const message = `the alias ${alias} already means ${holder}: it is left out here`;
+      const problem = problemAt(texts.get(path) ?? '', path, ['aliases', i], message);
+      disabled.push({ kind: 'model', id: `${definition.id} (alias)`, path, problems: [problem] });
     }
   }
   return names;

@@ -1,8 +1,7 @@
-import { watch } from 'node:fs';
-import type { FSWatcher } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Cancel, Clock } from '#kernel/clock';
+import type { Clock } from '#kernel/clock';
+import { watchFolders } from '#config/watch';
 import { systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { buildCatalog } from './snapshot.ts';
@@ -32,8 +31,8 @@ async function readKind(folder: string, origin: Origin, kind: 'service' | 'model
       .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith('.'))
       .map(async (name) => {
         const path = join(folder, name);
-        const text = await readFile(path, 'utf8').catch(gone);
-        return text === null ? [] : [{ kind, path, origin, text }];
+        const read = await readDefinition(path);
+        return read === null ? [] : [{ kind, path, origin, ...read }];
       }),
   );
   return files.flat();
@@ -41,9 +40,19 @@ async function readKind(folder: string, origin: Origin, kind: 'service' | 'model
 
 /** A file may go between the listing and the reading: then it simply is not part of the catalogue. */
 const gone = (error: unknown): null => {
-  if (systemCode(error) === 'ENOENT' || systemCode(error) === 'EISDIR') return null;
+  if (['ENOENT', 'EISDIR', 'ENOTDIR'].includes(systemCode(error) ?? '')) return null;
   throw error;
 };
+
+/** One file that may not be read is its own problem, and none of the others'. */
+async function readDefinition(path: string): Promise<Pick<DefinitionFile, 'text' | 'unreadable'> | null> {
+  try {
+    const text = await readFile(path, 'utf8').catch(gone);
+    return text === null ? null : { text };
+  } catch (error) {
+    return { text: '', unreadable: systemCode(error) ?? String(error) };
+  }
+}
 
 const entries = async (folder: string): Promise<string[]> => (await readdir(folder).catch(gone)) ?? [];
 
@@ -70,71 +79,45 @@ export interface CatalogSourceOptions {
  * at once. A read that fails leaves what was there.
  */
 export async function openCatalog(options: CatalogSourceOptions): Promise<CatalogSource> {
-  const { folders, clock, log, settleMs = 150, pollMs = 5_000 } = options;
+  const { folders, log } = options;
   const listeners = new Set<(catalog: Catalog) => void>();
-  const watchers = new Map<string, FSWatcher>();
   let files = await readFolders(folders);
   let catalog = buildCatalog(files);
-  let cancel: Cancel = () => undefined;
-  let closed = false;
-  let reading: Promise<boolean> = Promise.resolve(false);
 
   const read = async (): Promise<boolean> => {
     const next = await readFolders(folders);
-    watchAll();
-    if (closed || fingerprint(next) === fingerprint(files)) return false;
+    if (fingerprint(next) === fingerprint(files)) return false;
     files = next;
     catalog = buildCatalog(next);
-    for (const listener of listeners) listener(catalog);
+    for (const listener of [...listeners]) {
+      try {
+        listener(catalog);
+      } catch (error) {
+        log.error('a listener of the catalogue failed', { error: String(error) });
+      }
+    }
     return true;
   };
-  // One after the other, so that an older read never overtakes a newer one.
-  const refresh = () => (reading = reading.catch(() => false).then(read));
-  const schedule = (ms: number) => {
-    cancel();
-    if (closed) return;
-    cancel = clock.after(ms, () => {
-      refresh()
-        .catch((error: unknown) => log.warn('the catalogue could not be read again', { error: String(error) }))
-        .finally(() => schedule(pollMs));
-    });
-  };
-  const watchAll = () => {
-    for (const { path, origin } of folders) {
-      if (origin === 'user') for (const folder of ['services', 'models']) watchFolder(join(path, folder));
-    }
-  };
-  const watchFolder = (folder: string) => {
-    if (closed || watchers.has(folder)) return;
-    try {
-      const watcher = watch(folder, { persistent: false }, () => schedule(settleMs));
-      const drop = () => watchers.delete(folder);
-      watcher.on('error', drop).on('close', drop);
-      watchers.set(folder, watcher);
-    } catch {
-      // Not there yet: the poll finds it when it comes.
-    }
-  };
-  watchAll();
-  schedule(pollMs);
-
+  const own = folders.filter(({ origin }) => origin === 'user').map(({ path }) => path);
+  const watched = watchFolders({
+    ...options,
+    what: 'the catalogue',
+    folders: own.flatMap((path) => [join(path, 'services'), join(path, 'models')]),
+    read,
+  });
   return {
     current: () => catalog,
-    refresh,
+    refresh: watched.refresh,
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    close() {
-      closed = true;
-      cancel();
-      for (const watcher of [...watchers.values()]) watcher.close();
-    },
+    close: watched.close,
   };
 }
 
 const fingerprint = (files: readonly DefinitionFile[]): string =>
   files
-    .map(({ kind, path, text }) => JSON.stringify([kind, path, text]))
+    .map(({ kind, path, text, unreadable }) => JSON.stringify([kind, path, text, unreadable]))
     .sort()
     .join('\n');

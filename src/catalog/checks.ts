@@ -1,0 +1,80 @@
+import type { Path } from '#config/walk';
+import { didYouMean } from '#kernel/nearest';
+import type { ModelDefinition } from './model.ts';
+import { strangePlaceholders } from './placeholders.ts';
+import type { ServiceDefinition } from './service.ts';
+
+/** What only the whole catalogue can see of one definition. */
+export interface Rejection {
+  readonly id: string;
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** Capabilities the door itself provides, so that a service may consume them without another service. */
+export const doorCapabilities: readonly string[] = ['openai'];
+
+type Services = readonly ServiceDefinition[];
+
+/** `disabled`: ids that are known and out of use, for a message that leads to the cause. */
+export function* checkServices(services: Services, disabled: ReadonlySet<string>): Generator<Rejection> {
+  const byId = new Map(services.map((service) => [service.id, service]));
+  const provided = new Set([...doorCapabilities, ...services.flatMap(({ provides }) => provides)]);
+  for (const service of services) {
+    const { id, consumes } = service;
+    yield* checkNeeds(service, byId, disabled);
+    for (const name of Object.keys(consumes)) {
+      if (provided.has(name)) continue;
+      yield { id, path: ['consumes', name], message: `nothing provides ${name}.${didYouMean(name, provided)}` };
+    }
+    for (const found of strangePlaceholders(service, provided)) yield { id, ...found };
+  }
+}
+
+function* checkNeeds(
+  { id, needs }: ServiceDefinition,
+  byId: ReadonlyMap<string, ServiceDefinition>,
+  disabled: ReadonlySet<string>,
+): Generator<Rejection> {
+  for (const [i, name] of needs.entries()) {
+    const path = ['needs', i];
+    if (!byId.has(name)) {
+      const known = [...byId.keys()].filter((other) => other !== id);
+      const strange = `no service is called ${name}.${didYouMean(name, known)}`;
+      yield { id, path, message: disabled.has(name) ? `${name} is disabled` : strange };
+      continue;
+    }
+    const way = wayBack(name, id, byId, new Set());
+    if (way) yield { id, path, message: `a service cannot need itself: ${[id, ...way].join(' needs ')}` };
+  }
+}
+
+/** How `from` needs `to`, by others or at once; null when it does not. */
+function wayBack(
+  from: string,
+  to: string,
+  byId: ReadonlyMap<string, ServiceDefinition>,
+  seen: Set<string>,
+): readonly string[] | null {
+  if (from === to) return [to];
+  if (seen.has(from)) return null;
+  seen.add(from);
+  for (const next of byId.get(from)?.needs ?? []) {
+    const way = wayBack(next, to, byId, seen);
+    if (way) return [from, ...way];
+  }
+  return null;
+}
+
+export function* checkModels(
+  models: readonly ModelDefinition[],
+  services: Services,
+  disabled: ReadonlySet<string>,
+): Generator<Rejection> {
+  const engines = services.filter(({ kind }) => kind === 'engine').map(({ id }) => id);
+  for (const { id, engine } of models) {
+    if (engines.includes(engine)) continue;
+    const strange = `no engine is called ${engine}.${didYouMean(engine, engines)}`;
+    yield { id, path: ['engine'], message: disabled.has(engine) ? `its engine ${engine} is disabled` : strange };
+  }
+}

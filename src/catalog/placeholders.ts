@@ -1,0 +1,57 @@
+import type { Path } from '#config/walk';
+import { didYouMean } from '#kernel/nearest';
+import type { ServiceDefinition } from './service.ts';
+
+/** `{name}` in a command or an environment; other braces (JSON, say) stay as they are. */
+export const placeholder = /\{([a-z][\w.-]*)\}/gi;
+
+/** In the order in which they help a person: what every service has, then what engines and jobs have. */
+const common = ['host', 'port', 'data', 'home', 'service', 'env', 'key'];
+const engine = ['model.path', 'model.id', 'model.context', 'model.slots', 'threads'];
+const job = ['args', 'model'];
+
+/** Everything that `{...}` may name in a definition. `capabilities` are those there are: `{openai.url}`. */
+export const placeholdersOf = ({ kind }: Pick<ServiceDefinition, 'kind'>, capabilities: Iterable<string>): string[] => [
+  ...common,
+  ...(kind === 'engine' ? engine : []),
+  ...(kind === 'job' ? job : []),
+  ...[...capabilities].map((name) => `${name}.url`),
+];
+
+interface Template {
+  readonly path: Path;
+  readonly text: string;
+}
+
+/** Every text of a definition in which placeholders are filled in, with its place. */
+function* templates({ run, consumes }: ServiceDefinition): Generator<Template> {
+  for (const way of ['process', 'docker'] as const) {
+    yield* listed(['run', way, 'command'], run[way]?.command ?? []);
+    yield* named(['run', way, 'env'], run[way]?.env ?? {});
+  }
+  for (const text of Object.keys(run.docker?.volumes ?? {})) yield { path: ['run', 'docker', 'volumes', text], text };
+  for (const [name, variables] of Object.entries(consumes)) yield* named(['consumes', name], variables);
+}
+
+const listed = (path: Path, texts: readonly string[]): Template[] =>
+  texts.map((text, i) => ({ path: [...path, i], text }));
+
+const named = (path: Path, texts: Readonly<Record<string, string>>): Template[] =>
+  Object.entries(texts).map(([name, text]) => ({ path: [...path, name], text }));
+
+/** The placeholders of a definition that nothing will fill in. A start would fail on them: better to say so now. */
+export function* strangePlaceholders(
+  definition: ServiceDefinition,
+  capabilities: Iterable<string>,
+): Generator<{ readonly path: Path; readonly message: string }> {
+  const known = placeholdersOf(definition, capabilities);
+  for (const { path, text } of templates(definition)) {
+    for (const [whole, name = ''] of text.matchAll(placeholder)) {
+      if (!known.includes(name)) {
+        yield { path, message: `${whole} is nothing.${didYouMean(name, known)} Known here: ${known.join(', ')}.` };
+      } else if (name === 'args' && text !== whole) {
+        yield { path, message: 'the arguments come where {args} stands alone: it cannot be part of a text' };
+      }
+    }
+  }
+}

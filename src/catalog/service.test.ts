@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest';
+import { formatProblem, parseStrict } from '#config/strict';
+import { modelSchema } from './model.ts';
+import { nodePackages, serviceSchema } from './service.ts';
+
+const least = `id: chroma
+name: Chroma
+summary: A vector database
+category: vector-db
+run: { process: { command: [chroma] } }
+resources: { memory: 256MiB }
+`;
+
+const service = (text: string) => {
+  const parsed = parseStrict(text, 'chroma.yaml', serviceSchema);
+  return parsed.ok ? parsed.value : parsed.problems.map(formatProblem);
+};
+
+const model = (text: string) => {
+  const parsed = parseStrict(text, 'm.yaml', modelSchema);
+  return parsed.ok ? parsed.value : parsed.problems.map(formatProblem);
+};
+
+describe('a service', () => {
+  it('may say little: the rest has defaults', () => {
+    expect(service(least)).toEqual({
+      id: 'chroma',
+      name: 'Chroma',
+      summary: 'A vector database',
+      category: 'vector-db',
+      tier: 'on-demand',
+      priority: 50,
+      kind: 'server',
+      run: { process: { command: ['chroma'], env: {} } },
+      health: { tcp: true },
+      resources: { memory: 2 ** 28, cpu: 1, gpu: 'none', concurrency: 32 },
+      idle: {},
+      stop: {},
+      provides: [],
+      consumes: {},
+      needs: [],
+    });
+  });
+
+  it.each([
+    [
+      'resources: { memory: 256MiB }',
+      'resources: { memry: 256MiB }',
+      'chroma.yaml:6:14: resources.memry: unknown key. Did you mean memory? Known here: memory, cpu, gpu, concurrency.',
+    ],
+    [
+      'category: vector-db',
+      'category: vectordb',
+      'chroma.yaml:4:11: category: must be one of inference, vector-db, workflow, agent, dev-tool, document, speech, image, web, ui, memory, search, observability, infra, tool. Did you mean vector-db?',
+    ],
+    [
+      'run: { process: { command: [chroma] } }',
+      'run: {}',
+      'chroma.yaml:5:6: run: needs at least one of process, docker, external',
+    ],
+    ['command: [chroma]', 'command: chroma run', 'chroma.yaml:5:28: run.process.command: must be a list, not text'],
+    [
+      'command: [chroma]',
+      'python: { packages: [a] }, node: { packages: [b] }, command: [c]',
+      'chroma.yaml:5:17: run.process: needs one environment, python or node, not both',
+    ],
+    [
+      'id: chroma',
+      'id: Chroma_DB',
+      'chroma.yaml:1:5: id: an id is lower-case words joined by hyphens, as in node-red: it is part of addresses',
+    ],
+    [
+      'id: chroma',
+      'id: chroma\nhealth: { http: heartbeat }',
+      'chroma.yaml:2:17: health.http: must be a path that starts with /',
+    ],
+    [
+      'id: chroma',
+      'id: chroma\nhealth: { http: /, startupTimout: 60s }',
+      'chroma.yaml:2:20: health.startupTimout: unknown key. Did you mean startupTimeout? Known here: http, startupTimeout, tcp, log.',
+    ],
+    [
+      'id: chroma',
+      'id: chroma\nidle: { after: soon }',
+      'chroma.yaml:2:16: idle.after: "soon" is not a duration. Write it as 500ms, 30s, 10m, 2h or 1d.',
+    ],
+    ['id: chroma', 'id: chroma\npriority: 101', 'chroma.yaml:2:11: priority: must be at most 100'],
+    [
+      'command: [chroma]',
+      'command: [chroma], env: { "1A": x }',
+      'chroma.yaml:5:45: run.process.env.1A: not a name of an environment variable',
+    ],
+    [
+      'command: [chroma]',
+      'command: [chroma], node: { packages: [a], platforms: { linux: [b] } }',
+      'chroma.yaml:5:74: run.process.node.platforms.linux: a platform is written as linux-x64 or darwin-arm64',
+    ],
+  ])('with %s as %s is told', (right, wrong, problem) => {
+    expect(service(least.replace(right, wrong))).toContain(problem);
+  });
+
+  it('writes numbers and truths of an environment as they stand', () => {
+    const text = least.replace('[chroma]', '[chroma], env: { A: 1, B: false, C: x, D: 1.50 }');
+    expect(service(text)).toMatchObject({ run: { process: { env: { A: '1', B: 'false', C: 'x', D: '1.5' } } } });
+  });
+});
+
+describe('the packages of a Node environment', () => {
+  const packages = ['engine@1'];
+
+  it('are the same everywhere unless platforms are named', () => {
+    expect(nodePackages({ packages }, 'aix-ppc64')).toEqual(packages);
+    expect(nodePackages({ packages })).toEqual(packages);
+  });
+
+  it('are joined with those of the platform, and are none on another', () => {
+    const platforms = { 'linux-x64': ['engine-linux-x64@1'] };
+    expect(nodePackages({ packages, platforms }, 'linux-x64')).toEqual(['engine@1', 'engine-linux-x64@1']);
+    expect(nodePackages({ packages, platforms }, 'linux-arm64')).toBeNull();
+    expect(nodePackages({ packages, platforms }, 'constructor')).toBeNull();
+  });
+});
+
+describe('a model', () => {
+  const text = `id: smollm2:135m
+name: SmolLM2
+summary: Small
+size: 100MB
+sources:
+  - huggingface: { repo: a/b, file: c.gguf }
+  - python: { packages: [p==1], files: ["*.gguf"], sha256: ${'a'.repeat(64)} }
+`;
+
+  it('has its sources in the order of the file', () => {
+    expect(model(text)).toMatchObject({
+      engine: 'llama',
+      context: 4096,
+      slots: 2,
+      size: 100_000_000,
+      sources: [
+        { kind: 'huggingface', repo: 'a/b', file: 'c.gguf', revision: 'main' },
+        { kind: 'python', packages: ['p==1'], files: ['*.gguf'], sha256: 'a'.repeat(64) },
+      ],
+    });
+    const [first] = (model(text) as { sources: object[] }).sources;
+    expect(Object.keys(first ?? {})).not.toContain('sha256');
+  });
+
+  it.each([
+    ['smollm2:135m', 'SmolLM2', 'm.yaml:1:5: id: a model is named name:tag in lower case, as in smollm2:135m'],
+    [
+      'huggingface:',
+      'hugingface:',
+      'm.yaml:6:5: sources[0].hugingface: unknown key. Did you mean huggingface? Known here: file, url, huggingface, ollama, python.',
+    ],
+    ['file: c.gguf', 'fil: c.gguf', 'm.yaml:6:5: sources[0].huggingface.file: is required'],
+    ['repo: a/b', 'repo: b', 'm.yaml:6:26: sources[0].huggingface.repo: a repository is owner/name'],
+    [
+      'a'.repeat(64),
+      'abc',
+      'm.yaml:7:60: sources[1].python.sha256: a SHA-256 digest is 64 lower-case hexadecimal digits',
+    ],
+    [
+      'huggingface: {',
+      'url: { url: nope }\n    huggingface: {',
+      'm.yaml:6:5: sources[0]: needs exactly one of file, url, huggingface, ollama, python',
+    ],
+  ])('with %s as %s is told', (right, wrong, problem) => {
+    expect(model(text.replace(right, wrong))).toContain(problem);
+  });
+});
