@@ -4,7 +4,7 @@ import { byTurn, claims, headOf } from './order.ts';
 import type { Claim } from './order.ts';
 import { begin, refuse, stop } from './moves.ts';
 import { chargedOf, incomingOf, reservationOf, sum, wantedBecause } from './state.ts';
-import type { State, Unit } from './state.ts';
+import type { Queued, State, Unit } from './state.ts';
 import type { Effect, Refusal } from './types.ts';
 
 /** The memory that is still to hand out in this round. Taken from what is free first, then from what is coming. */
@@ -24,22 +24,22 @@ function take(pool: Pool, bytes: number): void {
 }
 
 /**
- * Hands memory to the claims in their turn; returns the units that an aged claim waits for. For each claim:
+ * Hands memory to the claims in their turn; returns the aged claim that has to wait for busy units. For each claim:
  * 1. what cannot fit even with everything else gone is refused, with the bytes on both sides;
  * 2. what fits the free bytes starts;
  * 3. what fits once the units that are stopping are gone waits, and keeps those bytes to itself;
  * 4. what fits once idle units make room stops them, and waits as in 3;
  * 5. what only busy units stand in the way of waits. Until it has aged, smaller claims may use the bytes meanwhile;
  *    then nobody overtakes it: nothing more is handed out or evicted for those behind it, and the units whose bytes it
- *    waits for take no new work until it had its turn.
+ *    waits for take no new work until it had its turn (`inTheWay`).
  */
-export function admit(state: State, now: number, effects: Effect[]): ReadonlySet<Unit> {
+export function admit(state: State, now: number, effects: Effect[]): Blocked | null {
   const turn = claims(state, now);
-  if (turn.length === 0) return nobody;
+  if (turn.length === 0) return null;
   const incoming = sum(state, incomingOf);
   const pool: Pool = { free: state.limitBytes - sum(state, chargedOf), incoming };
   let fixed = sum(state, fixedOf);
-  let draining: ReadonlySet<Unit> | null = null;
+  let blocked: Blocked | null = null;
   for (const claim of turn) {
     const need = reservationOf(claim.unit);
     if (turnAway(claim.unit, fixed, state, effects)) continue; // 1
@@ -49,19 +49,27 @@ export function admit(state: State, now: number, effects: Effect[]): ReadonlySet
       take(pool, need);
     } else if (need <= left(pool)) {
       take(pool, need); // 3
-    } else if (draining === null && makeRoom(claim, need, pool, state, now, effects)) {
+    } else if (blocked === null && makeRoom(claim, need, pool, state, now, effects)) {
       take(pool, need); // 4
-    } else if (draining === null && claim.aged) {
-      draining = new Set(inTheWay(claim, need - left(pool), state, now)); // 5
+    } else if (blocked === null && claim.aged) {
+      blocked = { claim, bytes: need - left(pool) }; // 5
       take(pool, Math.max(0, left(pool)));
     }
   }
   // A pinned unit that started after someone's turn may hold for good what that one waits for.
   for (const { unit } of turn) if (unit.phase.kind === 'cold') turnAway(unit, fixed, state, effects);
-  return draining ?? nobody;
+  return blocked;
 }
 
-const nobody: ReadonlySet<Unit> = new Set();
+/** The first aged claim that busy units stand in the way of, and the bytes it lacks. */
+export interface Blocked {
+  readonly claim: Claim;
+  readonly bytes: number;
+}
+
+/** Whether the waiter has its turn before the claim. Nobody has before a core unit. */
+export const precedes = (waiter: Queued, claim: Claim, state: State, now: number): boolean =>
+  claim.unit.spec.tier !== 'core' && (!claim.head || byTurn(state, now)(waiter, claim.head) < 0);
 
 /** What a unit that never yields holds for good. One that is stopping or cold holds nothing for good. */
 const fixedOf = (unit: Unit): number => (isProtected(unit) && unit.phase.kind !== 'stopping' ? chargedOf(unit) : 0);
@@ -108,7 +116,7 @@ function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: num
 }
 
 /** The fewest units that have to end their work for an aged claim, idle ones included, lest they take up new work. */
-function inTheWay(claim: Claim, bytes: number, state: State, now: number): readonly Unit[] {
+export function inTheWay({ claim, bytes }: Blocked, state: State, now: number): readonly Unit[] {
   const others = [...state.units.values()].filter(
     (unit) => isEvictable(unit, state, now) || givesWay(unit, claim, state, now) || isUnderWay(unit),
   );
@@ -119,9 +127,8 @@ function inTheWay(claim: Claim, bytes: number, state: State, now: number): reado
 function givesWay(unit: Unit, claim: Claim, state: State, now: number): boolean {
   if (!mayYield(unit)) return false;
   if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit, state))) return false;
-  if (claim.unit.spec.tier === 'core') return true;
   const head = headOf(unit, state, now);
-  return claim.head !== undefined && (head === undefined || byTurn(state, now)(claim.head, head) < 0);
+  return head === undefined || !precedes(head, claim, state, now);
 }
 
 /** On its way to ready or frozen: it can make room later, so that it is worth waiting for. */

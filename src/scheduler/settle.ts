@@ -1,9 +1,10 @@
-import { admit } from './admit.ts';
+import { admit, inTheWay, precedes } from './admit.ts';
+import type { Blocked } from './admit.ts';
 import { chooseVictims, isEvictable, isIdle, residentUntil } from './eviction.ts';
 import { freeze, lease, stop, thaw } from './moves.ts';
 import { agesAt, headOf } from './order.ts';
 import { chargedOf, incomingOf, isWanted, sum } from './state.ts';
-import type { State, Unit } from './state.ts';
+import type { Queued, State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
 
 /**
@@ -13,7 +14,7 @@ import type { Effect, Reason } from './types.ts';
  * 3. units that are to stop do so once nothing works on them, and those idle for long enough go down a rung;
  * 4. charged bytes above the limit are brought down by idle units;
  * 5. memory is handed to the claims in their turn, idle units making room;
- * 6. ready units serve their waiters, but for those that stand in the way of an aged claim.
+ * 6. ready units serve their waiters; those that stand in the way of an aged claim only whom that one has to let go first.
  * While the platform stops only 1, 2 and the asked-for stops of 3 are left.
  */
 export function settle(state: State, now: number, effects: Effect[]): void {
@@ -22,8 +23,10 @@ export function settle(state: State, now: number, effects: Effect[]): void {
   rest(state, now, effects);
   if (state.closing) return;
   relieve(state, now, effects);
-  const draining = admit(state, now, effects);
-  serve(state, now, draining, effects);
+  const blocked = admit(state, now, effects);
+  if (blocked) serveBefore(blocked, state, now, effects);
+  const held = new Set(blocked ? inTheWay(blocked, state, now) : []);
+  for (const unit of state.units.values()) if (!held.has(unit)) serve(unit, () => true, state, now, effects);
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */
@@ -85,20 +88,23 @@ function relieve(state: State, now: number, effects: Effect[]): void {
   for (const unit of chooseVictims(over, idle) ?? idle) stop(unit, reason, now, effects);
 }
 
-function serve(state: State, now: number, draining: ReadonlySet<Unit>, effects: Effect[]): void {
-  for (const unit of state.units.values()) {
-    if (unit.phase.kind === 'frozen') {
-      if ((unit.waiters.size > 0 || isWanted(unit)) && !draining.has(unit)) thaw(unit, now, effects);
-    } else if (unit.phase.kind === 'ready' && unit.waiters.size > 0) {
-      if (!unit.stopWanted && !draining.has(unit)) grant(unit, state, now, effects);
-    }
-  }
+/** Those whose turn is before the aged claim's go first: what stands in its way is what is busy after that. */
+function serveBefore({ claim }: Blocked, state: State, now: number, effects: Effect[]): void {
+  const may = (waiter: Queued) => precedes(waiter, claim, state, now);
+  for (const unit of state.units.values()) if (unit.waiters.size > 0) serve(unit, may, state, now, effects);
 }
 
-function grant(unit: Unit, state: State, now: number, effects: Effect[]): void {
+function serve(unit: Unit, may: (waiter: Queued) => boolean, state: State, now: number, effects: Effect[]): void {
+  const { kind } = unit.phase;
+  if (kind === 'frozen') {
+    const head = headOf(unit, state, now);
+    if (head ? may(head) : isWanted(unit)) thaw(unit, now, effects);
+    return;
+  }
+  if (kind !== 'ready' || unit.stopWanted) return;
   while (unit.leases.size < unit.spec.slots) {
     const head = headOf(unit, state, now);
-    if (!head) return;
+    if (!head || !may(head)) return;
     unit.waiters.delete(head.id);
     lease(unit, head.id, effects);
   }

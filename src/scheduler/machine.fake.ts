@@ -1,0 +1,214 @@
+import type { UnitId, WaiterId } from '#kernel/ids';
+import { reservationOf } from './state.ts';
+import type { State, Unit } from './state.ts';
+import type { Effect, Event } from './types.ts';
+
+type Stage = 'starting' | 'ready' | 'freezing' | 'frozen' | 'thawing' | 'stopping';
+
+export interface Instance {
+  stage: Stage;
+  readonly bytes: number;
+  readySince: number;
+}
+
+export interface Caller {
+  readonly unit: UnitId;
+  state: 'waiting' | 'granted' | 'refused' | 'left' | 'released' | 'lost';
+  /** With which it was refused. */
+  code?: string;
+}
+
+/**
+ * What the machine looks like to someone who only sees events and effects: which instances there are, who waits and who
+ * holds a lease. Kept apart from the scheduler's own account, and what every effect is judged by.
+ */
+export interface Machine {
+  readonly state: State;
+  now: number;
+  readonly instances: Map<UnitId, Instance>;
+  readonly callers: Map<WaiterId, Caller>;
+  readonly waiting: Set<WaiterId>;
+  readonly leases: Map<UnitId, Set<WaiterId>>;
+}
+
+export const fakeMachine = (state: State): Machine => ({
+  state,
+  now: 0,
+  instances: new Map(),
+  callers: new Map(),
+  waiting: new Set(),
+  leases: new Map(),
+});
+
+export function check(condition: boolean, message: () => string): asserts condition {
+  if (!condition) throw new Error(message());
+}
+
+const none: ReadonlySet<WaiterId> = new Set();
+export const leasesOf = ({ leases }: Machine, unit: UnitId): ReadonlySet<WaiterId> => leases.get(unit) ?? none;
+
+export function reserved({ instances }: Machine): number {
+  let total = 0;
+  for (const { bytes } of instances.values()) total += bytes;
+  return total;
+}
+
+function isWanted({ state, waiting, callers }: Machine, id: UnitId): boolean {
+  const unit = state.units.get(id);
+  if (!unit || unit.removed) return false;
+  for (const waiter of waiting) if (callers.get(waiter)?.unit === id) return true;
+  return unit.pinned || unit.intent || unit.spec.tier === 'core';
+}
+
+function end({ callers, waiting }: Machine, waiter: WaiterId, to: Caller['state']): void {
+  const caller = callers.get(waiter);
+  if (caller) caller.state = to;
+  waiting.delete(waiter);
+}
+
+function gone(machine: Machine, unit: UnitId): void {
+  machine.instances.delete(unit);
+  for (const waiter of leasesOf(machine, unit)) end(machine, waiter, 'lost');
+  machine.leases.delete(unit);
+}
+
+/** What the event itself means for the machine, before the scheduler has heard of it. */
+export function happen(machine: Machine, event: Event): void {
+  const { instances, waiting, leases } = machine;
+  if (event.kind === 'request') {
+    machine.callers.set(event.waiter.id, { unit: event.waiter.unit, state: 'waiting' });
+    waiting.add(event.waiter.id);
+  } else if (event.kind === 'leave') {
+    const had = waiting.has(event.waiter) || leases.get(event.unit)?.delete(event.waiter);
+    if (had) end(machine, event.waiter, 'left');
+  } else if (event.kind === 'release') {
+    if (leases.get(event.unit)?.delete(event.waiter)) end(machine, event.waiter, 'released');
+  } else if (event.kind === 'failed' || event.kind === 'exited') {
+    gone(machine, event.unit);
+  } else if (event.kind === 'recovered') {
+    const unit = machine.state.units.get(event.unit);
+    if (!unit || instances.has(event.unit)) return;
+    const stage = event.frozen ? 'frozen' : 'ready';
+    instances.set(event.unit, { stage, bytes: reservationOf(unit), readySince: machine.now });
+  } else {
+    finish(machine, event);
+  }
+}
+
+/** The end of what was under way; late and repeated ends find nothing to end. */
+function finish(machine: Machine, event: Event): void {
+  const move = (unit: UnitId, from: Stage, to: Stage) => {
+    const instance = machine.instances.get(unit);
+    if (instance?.stage !== from) return;
+    instance.stage = to;
+    if (to === 'ready') instance.readySince = machine.now;
+  };
+  if (event.kind === 'started') move(event.unit, 'starting', 'ready');
+  else if (event.kind === 'frozen') move(event.unit, 'freezing', 'frozen');
+  else if (event.kind === 'thawed') move(event.unit, 'thawing', 'ready');
+  else if (event.kind === 'stopped' && machine.instances.get(event.unit)?.stage === 'stopping') {
+    gone(machine, event.unit);
+  }
+}
+
+/** Whether the machine may do that now; then it is under way. */
+export function obey(machine: Machine, effect: Effect, event: Event): void {
+  const where = () => {
+    const stage = machine.instances.get(effect.unit)?.stage ?? 'none';
+    return `${JSON.stringify(effect)} at ${machine.now}, while ${stage}, on ${JSON.stringify(event)}`;
+  };
+  if (effect.kind === 'start') start(machine, effect, where);
+  else if (effect.kind === 'stop') stop(machine, effect, event, where);
+  else if (effect.kind === 'freeze' || effect.kind === 'thaw') climb(machine, effect, where);
+  else answer(machine, effect, where);
+}
+
+type Of<K extends Effect['kind']> = Extract<Effect, { kind: K }>;
+
+function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => string): void {
+  const { state, instances, now } = machine;
+  check(!instances.has(unit), () => `a start beside an instance: ${where()}`);
+  check(isWanted(machine, unit), () => `a start for nobody: ${where()}`);
+  check(bytes === 0 || reserved(machine) + bytes <= state.limitBytes, () => `over the limit: ${where()}`);
+  check(bytes >= (state.units.get(unit)?.spec.declaredBytes ?? 0), () => `reserves too little: ${where()}`);
+  instances.set(unit, { stage: 'starting', bytes, readySince: now });
+}
+
+function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
+  const instance = machine.instances.get(unit);
+  check(instance !== undefined && instance.stage !== 'stopping', () => `stops what is not there: ${where()}`);
+  const asked = event.kind === 'stop' && event.unit === unit;
+  check((asked && event.force) || leasesOf(machine, unit).size === 0, () => `stops a leased unit: ${where()}`);
+  if (['evicted', 'relief', 'idle'].includes(reason.code)) mayTake(machine, unit, instance, where);
+  const given = reason.code === 'abandoned' ? 'starting' : instance.stage;
+  check(given === instance.stage, () => `abandons what has started: ${where()}`);
+  instance.stage = 'stopping';
+}
+
+/** Pinned, core and just started units are not taken for others. */
+function mayTake({ state, now }: Machine, id: UnitId, instance: Instance, where: () => string): void {
+  const unit = state.units.get(id);
+  check(unit !== undefined, () => `takes an unknown unit: ${where()}`);
+  const yields = unit.removed || (!unit.pinned && unit.spec.tier !== 'core');
+  check(yields, () => `takes a protected unit: ${where()}`);
+  const rested = now >= instance.readySince + Math.min(state.settings.minResidencyMs, unit.spec.idleAfterMs);
+  check(instance.stage === 'frozen' || rested, () => `takes a unit within its residency: ${where()}`);
+}
+
+function climb(machine: Machine, { kind, unit }: Of<'freeze' | 'thaw'>, where: () => string): void {
+  const instance = machine.instances.get(unit);
+  const wanted = isWanted(machine, unit);
+  if (kind === 'freeze') {
+    check(instance?.stage === 'ready', () => `freezes what is not ready: ${where()}`);
+    check(leasesOf(machine, unit).size === 0 && !wanted, () => `freezes what is in use: ${where()}`);
+    instance.stage = 'freezing';
+  } else {
+    check(instance?.stage === 'frozen', () => `thaws what is not frozen: ${where()}`);
+    check(wanted, () => `thaws for nobody: ${where()}`);
+    instance.stage = 'thawing';
+  }
+}
+
+function answer(machine: Machine, effect: Of<'grant' | 'refuse'>, where: () => string): void {
+  const { state, instances, waiting, leases, callers } = machine;
+  check(waiting.has(effect.waiter), () => `answers one who does not wait: ${where()}`);
+  if (effect.kind === 'refuse') {
+    const caller = callers.get(effect.waiter);
+    if (caller) caller.code = effect.refusal.code;
+    return end(machine, effect.waiter, 'refused');
+  }
+  const held = leases.get(effect.unit) ?? new Set();
+  check(instances.get(effect.unit)?.stage === 'ready', () => `grants what is not ready: ${where()}`);
+  check(held.size < (state.units.get(effect.unit)?.spec.slots ?? 0), () => `more leases than slots: ${where()}`);
+  leases.set(effect.unit, held.add(effect.waiter));
+  end(machine, effect.waiter, 'granted');
+}
+
+/** Whether the scheduler's account says what the machine is. */
+export function agree(machine: Machine): void {
+  const { state, instances, waiting } = machine;
+  let queued = 0;
+  for (const unit of state.units.values()) {
+    agreeOn(machine, unit);
+    queued += unit.waiters.size;
+  }
+  check(queued === waiting.size, () => `${waiting.size} wait, ${queued} are queued`);
+  for (const id of instances.keys()) check(state.units.has(id), () => `${id} is forgotten and runs`);
+}
+
+function agreeOn(machine: Machine, unit: Unit): void {
+  const { id } = unit.spec;
+  const stage = machine.instances.get(id)?.stage;
+  const believed = 'bytes' in unit.phase ? unit.phase.kind : undefined;
+  check(believed === stage, () => `${id} is ${stage} and believed ${unit.phase.kind}`);
+  const held = leasesOf(machine, id);
+  check(held.size === unit.leases.size, () => `${id}: ${held.size} leases, believed ${unit.leases.size}`);
+  for (const waiter of unit.leases) check(held.has(waiter), () => `${id}: ${waiter} holds no lease`);
+  for (const waiter of unit.waiters.keys()) check(machine.waiting.has(waiter), () => `${waiter} does not wait`);
+  if (unit.phase.kind === 'ready') {
+    const idle = unit.phase.idleSince !== null;
+    check(idle === (held.size === 0), () => `${id} has ${held.size} leases and is ${idle ? 'idle' : 'busy'}`);
+  }
+  const hopeless = machine.state.closing || unit.removed || unit.phase.kind === 'quarantined';
+  check(!hopeless || unit.waiters.size === 0, () => `${id} keeps waiters for nothing`);
+}
