@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runCli } from '#clients/cli/main';
+import { processClock, processInterrupts } from '#clients/cli/process';
+import { processIo } from '#clients/cli/io';
+
+const root = packageRoot(import.meta.dirname);
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  io: processIo(),
+  clock: processClock,
+  interrupt: processInterrupts(),
+  composition: {
+    version: readVersion(root),
+    self: [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)],
+    // Both are imported when they are needed: a command that only asks the platform loads none of it.
+    runPlatform: async (options) => (await import('./main.ts')).runPlatform(options),
+    validateCatalog: async (options) =>
+      (await import('./validate.ts')).validateCatalog({ ...options, builtIn: join(root, 'catalog') }),
+  },
+});
+
+/** The folder of package.json: one above in a checkout, two in the published package. */
+function packageRoot(from: string): string {
+  try {
+    readFileSync(join(from, 'package.json'));
+    return from;
+  } catch {
+    return packageRoot(dirname(from));
+  }
+}
+
+function readVersion(folder: string): string {
+  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
+  return version;
+}

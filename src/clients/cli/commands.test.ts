@@ -1,0 +1,326 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ApiState, ApiUnit } from '#contracts/api';
+import { Fault } from '#kernel/faults';
+import { fakeKey, fakePlatform, json, stream } from './platform.fake.ts';
+import type { FakePlatform } from './platform.fake.ts';
+
+let platform: FakePlatform;
+beforeEach(async () => {
+  platform = await fakePlatform();
+});
+afterEach(() => platform.close());
+
+const GiB = 2 ** 30;
+const unit = (name: string, changes: Partial<ApiUnit> = {}): ApiUnit => ({
+  id: `service/${name}`,
+  kind: 'service',
+  name,
+  title: name,
+  summary: `${name} does things`,
+  category: 'tool',
+  tier: 'on-demand',
+  state: 'cold',
+  why: 'never asked for',
+  pinned: false,
+  bytes: { declared: GiB, learned: null, measured: null, reserved: 0 },
+  leases: 0,
+  waiters: 0,
+  idleMs: null,
+  progress: null,
+  failure: null,
+  url: null,
+  instance: null,
+  ...changes,
+});
+const state = (...units: readonly ApiUnit[]): ApiState => ({
+  platform: { version: '1', url: platform.url, home: platform.home, startedAt: '', pid: 1 },
+  ledger: {
+    limitBytes: 4 * GiB,
+    limitReason: 'asked for',
+    reservedBytes: 1.5 * GiB,
+    measuredBytes: GiB,
+    freeBytes: 2.5 * GiB,
+  },
+  units,
+});
+const sse = (event: string, data: unknown) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+
+describe('ps', () => {
+  const chroma = unit('chroma', {
+    state: 'ready',
+    pinned: true,
+    why: 'one request is\nbeing served',
+    bytes: { declared: GiB, learned: 1.5 * GiB, measured: GiB, reserved: 1.5 * GiB },
+    leases: 1,
+    waiters: 2,
+    idleMs: 61_000,
+  });
+
+  test('shows the ledger, and the awake before the cold', async () => {
+    const slept = unit('slept', { bytes: { declared: GiB, learned: GiB, measured: null, reserved: 0 }, why: 'idle' });
+    platform.routes['GET /sutaz/v1/state'] = json(state(unit('new'), slept, chroma));
+    const { code, out } = await platform.run(['ps']);
+    expect(code).toBe(0);
+    expect(out).toMatchInlineSnapshot(`
+      "Memory: 1.5 GiB reserved of 4 GiB (asked for), 1 GiB measured, 2.5 GiB free
+
+      NAME    STATE          DECLARED  LEARNED  MEASURED  LEASES   IDLE  WHY
+      chroma  ready, pinned     1 GiB  1.5 GiB     1 GiB    1 +2  1 min  one request is being served
+      slept   cold              1 GiB    1 GiB         -       0      -  idle
+
+      1 more, never used: sutaz ps --all
+      "
+    `);
+  });
+
+  test('--all shows what was never used too, and failures say why', async () => {
+    const broken = unit('broken', { state: 'quarantined', failure: { message: 'no such module', log: [] } });
+    platform.routes['GET /sutaz/v1/state'] = json(state(unit('new'), broken));
+    const { out } = await platform.run(['ps', '-a']);
+    expect(out).toMatch(/^broken +quarantined .* no such module$/m);
+    expect(out).toMatch(/^new +cold /m);
+    expect(out).not.toContain('--all');
+  });
+
+  test('colours on a terminal, and none with NO_COLOR', async () => {
+    platform.routes['GET /sutaz/v1/state'] = json(state(chroma));
+    const env = { SUTAZ_HOME: platform.home };
+    expect((await platform.run(['ps'], { io: { outTty: true, env } })).out).toContain('\x1b[32mready, pinned');
+    expect((await platform.run(['ps'], { io: { outTty: true, env: { ...env, NO_COLOR: '1' } } })).out).not.toContain(
+      '\x1b',
+    );
+  });
+
+  test('--json is what the platform said, filtered in the same way', async () => {
+    platform.routes['GET /sutaz/v1/state'] = json(state(unit('new'), chroma));
+    const names = async (...more: string[]) => {
+      const said = JSON.parse((await platform.run(['ps', '--json', ...more])).out) as ApiState;
+      return said.units.map(({ name }) => name);
+    };
+    expect(await names()).toEqual(['chroma']);
+    expect(await names('--all')).toEqual(['new', 'chroma']);
+  });
+});
+
+describe('start', () => {
+  const path = 'POST /sutaz/v1/units/chroma/start';
+
+  test('shows each phase where lines cannot be rewritten, then that it is ready', async () => {
+    const ready = unit('chroma', { state: 'ready', url: 'http://x/services/chroma/', why: 'started' });
+    platform.routes[path] = stream(
+      sse('progress', { phase: 'preparing', what: 'environment', percent: 12.4 }),
+      sse('progress', { phase: 'preparing', what: 'environment', percent: 50 }),
+      sse('progress', { phase: 'starting', position: 2, estimateMs: 3_000 }),
+      sse('done', ready),
+    );
+    const { code, out, err } = await platform.run(['start', 'chroma']);
+    expect(code).toBe(0);
+    expect(out).toBe('chroma is ready at http://x/services/chroma/: started\n');
+    expect(err).toBe('chroma: preparing, environment, 12 %\nchroma: starting, place 2 in the queue, about 3 s\n');
+    expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/chroma/start?wait=true');
+  });
+
+  test('one line, rewritten and taken away, on a terminal', async () => {
+    platform.routes[path] = stream(sse('progress', { phase: 'starting' }), sse('done', unit('chroma')));
+    const { err } = await platform.run(['start', 'chroma'], { io: { errTty: true } });
+    expect(err).toBe('\rchroma: starting\x1b[K\r\x1b[K');
+  });
+
+  test('an error of the stream fails with its message', async () => {
+    platform.routes[path] = stream(
+      sse('error', { status: 503, code: 'START_FAILED', detail: 'It ended with code 1.' }),
+    );
+    expect(await platform.run(['start', 'chroma'])).toMatchObject({ code: 1, err: 'sutaz: It ended with code 1.\n' });
+  });
+
+  test('a stream that just ends is no success', async () => {
+    platform.routes[path] = stream(sse('progress', { phase: 'starting' }));
+    const { code, err } = await platform.run(['start', 'chroma']);
+    expect(code).toBe(1);
+    expect(err).toContain('ended before the work was done');
+  });
+
+  test('--no-wait asks once and returns', async () => {
+    platform.routes[path] = json(unit('chroma', { state: 'queued', why: '' }), 202);
+    expect((await platform.run(['start', 'chroma', '--no-wait'])).out).toBe('chroma is queued\n');
+    expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/chroma/start');
+  });
+});
+
+test.each(['pin', 'unpin', 'stop'])('%s asks for the unit by its name, whatever is in it', async (verb) => {
+  platform.routes[`POST /sutaz/v1/units/model%2Fa%3Ab/${verb}`] = json(unit('a:b', { pinned: true }));
+  const { code, out } = await platform.run([verb, 'model/a:b']);
+  expect(code).toBe(0);
+  expect(out).toMatch(/^a:b is/);
+});
+
+describe('logs', () => {
+  test('passes lines on however they are cut', async () => {
+    platform.routes['GET /sutaz/v1/units/chroma/logs'] = stream('one\ntw', 'o\nthree');
+    expect((await platform.run(['logs', 'chroma', '-fn', '3'])).out).toBe('one\ntwo\nthree\n');
+    expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/chroma/logs?lines=3&follow=true');
+  });
+
+  test('--json is one object a line', async () => {
+    platform.routes['GET /sutaz/v1/units/chroma/logs'] = stream('say "x"\n');
+    expect((await platform.run(['logs', 'chroma', '--json'])).out).toBe('{"line":"say \\"x\\""}\n');
+  });
+});
+
+describe('models', () => {
+  const model = {
+    id: 'a:b',
+    name: 'A',
+    summary: 'a model',
+    aliases: [],
+    engine: 'llama',
+    sizeBytes: 100 * 2 ** 20,
+    state: 'cold' as const,
+    plan: null,
+    context: 4096,
+    slots: 2,
+  };
+  const pulled = { sha256: 'f'.repeat(64), bytes: 99 * 2 ** 20, source: 'python', path: '/p', pulledAt: 'now' };
+
+  test('ls tells what is here from what is not', async () => {
+    platform.routes['GET /sutaz/v1/models'] = json({
+      models: [
+        { ...model, pulled: null },
+        { ...model, id: 'c:d', pulled },
+      ],
+    });
+    const { out } = await platform.run(['models', 'ls']);
+    expect(out).toMatch(/^a:b +not pulled +100 MiB +- +4096 x 2 +a model$/m);
+    expect(out).toMatch(/^c:d +cold +99 MiB/m);
+  });
+
+  test('pull shows where it is, then what it got', async () => {
+    platform.routes['POST /sutaz/v1/models/a%3Ab/pull'] = stream(
+      sse('progress', { phase: 'downloading', what: 'a.gguf', done: 50 * 2 ** 20, total: 100 * 2 ** 20 }),
+      sse('done', { model: { ...model, pulled } }),
+    );
+    const { code, out, err } = await platform.run(['models', 'pull', 'a:b']);
+    expect(code).toBe(0);
+    expect(err).toMatch(/^downloading a\.gguf \[#+-+\] 50 % 50 MiB of 100 MiB\n$/);
+    expect(out).toBe('a:b is here: 99 MiB, sha256 ffffffffffff\n');
+  });
+
+  test('rm', async () => {
+    platform.routes['DELETE /sutaz/v1/models/a%3Ab'] = (res) => res.writeHead(204).end();
+    expect(await platform.run(['models', 'rm', 'a:b'])).toMatchObject({
+      code: 0,
+      out: 'The file of a:b is removed.\n',
+    });
+  });
+
+  test('show says what the memory is for', async () => {
+    const plan = { weights: GiB, kv: GiB, compute: GiB, overhead: GiB, total: 4 * GiB };
+    platform.routes['GET /sutaz/v1/models/a%3Ab'] = json({
+      ...model,
+      pulled,
+      plan,
+      header: { parameters: 1e9 },
+      sources: [],
+    });
+    const { out } = await platform.run(['models', 'show', 'a:b']);
+    expect(out).toContain('4 GiB = 1 GiB weights + 1 GiB KV cache');
+    expect(out).toMatch(/^parameters +1000000000$/m);
+  });
+});
+
+test('catalog ls names what is disabled and where', async () => {
+  const problems = [{ file: '/x.yaml', line: 2, column: 1, key: '', message: 'not valid YAML' }];
+  platform.routes['GET /sutaz/v1/catalog'] = json({
+    services: [],
+    models: [],
+    disabled: [{ kind: 'service', id: 'x', path: '/x.yaml', problems }],
+  });
+  expect((await platform.run(['catalog', 'ls'])).out).toContain(
+    'The service x is disabled:\n  /x.yaml:2:1: not valid YAML\n',
+  );
+});
+
+test('console prints the link alone', async () => {
+  platform.routes['POST /sutaz/v1/console-links'] = json({ url: 'http://x/console/#t', expiresAt: 'soon' });
+  expect(await platform.run(['console'])).toEqual({ code: 0, out: 'http://x/console/#t\n', err: '' });
+});
+
+test('events shows what happens; with --json everything', async () => {
+  const log = { at: '2026-01-02T03:04:05Z', type: 'evicted', unit: 'service/a', message: 'to make room\x1b[2J' };
+  platform.routes['GET /sutaz/v1/events'] = stream(sse('ledger', { freeBytes: 1 }), sse('log', log));
+  expect((await platform.run(['events'])).out).toMatch(/^\d\d:\d\d:05  evicted +service\/a: to make room\[2J\n$/);
+  const lines = (await platform.run(['events', '--json'])).out.trim().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    { event: 'ledger', data: { freeBytes: 1 } },
+    { event: 'log', data: log },
+  ]);
+});
+
+describe('up', () => {
+  const link = { url: 'http://x/console/#once', expiresAt: 'soon' };
+  let home: string;
+  beforeEach(() => {
+    home = join(platform.home, 'second');
+    mkdirSync(join(home, 'keys'), { recursive: true });
+    writeFileSync(join(home, 'keys/admin.key'), fakeKey);
+    platform.routes['POST /sutaz/v1/console-links'] = json(link);
+  });
+  const ready = () => ({ url: platform.url, pid: 7, keyFile: join(home, 'keys/admin.key') });
+
+  test('runs the platform with what was asked, and says where it is', async () => {
+    const given: unknown[] = [];
+    const { code, out } = await platform.run(
+      ['up', '--home', home, '--port=0', '--memory', '2GiB', '--config', 'my.yaml'],
+      {
+        composition: {
+          async runPlatform({ onReady, ...options }) {
+            given.push(options);
+            onReady(ready());
+            // It runs on for a while: long enough for the link to be asked for.
+            while (platform.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          },
+        },
+      },
+    );
+    expect(given).toEqual([{ home, port: 0, memoryBytes: 2 * GiB, configFile: join(platform.home, 'my.yaml') }]);
+    expect(code).toBe(0);
+    expect(out).toContain(`SutazAI is ready at ${platform.url}\n`);
+    expect(out).toContain(link.url);
+    expect(out).not.toContain(fakeKey);
+  });
+
+  test('--json says exactly url, home, pid, keyFile; the child of --detach says nothing at all', async () => {
+    const composition = { runPlatform: async ({ onReady }: { onReady(info: unknown): void }) => onReady(ready()) };
+    const { out } = await platform.run(['up', '--home', home, '--json'], { composition });
+    expect(JSON.parse(out)).toEqual({ url: platform.url, home, pid: 7, keyFile: ready().keyFile });
+    expect(await platform.run(['up', '--home', home, '--foreground-child'], { composition })).toMatchObject({
+      out: '',
+      err: '',
+    });
+    expect(platform.asked).toEqual([]);
+  });
+
+  test('one that runs already is named: 4', async () => {
+    const { code, err } = await platform.run(['up']);
+    expect(code).toBe(4);
+    expect(err).toContain(`running already at ${platform.url} (process ${process.pid}`);
+  });
+
+  test('the lock that the platform found taken is 4 too', async () => {
+    const runPlatform = () => Promise.reject(new Fault('CONFLICT', 'It runs already.'));
+    expect((await platform.run(['up', '--home', home], { composition: { runPlatform } })).code).toBe(4);
+  });
+
+  test('a port in use names the port and what to do', async () => {
+    const taken = Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE', port: 8123 });
+    const runPlatform = () => Promise.reject(new Fault('INTERNAL', 'no', { cause: taken }));
+    const { code, err } = await platform.run(['up', '--home', home], { composition: { runPlatform } });
+    expect(code).toBe(1);
+    expect(err).toBe(
+      'sutaz: Port 8123 is used by another program. Choose another with --port N, or any free one with --port 0.\n',
+    );
+  });
+});

@@ -1,0 +1,33 @@
+import type { CommandTable } from './command.ts';
+
+/** Every command, in the order of the help. */
+export const commands: CommandTable = {
+  up: { summary: 'Start the platform', load: async () => (await import('./up.ts')).up },
+  down: { summary: 'Stop the platform', load: async () => (await import('./down.ts')).down },
+  ps: { summary: 'Show what is awake, what it weighs, and why', load: async () => (await import('./ps.ts')).ps },
+  start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
+  stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
+  pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },
+  unpin: { summary: 'Let it sleep again', load: async () => (await import('./pin.ts')).unpin },
+  logs: { summary: 'Show what a service or a model says', load: async () => (await import('./logs.ts')).logs },
+  chat: { summary: 'Ask a model', load: async () => (await import('./chat.ts')).chat },
+  'models ls': { summary: 'List the models', load: async () => (await import('./models.ts')).modelsLs },
+  'models pull': { summary: 'Fetch a model', load: async () => (await import('./models-pull.ts')).modelsPull },
+  'models rm': { summary: "Remove a model's file", load: async () => (await import('./models.ts')).modelsRm },
+  'models show': { summary: 'Show a model', load: async () => (await import('./models.ts')).modelsShow },
+  'catalog ls': { summary: 'List the definitions', load: async () => (await import('./catalog.ts')).catalogLs },
+  'catalog show': { summary: 'Show a definition', load: async () => (await import('./catalog.ts')).catalogShow },
+  'catalog validate': {
+    summary: 'Check definitions, without a platform',
+    load: async () => (await import('./catalog-validate.ts')).catalogValidate,
+  },
+  key: { summary: "Print the owner's key", load: async () => (await import('./key.ts')).key },
+  console: {
+    summary: 'Print a link that opens the console once',
+    load: async () => (await import('./console.ts')).consoleLink,
+  },
+  events: { summary: 'Follow what happens', load: async () => (await import('./events.ts')).events },
+  doctor: { summary: 'Check this machine', load: async () => (await import('./doctor.ts')).doctor },
+  version: { summary: 'Print the version', load: async () => (await import('./version.ts')).version },
+  help: { summary: 'Show help', load: async () => (await import('./help.ts')).help },
+};

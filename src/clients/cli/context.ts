@@ -1,0 +1,62 @@
+import type { ApiFileProblem } from '#contracts/api';
+import type { RunPlatform } from '#contracts/platform';
+import type { Clock } from '#kernel/clock';
+import type { HomePaths } from '../home.ts';
+import type { Client } from '../http.ts';
+import type { CommandTable } from './command.ts';
+
+/** The terminal, or what stands for it. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  out(text: string): void;
+  err(text: string): void;
+  /** Resolves when what was written to `out` has left, so that a slow reader slows the writer. */
+  drained(): Promise<void>;
+  readonly outTty: boolean;
+  readonly errTty: boolean;
+  readonly inTty: boolean;
+  /** All of the standard input. */
+  readInput(): Promise<string>;
+  /** Characters a line of the terminal holds. */
+  columns(): number;
+  /** Makes what asks on the terminal for a line; null at the end of the input, and for Ctrl-C at the prompt. */
+  prompt(text: string): () => Promise<string | null>;
+}
+
+/** What the command line needs of the rest of the program, handed in so that the clients import none of it. */
+export interface Composition {
+  readonly version: string;
+  /** The command that starts this program again. */
+  readonly self: readonly [string, ...string[]];
+  readonly runPlatform: RunPlatform;
+  validateCatalog(options: ValidateOptions): Promise<CatalogReport>;
+}
+
+export interface ValidateOptions {
+  /** The user's own definitions. */
+  readonly catalog: string;
+  /** Absolute paths; when there are none, everything is checked. */
+  readonly files: readonly string[];
+}
+
+export interface CatalogReport {
+  /** How many definitions were checked. */
+  readonly checked: number;
+  readonly problems: readonly ApiFileProblem[];
+}
+
+/** What a command runs in. */
+export interface Context extends Io {
+  readonly clock: Clock;
+  readonly json: boolean;
+  readonly home: HomePaths;
+  readonly composition: Composition;
+  readonly commands: CommandTable;
+  /** The platform of this home. Exit code 3 when none runs. */
+  connect(): Promise<Client>;
+  /** From the first call on, Ctrl-C aborts this signal; a second one ends the process. */
+  interrupt(): AbortSignal;
+  /** JSON on one line. */
+  printJson(value: unknown): void;
+}

@@ -1,0 +1,129 @@
+import { formatBytes } from '#kernel/quantities';
+import { defineCommand } from './command.ts';
+import { exitCodes, usageError } from './failure.ts';
+import { gatherFacts } from './probes.ts';
+import type { Facts } from './probes.ts';
+import { painter } from './style.ts';
+import type { Colour } from './style.ts';
+
+export const doctor = defineCommand({
+  arguments: '',
+  about: 'Checks what the platform needs of this machine, and says what to do about what is missing.',
+  options: {
+    port: { type: 'string', value: 'N', help: 'The port to look at (otherwise 8080)' },
+  },
+  examples: ['sutaz doctor'],
+  async run(values, _words, context) {
+    const port = Number(values.port ?? '8080');
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) throw usageError(`--port ${values.port} is not a port.`);
+    const checks = examine(await gatherFacts(context.home, port, { ...context.env }));
+    const failed = checks.some(({ verdict }) => verdict === 'fail');
+    if (context.json) context.printJson({ ok: !failed, checks });
+    else {
+      const paint = painter(context.outTty, context.env);
+      for (const { verdict, name, text, advice } of checks) {
+        context.out(`${paint(colours[verdict], verdict.padEnd(4))}  ${name.padEnd(9)}${text}\n`);
+        if (advice) context.out(`${' '.repeat(15)}${advice}\n`);
+      }
+    }
+    return failed ? exitCodes.failed : exitCodes.ok;
+  },
+});
+
+export interface Check {
+  readonly verdict: 'ok' | 'warn' | 'fail';
+  readonly name: string;
+  readonly text: string;
+  /** What to do about it. */
+  readonly advice?: string;
+}
+
+const colours: Readonly<Record<Check['verdict'], Colour>> = { ok: 'green', warn: 'yellow', fail: 'red' };
+const GiB = 2 ** 30;
+
+const ok = (name: string, text: string): Check => ({ verdict: 'ok', name, text });
+const warn = (name: string, text: string, advice: string): Check => ({ verdict: 'warn', name, text, advice });
+const fail = (name: string, text: string, advice: string): Check => ({ verdict: 'fail', name, text, advice });
+
+/** Judges what was found. Pure. What only some services need is a warning, what nothing runs without a failure. */
+export function examine(facts: Facts): Check[] {
+  return [
+    checkNode(facts),
+    checkPython(facts),
+    checkNpm(facts),
+    checkMemory(facts),
+    checkDisk(facts),
+    checkHome(facts),
+    ...checkKey(facts),
+    ...checkPlatform(facts),
+  ];
+}
+
+function checkNode({ node, cores }: Facts): Check {
+  const text = `Node ${node}, ${cores} core${cores === 1 ? '' : 's'}`;
+  const major = Number(/^v(\d+)/.exec(node)?.[1] ?? 0);
+  return major >= 24 ? ok('node', text) : fail('node', text, 'Node.js 24 or newer is needed: https://nodejs.org');
+}
+
+function checkPython({ python, pip, uv }: Facts): Check {
+  if (uv !== null) return ok('python', `${python ?? 'no python3, but uv brings one'}, ${uv}`);
+  if (python === null) {
+    return warn('python', 'no python3', 'Python services need it: apt install python3 python3-pip python3-venv');
+  }
+  if (pip === null) {
+    return warn('python', `${python}, neither uv nor pip`, 'Python services need one of them: apt install python3-pip');
+  }
+  return ok('python', `${python}, pip (uv is installed into the home folder on first use)`);
+}
+
+const checkNpm = ({ npm }: Facts): Check =>
+  // The platform brings pnpm for its services; npm only sets up a checkout.
+  npm === null
+    ? warn('npm', 'no npm', 'A checkout needs it to install what is missing: apt install npm')
+    : ok('npm', npm);
+
+function checkMemory({ memory: { total, free, cgroupLimit } }: Facts): Check {
+  const usable = cgroupLimit ?? total;
+  const limit = cgroupLimit === null ? '' : `, limited to ${formatBytes(cgroupLimit)} by the cgroup`;
+  const text = `${formatBytes(total)}${limit}, ${formatBytes(free)} free`;
+  if (usable < GiB) return fail('memory', text, 'At least 1 GiB is needed for the platform and the smallest model.');
+  return usable < 4 * GiB
+    ? warn('memory', text, 'Enough for small models; most services want 4 GiB or more.')
+    : ok('memory', text);
+}
+
+function checkDisk({ disk, home }: Facts): Check {
+  if (disk === null) return warn('disk', `cannot tell for ${home.path}`, 'Models need a few GiB there.');
+  const text = `${formatBytes(disk.free)} free for ${home.path}`;
+  if (disk.free < GiB) return fail('disk', text, 'Free some space, or choose another home folder with SUTAZ_HOME.');
+  return disk.free < 10 * GiB
+    ? warn('disk', text, 'Enough for small models; larger ones take several GiB each.')
+    : ok('disk', text);
+}
+
+function checkHome({ home }: Facts): Check {
+  const text = `${home.path}${home.exists ? '' : ' (made by the first `sutaz up`)'}`;
+  const advice = 'Make it writable for this user, or choose another home folder with SUTAZ_HOME.';
+  return home.writable ? ok('home', text) : fail('home', `${text} cannot be written`, advice);
+}
+
+function checkKey({ key }: Facts): Check[] {
+  if (key === null) return [];
+  const mode = key.mode.toString(8).padStart(3, '0');
+  const open = (key.mode & 0o077) !== 0;
+  return [
+    open ? fail('key', `${key.path} can be read by others (${mode})`, `chmod 600 '${key.path}'`) : ok('key', key.path),
+  ];
+}
+
+function checkPlatform({ platform, port }: Facts): Check[] {
+  if (platform?.ready) return [ok('platform', `ready at ${platform.url} (process ${platform.pid})`)];
+  const portCheck = port.free
+    ? ok('port', `${port.number} is free`)
+    : warn('port', `${port.number} is used by another program`, 'Start with another: sutaz up --port N, or --port 0.');
+  if (platform === null) return [portCheck, ok('platform', 'not running')];
+  if (!platform.alive)
+    return [portCheck, warn('platform', 'it was killed the last time', '`sutaz up` cleans up after it.')];
+  const advice = 'It may still be starting. If it stays so, see logs/platform.log in the home folder.';
+  return [fail('platform', `process ${platform.pid} runs, but is not ready at ${platform.url}`, advice)];
+}

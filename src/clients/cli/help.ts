@@ -1,0 +1,78 @@
+import { commonOptions, defineCommand } from './command.ts';
+import type { Command, CommandTable, Options } from './command.ts';
+import { exitCodes } from './failure.ts';
+import { membersOf, resolveCommand } from './parse.ts';
+
+export const help = defineCommand({
+  arguments: '[COMMAND...]',
+  about: 'Shows the commands, or one of them with its options.',
+  options: {},
+  examples: ['sutaz help models pull'],
+  async run(_values, words, { out, commands }) {
+    if (words.length === 0) return out(renderOverview(commands));
+    const resolved = resolveCommand(words, commands);
+    out(resolved.kind === 'group' ? renderGroup(resolved.name, commands) : await renderHelpOf(resolved.name, commands));
+  },
+});
+
+export async function renderHelpOf(name: string, commands: CommandTable): Promise<string> {
+  const entry = commands[name];
+  if (!entry) throw new Error(`the command ${name} is not in the table`);
+  return renderHelp(name, await entry.load());
+}
+
+/** The exit codes as the help and docs/cli.md say them. */
+export const exitCodeTexts: readonly (readonly [number, string])[] = [
+  [exitCodes.ok, 'done'],
+  [exitCodes.failed, 'failed; the reason is on standard error'],
+  [exitCodes.usage, 'wrong usage: an unknown command, option or value'],
+  [exitCodes.notRunning, 'the platform is not running'],
+  [exitCodes.conflict, 'conflict: it runs already, or the thing is in use'],
+  [exitCodes.interrupted, 'interrupted with Ctrl-C'],
+];
+
+export function renderOverview(commands: CommandTable): string {
+  const names = Object.keys(commands);
+  return [
+    'SutazAI runs AI services and models on one small machine.\n',
+    'Usage: sutaz COMMAND [ARGUMENTS] [OPTIONS]\n',
+    'Commands:',
+    ...aligned(names.map((name) => [name, commands[name]?.summary ?? ''])),
+    '\nEvery command has --help with an example, --json and --home DIR.\n',
+    'Exit codes:',
+    ...aligned(exitCodeTexts.map(([code, text]) => [String(code), text])),
+    '',
+  ].join('\n');
+}
+
+export function renderGroup(group: string, commands: CommandTable): string {
+  const rows = membersOf(group, commands).map(
+    (name) => [`${group} ${name}`, commands[`${group} ${name}`]?.summary ?? ''] as const,
+  );
+  return [`Usage: sutaz ${group} COMMAND\n`, 'Commands:', ...aligned(rows), ''].join('\n');
+}
+
+export function renderHelp(name: string, command: Command): string {
+  const usage = ['Usage: sutaz', name, command.arguments, '[OPTIONS]'].filter(Boolean).join(' ');
+  return [
+    `${usage}\n`,
+    `${command.about}\n`,
+    'Options:',
+    ...aligned(optionRows({ ...command.options, ...commonOptions })),
+    `\nExample${command.examples.length > 1 ? 's' : ''}:`,
+    ...command.examples.map((example) => `  ${example}`),
+    '',
+  ].join('\n');
+}
+
+const optionRows = (options: Options): (readonly [string, string])[] =>
+  Object.entries(options).flatMap(([name, { short, value, help: text }]) => {
+    if (text === undefined) return [];
+    const long = `--${name}${value === undefined ? '' : ` ${value}`}`;
+    return [[short === undefined ? `    ${long}` : `-${short}, ${long}`, text] as const];
+  });
+
+function aligned(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+}

@@ -1,0 +1,24 @@
+import { defineCommand } from './command.ts';
+import { usageError } from './failure.ts';
+import { unitPath } from './units.ts';
+
+export const logs = defineCommand({
+  arguments: 'NAME',
+  about: 'Shows the last lines that a service or a model wrote, and with --follow those to come, until Ctrl-C.',
+  options: {
+    follow: { type: 'boolean', short: 'f', help: 'Go on with what it says from now' },
+    lines: { type: 'string', short: 'n', value: 'N', help: 'How many of the last lines (otherwise 100)' },
+  },
+  examples: ['sutaz logs chroma', 'sutaz logs -f -n 20 node-red'],
+  async run(values, [name = ''], context) {
+    const count = values.lines ?? '100';
+    if (!/^\d{1,6}$/.test(count)) throw usageError(`--lines ${count} is not a number of lines.`);
+    const client = await context.connect();
+    const path = unitPath(name, `/logs?lines=${count}${values.follow ? '&follow=true' : ''}`);
+    for await (const line of client.lines(path, values.follow ? { signal: context.interrupt() } : {})) {
+      if (context.json) context.printJson({ line });
+      else context.out(`${line}\n`);
+      await context.drained();
+    }
+  },
+});

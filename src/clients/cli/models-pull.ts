@@ -1,0 +1,36 @@
+import type { ApiModel, ApiPullProgress } from '#contracts/api';
+import { formatBytes } from '#kernel/quantities';
+import { defineCommand } from './command.ts';
+import { modelPath } from './models.ts';
+import { createMeter, formatPull, progressLine } from './progress.ts';
+import { followWork } from './units.ts';
+
+export const modelsPull = defineCommand({
+  arguments: 'MODEL',
+  about:
+    "Fetches a model's file from the first of its sources that has it, and verifies it. A pull that was interrupted goes\n" +
+    'on where it ended. A model that is asked for is fetched by itself: this is for doing it beforehand.',
+  options: {},
+  examples: ['sutaz models pull smollm2:135m'],
+  async run(_values, [name = ''], context) {
+    const client = await context.connect();
+    const line = progressLine(context, context.clock);
+    const meter = createMeter(context.clock);
+    const onProgress = (progress: ApiPullProgress) => {
+      const rate = progress.unit === 'steps' ? null : meter.rate(progress.done);
+      line.show(formatPull(progress, rate, context.columns() - 1), `${progress.phase} ${progress.what}`);
+    };
+    const items = client.events('POST', modelPath(name, '/pull'), { signal: context.interrupt() });
+    let done: { readonly model: ApiModel };
+    try {
+      done = await followWork<ApiPullProgress, { readonly model: ApiModel }>(items, onProgress);
+    } finally {
+      line.clear();
+    }
+    if (context.json) return context.printJson(done.model);
+    const { id, pulled } = done.model;
+    context.out(
+      `${id} is here${pulled ? `: ${formatBytes(pulled.bytes)}, sha256 ${pulled.sha256.slice(0, 12)}` : ''}\n`,
+    );
+  },
+});

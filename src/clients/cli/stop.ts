@@ -1,0 +1,16 @@
+import type { ApiUnit } from '#contracts/api';
+import { defineCommand } from './command.ts';
+import { stateLine, unitPath } from './units.ts';
+
+export const stop = defineCommand({
+  arguments: 'NAME',
+  about: 'Puts a service or a model to sleep, and gives its memory back. The next request for it wakes it again.',
+  options: {},
+  examples: ['sutaz stop chroma'],
+  async run(_values, [name = ''], context) {
+    const client = await context.connect();
+    const unit = await client.json<ApiUnit>('POST', unitPath(name, '/stop'));
+    if (context.json) context.printJson(unit);
+    else context.out(stateLine(unit));
+  },
+});
