@@ -1,3 +1,4 @@
+import { unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { agree, check, fakeMachine, happen, leasesOf, obey, reserved } from './machine.fake.ts';
 import type { Caller, Instance } from './machine.fake.ts';
@@ -96,3 +97,17 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
     leasesOf: (unit) => [...leasesOf(machine, unit)],
   };
 }
+
+/** A unit of ten bytes that serves two at once and rests after a minute, but for what a test says. */
+export const fakeUnit = (name: string, given: Partial<Omit<UnitSpec, 'id'>> = {}): UnitSpec => ({
+  id: unitId('model', name),
+  tier: 'on-demand',
+  priority: 50,
+  declaredBytes: 10,
+  learnedBytes: null,
+  slots: 2,
+  idleAfterMs: 60_000,
+  idleRung: 'cold',
+  startMs: null,
+  ...given,
+});

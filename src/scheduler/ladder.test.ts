@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { a, b, busy, done, idle, outcome, phase, told } from './cases.fake.ts';
+import { fakeUnit, fakeWorld } from './world.fake.ts';
+import type { World } from './world.fake.ts';
+
+describe('the ladder', () => {
+  const frozen = fakeUnit('a', { idleRung: 'frozen' });
+  function freeze(world: World): void {
+    idle(world, a);
+    world.advance(60_000);
+    done(world, 'frozen', a);
+  }
+
+  it('goes down after the idle time: to cold, or to frozen where the unit says so', () => {
+    const world = fakeWorld([frozen, fakeUnit('b')], 20);
+    idle(world, a, b);
+    expect(told(world.advance(59_999 - 5_000))).toEqual([]);
+    expect(told(world.advance(1))).toEqual([`freeze ${a}`, `stop ${b} idle`]);
+  });
+
+  it('thaws for a request', () => {
+    const world = fakeWorld([frozen], 10);
+    freeze(world);
+    const waiter = world.request(a);
+    expect(phase(world, a)).toBe('thawing');
+    expect(done(world, 'thawed', a)).toEqual([`grant ${waiter}`]);
+  });
+
+  it('thaws for a request that came while it froze, once it is frozen', () => {
+    const world = fakeWorld([frozen], 10);
+    idle(world, a);
+    world.advance(60_000);
+    world.request(a);
+    expect(phase(world, a)).toBe('freezing');
+    expect(done(world, 'frozen', a)).toEqual([`thaw ${a}`]);
+  });
+
+  it.each([
+    { kind: 'wake', unit: a },
+    { kind: 'pin', unit: a, pinned: true },
+  ] as const)('regression: thaws on $kind with nobody waiting', (event) => {
+    const world = fakeWorld([frozen], 10);
+    freeze(world);
+    expect(told(world.apply(event))).toEqual([`thaw ${a}`]);
+  });
+
+  it('regression: thaws a core unit that was found frozen', () => {
+    const world = fakeWorld([], 10);
+    const core = fakeUnit('a', { tier: 'core', declaredBytes: 20 });
+    world.apply({ kind: 'configure', units: [core] });
+    expect(told(world.apply({ kind: 'recovered', unit: a, frozen: true }))).toEqual([`thaw ${a}`]);
+  });
+
+  it('regression: idles out when those left who waited while its lease ended', () => {
+    const world = fakeWorld([fakeUnit('a', { slots: 1 }), fakeUnit('b')], 10);
+    busy(world, a);
+    world.request(b);
+    world.advance(30_000);
+    const late = world.request(a, { deadline: world.now + 1_000 });
+    expect(outcome(world, late)).toBe('waiting');
+    world.apply({ kind: 'limit', bytes: 10 });
+    const [held] = world.leasesOf(a);
+    world.apply({ kind: 'leave', waiter: world.waiting()[0] ?? late, unit: b, keep: false });
+    expect(outcome(world, late)).toBe('waiting');
+    if (held) world.apply({ kind: 'release', waiter: held, unit: a });
+    world.apply({ kind: 'leave', waiter: late, unit: a, keep: false });
+    expect(told(world.advance(60_000))).toEqual([`stop ${a} idle`]);
+  });
+
+  it('keeps what is pinned ready, and lets it rest an idle time after it is unpinned', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    idle(world, a);
+    world.apply({ kind: 'pin', unit: a, pinned: true });
+    expect(told(world.advance(600_000))).toEqual([]);
+    world.apply({ kind: 'pin', unit: a, pinned: false });
+    expect(told(world.advance(60_000))).toEqual([`stop ${a} idle`]);
+  });
+});
