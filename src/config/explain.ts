@@ -93,7 +93,9 @@ function sentence(issue: Issue, given: unknown): string {
   if (!/^(Invalid|Too) /.test(issue.message)) return issue.message;
   if (issue.code === 'invalid_type') {
     if (issue.expected === 'int') return 'must be a whole number';
-    return `must be ${nouns[issue.expected] ?? issue.expected}, not ${nameOf(given)}`;
+    const quotable = issue.expected === 'string' && ['number', 'boolean'].includes(typeof given);
+    const hint = quotable ? ' (put it in quotes to make it text)' : '';
+    return `must be ${nouns[issue.expected] ?? issue.expected}, not ${nameOf(given)}${hint}`;
   }
   if (issue.code === 'invalid_value') {
     const values = issue.values.map(String);
@@ -130,7 +132,7 @@ function nameOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'string') return 'text';
   if (typeof value === 'boolean') return String(value);
-  return typeof value === 'number' ? `the number ${value} (put it in quotes to make it text)` : 'a mapping';
+  return typeof value === 'number' ? `the number ${value}` : 'a mapping';
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -26,6 +26,8 @@ export const formatProblem = (problem: Problem): string =>
 export interface StrictOptions {
   /** Values for `${NAME}` in scalars. Without it they are left as they stand. */
   readonly environment?: Environment;
+  /** A key with nothing behind it counts as left out: where every key has a default, that is what was meant. */
+  readonly emptyIsAbsent?: boolean;
 }
 
 interface Opened {
@@ -64,9 +66,10 @@ export function parseStrict<S extends z.ZodType>(
   }
   const plain = toPlain(document);
   if (!plain.ok) return { ok: false, problems: [at(0, [], plain.message)] };
-  const result = schema.safeParse(plain.value);
+  const value = options.emptyIsAbsent ? withoutEmpty(plain.value) : plain.value;
+  const result = schema.safeParse(value);
   if (result.success) return { ok: true, value: result.data };
-  const problems = explain(result.error.issues, schema, plain.value).map((found) =>
+  const problems = explain(result.error.issues, schema, value).map((found) =>
     at(offsetAt(document, found.path, found.at), found.path, filled?.mask(found.message) ?? found.message),
   );
   return { ok: false, problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
@@ -82,6 +85,12 @@ function toPlain(
   } catch (error) {
     return { ok: false, message: `not valid YAML: ${error instanceof Error ? error.message : String(error)}` };
   }
+}
+
+function withoutEmpty(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).filter(([, entry]) => entry !== null);
+  return Object.fromEntries(entries.map(([key, entry]) => [key, withoutEmpty(entry)]));
 }
 
 /** A problem that the schema cannot see (a name that nothing has), at the place of its path in the text. */

@@ -1,11 +1,14 @@
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
+import { basename } from 'node:path';
 import type { Cancel, Clock } from '#kernel/clock';
 import type { Logger } from '#kernel/logger';
 
 export interface WatchOptions {
   /** Folders to watch. They need not exist: the poll finds them when they come. */
   readonly folders: readonly string[];
+  /** Whether a change of the entry of this name is worth a look; null where the system does not name it. Left out, all are. */
+  concerns?(name: string | null): boolean;
   /** Reads everything anew; tells whether anything changed. Never called twice at once. */
   read(): Promise<boolean>;
   readonly clock: Clock;
@@ -63,7 +66,8 @@ export function watchFolders(options: WatchOptions): Watched {
   };
   const watchOne = (folder: string) => {
     try {
-      const watcher = watch(folder, { persistent: false }, (event) => {
+      const watcher = watch(folder, { persistent: false }, (event, name) => {
+        if (options.concerns?.(name) === false && name !== basename(folder)) return;
         // The folder itself may have gone, and another may be in its place: the next look watches that one.
         if (event === 'rename') watcher.close();
         settle();

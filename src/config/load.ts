@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Clock } from '#kernel/clock';
+import { systemCode } from '#kernel/faults';
+import type { Logger } from '#kernel/logger';
+import { changedForRestart, configSchema } from './static.ts';
+import type { Config } from './static.ts';
+import { formatProblem, parseStrict } from './strict.ts';
+import type { Parsed, Problem } from './strict.ts';
+import type { Environment } from './substitute.ts';
+import { watchFolders } from './watch.ts';
+
+/** What the command line says; it goes over the file. */
+export interface ConfigOverrides {
+  readonly port?: number;
+  readonly host?: string;
+  readonly memoryBytes?: number;
+}
+
+export interface LoadOptions {
+  /** The home folder, absolute. */
+  readonly home: string;
+  /** Left out, `<home>/sutaz.yaml` when it is there. One that is named must be there. */
+  readonly file?: string;
+  readonly env: Environment;
+  readonly overrides?: ConfigOverrides;
+}
+
+/** The configuration, or everything that is wrong with it. */
+export async function loadConfig(options: LoadOptions): Promise<Parsed<Config>> {
+  const path = fileOf(options);
+  const text = await read(path, options.file === undefined);
+  if (!text.ok) return text;
+  const parsed =
+    text.value === null
+      ? defaults()
+      : parseStrict(text.value, path, configSchema, { environment: options.env, emptyIsAbsent: true });
+  if (!parsed.ok) return parsed;
+  return { ok: true, value: override(parsed.value, options.overrides ?? {}) };
+}
+
+const fileOf = ({ file, home }: LoadOptions): string => file ?? join(home, 'sutaz.yaml');
+
+const defaults = (): Parsed<Config> => ({ ok: true, value: configSchema.parse({}) });
+
+const bad = (file: string, message: string) =>
+  ({ ok: false, problems: [{ file, line: 1, column: 1, key: '', message }] }) as const satisfies Parsed<never>;
+
+/** Null where there is no file, or one with nothing but comments in it, and none is needed. */
+async function read(path: string, optional: boolean): Promise<Parsed<string | null>> {
+  try {
+    const text = await readFile(path, 'utf8');
+    return { ok: true, value: /^\s*[^#\s]/m.test(text) ? text : null };
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' && optional) return { ok: true, value: null };
+    return bad(path, code === 'ENOENT' ? 'there is no such file' : `cannot be read: ${code ?? String(error)}`);
+  }
+}
+
+const override = (config: Config, { port, host, memoryBytes }: ConfigOverrides): Config => ({
+  ...config,
+  listen: { ...config.listen, ...(port === undefined ? {} : { port }), ...(host === undefined ? {} : { host }) },
+  memory: { ...config.memory, ...(memoryBytes === undefined ? {} : { limit: memoryBytes }) },
+});
+
+export interface ConfigSource {
+  /** What runs: the last configuration that was good. */
+  current(): Config;
+  /** What is wrong with the file as it is now; empty when it is what runs. */
+  problems(): readonly Problem[];
+  /** Reads the file again now; tells whether another configuration runs. */
+  refresh(): Promise<boolean>;
+  onChange(listener: (config: Config, before: Config) => void): () => void;
+  close(): void;
+}
+
+export interface WatchConfigOptions extends LoadOptions {
+  /** What was loaded at the start. */
+  readonly initial: Config;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly settleMs?: number;
+  readonly pollMs?: number;
+}
+
+/** Follows the file. A bad one is told in the log, once, and leaves running what ran. */
+export function watchConfig(options: WatchConfigOptions): ConfigSource {
+  const { log } = options;
+  const listeners = new Set<(config: Config, before: Config) => void>();
+  let current = options.initial;
+  let problems: readonly Problem[] = [];
+
+  const complain = (found: readonly Problem[]) => {
+    const told = new Set(problems.map(formatProblem));
+    for (const line of found.map(formatProblem)) {
+      if (!told.has(line)) log.error('the configuration is not used: it has a problem', { problem: line });
+    }
+    problems = found;
+  };
+  const take = (config: Config) => {
+    const before = current;
+    current = config;
+    const waiting = changedForRestart(before, config);
+    if (waiting.length > 0)
+      log.warn('the configuration changed; some of it takes effect at the next start', { keys: waiting });
+    for (const listener of [...listeners]) {
+      try {
+        listener(config, before);
+      } catch (error) {
+        log.error('a listener of the configuration failed', { error: String(error) });
+      }
+    }
+  };
+  const read = async (): Promise<boolean> => {
+    const loaded = await loadConfig(options);
+    complain(loaded.ok ? [] : loaded.problems);
+    if (!loaded.ok || JSON.stringify(loaded.value) === JSON.stringify(current)) return false;
+    take(loaded.value);
+    return true;
+  };
+  const file = fileOf(options);
+  // The home folder is a busy place: only this file's changes count.
+  const concerns = (name: string | null) => name === null || name === basename(file);
+  const watched = watchFolders({ ...options, what: 'the configuration', folders: [dirname(file)], concerns, read });
+  return {
+    current: () => current,
+    problems: () => problems,
+    refresh: watched.refresh,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close: watched.close,
+  };
+}

@@ -1,0 +1,179 @@
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+import { bytes, duration, environmentValue } from './fields.ts';
+
+/** A section that may be left out as a whole: then all of its keys have their defaults. */
+const section = <S extends z.core.$ZodShape>(shape: S, description: string) =>
+  z
+    .strictObject(shape)
+    .prefault({} as z.input<z.ZodObject<S>>)
+    .describe(description);
+
+const count = (min: number, max: number) => z.number().int().min(min).max(max);
+const names = z.array(z.string().min(1));
+
+const idle = z
+  .strictObject({
+    after: duration.exactOptional().describe('How long it is left alone before it goes to sleep.'),
+    rung: z.enum(['frozen', 'cold']).exactOptional().describe('frozen keeps its memory image, cold ends it.'),
+  })
+  .describe('When it sleeps, and how deep.');
+
+const priority = count(0, 100).describe('0 to 100: larger is evicted later.');
+const pinned = z.boolean().describe('Never put to sleep and never evicted.');
+
+const serviceSettings = z.strictObject({
+  enabled: z.boolean().exactOptional().describe('false takes it out of use.'),
+  run: z.enum(['process', 'docker', 'external']).exactOptional().describe('Which of the ways its definition offers.'),
+  memory: bytes.exactOptional().describe('Reserved for it, in place of what its definition says and what was learned.'),
+  priority: priority.exactOptional(),
+  idle: idle.exactOptional(),
+  pinned: pinned.exactOptional(),
+  env: z
+    .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)
+    .exactOptional()
+    .describe('Variables of its process, over those of its definition.'),
+});
+
+const context = count(256, 4_194_304).describe('Tokens for each request, prompt and answer together.');
+const slots = count(1, 64).describe('How many requests a model generates at once.');
+
+const modelSettings = z.strictObject({
+  context: context.exactOptional(),
+  slots: slots.exactOptional(),
+  priority: priority.exactOptional(),
+  idle: idle.exactOptional(),
+  pinned: pinned.exactOptional(),
+});
+
+const listen = section(
+  {
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe('The address to listen on. 0.0.0.0 opens the door to the network.'),
+    port: count(0, 65_535).default(8080).describe('0 lets the system choose.'),
+    hosts: names
+      .default([])
+      .describe('Names it answers to besides localhost and its own addresses, as in a Host header.'),
+  },
+  'The door. Read at start.',
+);
+
+const memory = section(
+  {
+    limit: bytes
+      .exactOptional()
+      .describe(
+        "What all units together may take. Without it the cgroup's limit or the machine's memory less the reserve.",
+      ),
+    reserve: bytes
+      .exactOptional()
+      .describe('Left to the rest of the machine. Without it a tenth of the memory, 1GiB at least.'),
+  },
+  'The ledger.',
+);
+
+const scheduler = section(
+  {
+    minResidency: duration.prefault('5s').describe('A unit that has just become ready is not evicted for so long.'),
+    hold: duration
+      .prefault('5m')
+      .describe('How long a plain caller is held while its unit wakes; then it is told to ask again.'),
+    queue: count(1, 100_000).default(256).describe('How many requests may wait for one unit.'),
+    ageing: duration.prefault('30s').describe('Who has waited so long goes first.'),
+    backoff: section(
+      {
+        first: duration.prefault('1s').describe('Before the second try; doubled each time.'),
+        max: duration.prefault('1m').describe('At most.'),
+        attempts: count(1, 100).default(3).describe('Failed starts in a row before a unit is quarantined.'),
+      },
+      'What happens when a start fails.',
+    ),
+    quarantine: duration.prefault('5m').describe('How long a unit that keeps failing is left alone.'),
+  },
+  'When units wake, wait and sleep.',
+);
+
+const limits = section(
+  {
+    body: bytes.prefault('32MiB').describe('The largest request body to the APIs.'),
+    headerTimeout: duration.prefault('30s').describe('How long a client may take to send its headers.'),
+    keepAlive: duration.prefault('75s').describe('How long an idle connection is kept open.'),
+    connections: count(1, 100_000).default(4096).describe('Open connections at most.'),
+  },
+  'What one client may take.',
+);
+
+const models = section(
+  {
+    default: z
+      .string()
+      .min(1)
+      .default('smollm2:135m')
+      .describe('The model that `default` names, and the one `sutaz chat` talks to.'),
+    context: context.exactOptional(),
+    slots: slots.exactOptional(),
+    threads: count(1, 1024)
+      .exactOptional()
+      .describe('CPU threads an engine may use. Without it one for each physical core.'),
+    settings: z.record(z.string(), modelSettings).default({}).describe('The same for one model each, by its id.'),
+  },
+  'Every model, and single ones.',
+);
+
+/** `sutaz.yaml`. Strict; every key has a default, so that no file is needed. */
+export const configSchema = z
+  .strictObject({
+    listen,
+    memory,
+    scheduler,
+    limits,
+    models,
+    services: z.record(z.string(), serviceSettings).default({}).describe('Choices for one service each, by its id.'),
+    catalog: section(
+      {
+        folders: z
+          .array(z.string().refine(isAbsolute, 'must be an absolute path'))
+          .default([])
+          .describe('More folders with services/ and models/, absolute.'),
+      },
+      'Definitions besides the built-in ones and those in the home folder. Read at start.',
+    ),
+    logs: section(
+      {
+        level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe("The platform's own log."),
+        perInstance: bytes
+          .prefault('4MiB')
+          .describe("The size from which a service's log starts anew; what was in it is kept once, beside it."),
+      },
+      'Logs.',
+    ),
+  })
+  .describe('The configuration of the platform.');
+
+/** Sizes in bytes, durations in milliseconds. */
+export type Config = z.output<typeof configSchema>;
+
+const hidden = '[redacted]';
+
+/** For logs and the control API: without the values of environment variables, any of which may be a secret. */
+export const redact = (config: Config): Config => ({
+  ...config,
+  services: Object.fromEntries(
+    Object.entries(config.services).map(([id, { env, ...rest }]) => [
+      id,
+      env ? { ...rest, env: Object.fromEntries(Object.keys(env).map((name) => [name, hidden])) } : rest,
+    ]),
+  ),
+});
+
+/** Which of the changed keys only take effect when the platform starts again. */
+export const changedForRestart = (before: Config, after: Config): string[] =>
+  (['listen', 'catalog'] as const).flatMap((part) => {
+    const [old, now]: Record<string, unknown>[] = [before[part], after[part]];
+    return Object.keys(now ?? {})
+      .filter((key) => JSON.stringify(old?.[key]) !== JSON.stringify(now?.[key]))
+      .map((key) => `${part}.${key}`);
+  });
