@@ -11,6 +11,9 @@ export const layers = {
   scheduler: ['kernel', 'contracts'],
   runtime: ['kernel', 'contracts', 'catalog'],
   models: ['kernel', 'contracts', 'catalog', 'resilience'],
+  // Not in the first plan: where a definition, its settings and what was learned become a unit. It knows what the scheduler,
+  // the runtime and the model store each need of one, so that none of them needs to know the others.
+  units: ['kernel', 'contracts', 'config', 'catalog', 'scheduler', 'runtime', 'models'],
   routing: ['kernel', 'contracts', 'resilience', 'catalog', 'scheduler'],
   edge: [
     'kernel',
@@ -24,6 +27,7 @@ export const layers = {
     'runtime',
     'models',
     'routing',
+    'units',
   ],
   drivers: ['kernel', 'contracts'],
   clients: ['kernel', 'contracts'],

@@ -1,0 +1,182 @@
+import type { ConfigSource } from '#config/load';
+import type { PlatformReady } from '#contracts/platform';
+import type { RuntimeDriver } from '#contracts/runtime';
+import type { StateStore } from '#contracts/state';
+import { createLive } from '#edge/live';
+import type { Clock } from '#kernel/clock';
+import { createClosers } from '#kernel/closers';
+import type { Closers } from '#kernel/closers';
+import type { UnitId } from '#kernel/ids';
+import type { Logger } from '#kernel/logger';
+import type { Home } from '#runtime/home';
+import { createCore } from './platform/core.ts';
+import type { Core } from './platform/core.ts';
+import { createFront, drain, listen, portOf } from './platform/front.ts';
+import { createOperator } from './platform/operator.ts';
+import { createReporter } from './platform/reporter.ts';
+import type { Reporter } from './platform/reporter.ts';
+import { openStores } from './platform/stores.ts';
+import type { Stores } from './platform/stores.ts';
+import { version } from './platform/version.ts';
+
+/** The implementations a build is made of. A smaller build is another list (`standard.ts`). */
+export interface Drivers {
+  openState(path: string): Promise<StateStore>;
+  openRuntime(): Promise<RuntimeDriver>;
+}
+
+export interface AppOptions {
+  readonly home: Home;
+  readonly config: ConfigSource;
+  readonly drivers: Drivers;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The folder that holds `catalog/` and `console/`. */
+  readonly root: string;
+  /** Someone asked the platform to end. */
+  readonly onShutdown: () => void;
+}
+
+export interface App extends PlatformReady {
+  /** Lets what works finish, stops every instance and gives everything back. */
+  close(): Promise<void>;
+}
+
+/** Milliseconds between looks at the instances' memory and logs. */
+const surveyMs = 2_000;
+/** Milliseconds that requests under way may take to finish when the platform stops. */
+const drainMs = 30_000;
+
+/** Starts the platform. Leaves nothing behind when it throws. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const closers = createClosers();
+  try {
+    return await assemble(options, closers);
+  } catch (error) {
+    await closers.close().catch((closing: unknown) => {
+      throw new AggregateError([error, closing], 'The platform did not start, and did not close properly.');
+    });
+    throw error;
+  }
+}
+
+/**
+ * In this order: the stores, what decides and acts, the door; then what an earlier process left is taken over; only then
+ * does the door listen, so that nobody finds a platform that has forgotten what runs.
+ */
+async function assemble(options: AppOptions, closers: Closers): Promise<App> {
+  const { home, config, clock, log } = options;
+  const startedAt = new Date(clock.wall()).toISOString();
+  let url = '';
+  let notReady: string | null = 'the platform is starting';
+  const stores = await openStores(options, closers);
+  const reporter = createReporter({ log, clock, tell: (event) => live.tell(event) });
+  const hooks = { reporter, url: () => url, onChange: () => live.touch() };
+  const core = await createCore(options, stores, hooks, closers);
+  const pins = stores.state.table<true>('pins');
+  const operator = createOperator({
+    ...{ ...core, ...stores, shutdown: options.onShutdown },
+    platform: () => ({ version, url, home: home.path, startedAt, pid: process.pid }),
+    rememberPin: (unit, pinned) => (pinned ? pins.put(unit, true) : pins.delete(unit)),
+  });
+  const live = createLive(operator.state, clock);
+  closers.add(() => live.close());
+  const parts = { stores, core, operator, live, reporter, url: () => url, notReady: () => notReady };
+  const door = await createFront(options, parts, closers);
+
+  await configure(stores, core);
+  await takeOver(core);
+  for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
+  followChanges(options, stores, core, reporter, closers);
+  closers.add(every(clock, surveyMs, () => core.supervisor.survey(), log));
+  const { host, port } = config.current().listen;
+  await listen(door, port, host);
+  url = `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(door)}`;
+  await home.announce({ url, pid: process.pid, startedAt, version });
+  notReady = null;
+  log.info('the platform is ready', { url, limitBytes: core.limit().bytes });
+
+  return {
+    url,
+    pid: process.pid,
+    keyFile: home.keyFile,
+    async close() {
+      notReady = 'the platform is stopping';
+      core.scheduler.dispatch({ kind: 'shutdown' });
+      live.close();
+      await drain(door, clock, drainMs);
+      await stopAll(core);
+      await closers.close();
+    },
+  };
+}
+
+/** Tells the scheduler what the catalogue and the configuration say now. */
+async function configure({ catalog }: Stores, { units, scheduler }: Core): Promise<void> {
+  await Promise.all([...catalog.current().models.keys()].map((model) => units.plans.tryRefresh(model)));
+  scheduler.dispatch({ kind: 'configure', units: units.specs() });
+}
+
+async function takeOver({ supervisor, scheduler }: Core): Promise<void> {
+  const found = await supervisor.recover((unit) => scheduler.state.units.has(unit));
+  for (const { unit, frozen } of found) scheduler.dispatch({ kind: 'recovered', unit, frozen });
+}
+
+function pin({ scheduler }: Core, unit: UnitId): void {
+  if (scheduler.state.units.has(unit)) scheduler.dispatch({ kind: 'pin', unit, pinned: true });
+}
+
+function followChanges(
+  { config, log }: AppOptions,
+  stores: Stores,
+  core: Core,
+  reporter: Reporter,
+  closers: Closers,
+): void {
+  const { scheduler, units } = core;
+  const take = (what: string) => {
+    // What was prepared may not be what is asked for now.
+    for (const unit of scheduler.state.units.keys()) units.preparing.forget(unit);
+    configure(stores, core).then(
+      () => reporter.note('configuration', what),
+      (error: unknown) => log.error('a change could not be taken up', { error: String(error) }),
+    );
+  };
+  closers.add(
+    stores.catalog.onChange(({ disabled }) =>
+      take(`the catalogue changed; ${disabled.length} definitions are disabled`),
+    ),
+  );
+  closers.add(
+    config.onChange(() => {
+      scheduler.dispatch({ kind: 'limit', bytes: core.limit().bytes });
+      take('the configuration changed');
+    }),
+  );
+}
+
+async function stopAll({ scheduler, supervisor }: Core): Promise<void> {
+  for (const unit of [...scheduler.state.units.keys()]) {
+    scheduler.dispatch({ kind: 'stop', unit, reason: { code: 'shutdown' }, force: true });
+  }
+  await supervisor.idle();
+}
+
+function every(clock: Clock, ms: number, work: () => Promise<void>, log: Logger): () => void {
+  let stopped = false;
+  let cancel = (): void => undefined;
+  const again = () => {
+    cancel = clock.after(ms, () => {
+      work()
+        .catch((error: unknown) => log.warn('a periodic look failed', { error: String(error) }))
+        .finally(() => {
+          if (!stopped) again();
+        });
+    });
+  };
+  again();
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}

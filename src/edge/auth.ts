@@ -1,0 +1,87 @@
+import type { IncomingMessage } from 'node:http';
+import { Fault } from '#kernel/faults';
+import { isSameOrigin, nameHost } from '#security/hosts';
+import type { Named } from '#security/hosts';
+import type { Principal } from '#security/keys';
+import type { Sessions } from '#security/sessions';
+import { header } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+
+export interface Identity {
+  readonly verifyKey: (key: string) => Principal | null;
+  readonly sessions: Sessions;
+  /** Host names beside loopback's under which the door is known. */
+  readonly hosts: () => readonly string[];
+}
+
+export const sessionCookie = 'sutaz_session';
+
+/** Whom the request is for; refuses names that are not the door's. */
+export function namedHost(req: IncomingMessage, identity: Identity): Exclude<Named, { kind: 'unknown' }> {
+  const named = nameHost(req.headers.host, identity.hosts());
+  if (named.kind !== 'unknown') return named;
+  throw new Fault(
+    'FORBIDDEN',
+    `The host ${req.headers.host ?? '(none)'} is not a name of this door. Add it to listen.hosts if it should be.`,
+  );
+}
+
+/**
+ * Names the caller, or throws UNAUTHENTICATED. In this order:
+ * 1. `X-Sutaz-Key`, for services that need the Authorization header for themselves;
+ * 2. `Authorization: Bearer`, and `x-api-key` as Anthropic's clients send it;
+ * 3. the session cookie, when the request comes from a page of this very origin.
+ */
+export function authenticate(exchange: Exchange, identity: Identity): Principal {
+  const { req } = exchange;
+  const own = header(req, 'x-sutaz-key');
+  const bearer = /^bearer\s+(.+)$/i.exec(header(req, 'authorization') ?? '')?.[1]?.trim();
+  const given = own ?? bearer ?? header(req, 'x-api-key');
+  if (given !== undefined) {
+    const principal = identity.verifyKey(given);
+    if (!principal) throw new Fault('UNAUTHENTICATED', 'This key is not known here. `sutaz key` prints the right one.');
+    exchange.keyInAuthorization = own === undefined && bearer !== undefined;
+    return principal;
+  }
+  const session = cookie(req, sessionCookie);
+  const principal = session === undefined ? null : identity.sessions.verify(session);
+  if (!principal) {
+    throw new Fault(
+      'UNAUTHENTICATED',
+      'A key is needed: send it as "Authorization: Bearer $(sutaz key)", or open the console with `sutaz console`.',
+    );
+  }
+  if (!isSameOrigin(factsOf(req))) throw new Fault('FORBIDDEN', 'This request comes from a page of another origin.');
+  return principal;
+}
+
+const factsOf = (req: IncomingMessage) => ({
+  method: req.method ?? 'GET',
+  host: req.headers.host,
+  origin: req.headers.origin,
+  fetchSite: header(req, 'sec-fetch-site'),
+  fetchMode: header(req, 'sec-fetch-mode'),
+  upgrade: req.headers.upgrade !== undefined,
+});
+
+export function cookie(req: IncomingMessage, name: string): string | undefined {
+  for (const pair of req.headers.cookie?.split(';') ?? []) {
+    const equals = pair.indexOf('=');
+    if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
+  }
+  return undefined;
+}
+
+/** Throws FORBIDDEN unless the caller may do what the role stands for. */
+export function demand(exchange: Exchange, role: 'admin' | 'use'): void {
+  const held = exchange.principal?.role;
+  if (held === 'admin' || (held === 'use' && role === 'use')) return;
+  throw new Fault('FORBIDDEN', `This needs a key of the role ${role}.`);
+}
+
+/** Throws FORBIDDEN unless the caller may reach the service. */
+export function demandService(exchange: Exchange, service: string): void {
+  const { principal } = exchange;
+  if (principal?.role === 'service' && principal.service === service) return;
+  demand(exchange, 'use');
+}

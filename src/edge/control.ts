@@ -1,0 +1,208 @@
+import type {
+  ApiCatalog,
+  ApiDefinition,
+  ApiLedgerLines,
+  ApiModel,
+  ApiModelDetails,
+  ApiState,
+  ApiUnit,
+} from '#contracts/api';
+import type { OnProgress } from '#contracts/models';
+import { Fault, toFault } from '#kernel/faults';
+import type { UnitId } from '#kernel/ids';
+import type { Sessions } from '#security/sessions';
+import { demand } from './auth.ts';
+import { problemOf } from './errors.ts';
+import { sendJson } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import type { Live } from './live.ts';
+import { eventStream } from './sse.ts';
+
+/** What the control API does to the platform. Every method that takes a name throws NOT_FOUND with the nearest ones. */
+export interface Control {
+  state(): ApiState;
+  ledger(): ApiLedgerLines;
+  unitId(name: string): UnitId;
+  unit(id: UnitId): ApiUnit;
+  /** Goes on until the unit is ready or has failed, whoever leaves meanwhile. */
+  start(id: UnitId, principal: string): Promise<void>;
+  stop(id: UnitId, force: boolean): void;
+  pin(id: UnitId, pinned: boolean): void;
+  logs(id: UnitId, lines: number): Promise<readonly string[]>;
+  followLogs(id: UnitId, lines: number, signal: AbortSignal): AsyncIterable<string>;
+  models(): readonly ApiModel[];
+  model(name: string): Promise<ApiModelDetails>;
+  pull(name: string, signal: AbortSignal, onProgress: OnProgress): Promise<ApiModelDetails>;
+  removeModel(name: string): Promise<void>;
+  catalog(): ApiCatalog;
+  definition(id: string): Promise<ApiDefinition>;
+  shutdown(): void;
+}
+
+export interface ControlDeps {
+  readonly control: Control;
+  readonly live: Live;
+  readonly sessions: Sessions;
+  readonly url: () => string;
+}
+
+type Handler = (exchange: Exchange, deps: ControlDeps, name: string) => Promise<void> | void;
+
+interface Route {
+  readonly method: string;
+  readonly path: RegExp;
+  readonly role: 'admin' | 'use';
+  readonly handle: Handler;
+}
+
+/** A path of the control API; `:name` stands for one segment, decoded. */
+const route = (method: string, path: string, role: Route['role'], handle: Handler): Route => ({
+  method,
+  path: new RegExp(`^/sutaz/v1${path.replace(':name', '([^/]+)')}$`),
+  role,
+  handle,
+});
+
+const routes: readonly Route[] = [
+  route('GET', '/state', 'use', (exchange, { control }) => sendJson(exchange, 200, control.state())),
+  route('GET', '/ledger', 'use', (exchange, { control }) => sendJson(exchange, 200, control.ledger())),
+  route('GET', '/events', 'use', (exchange, { live }) => live.attach(exchange)),
+  route('GET', '/units/:name', 'use', (exchange, { control }, name) =>
+    sendUnit(exchange, 200, control, control.unitId(name)),
+  ),
+  route('POST', '/units/:name/start', 'admin', startUnit),
+  route('POST', '/units/:name/stop', 'admin', (exchange, { control }, name) => {
+    const id = control.unitId(name);
+    control.stop(id, exchange.query.get('force') === 'true');
+    sendUnit(exchange, 200, control, id);
+  }),
+  route('POST', '/units/:name/pin', 'admin', pinUnit(true)),
+  route('POST', '/units/:name/unpin', 'admin', pinUnit(false)),
+  route('GET', '/units/:name/logs', 'admin', sendLogs),
+  route('GET', '/models', 'use', (exchange, { control }) => sendJson(exchange, 200, { models: control.models() })),
+  route('GET', '/models/:name', 'use', async (exchange, { control }, name) =>
+    sendJson(exchange, 200, await control.model(name)),
+  ),
+  route('POST', '/models/:name/pull', 'admin', pullModel),
+  route('DELETE', '/models/:name', 'admin', async (exchange, { control }, name) => {
+    await control.removeModel(name);
+    exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
+  }),
+  route('GET', '/catalog', 'use', (exchange, { control }) => sendJson(exchange, 200, control.catalog())),
+  route('GET', '/catalog/:name', 'use', async (exchange, { control }, name) =>
+    sendJson(exchange, 200, await control.definition(name)),
+  ),
+  route('POST', '/console-links', 'admin', (exchange, { sessions, url }) => {
+    const { token, expiresAt } = sessions.ticket(exchange.principal ?? { id: 'admin', name: 'admin', role: 'admin' });
+    sendJson(exchange, 201, {
+      url: `${url()}/console/open?ticket=${token}`,
+      expiresAt: new Date(expiresAt).toISOString(),
+    });
+  }),
+  route('POST', '/shutdown', 'admin', (exchange, { control }) => {
+    sendJson(exchange, 202, { status: 'stopping' }, { connection: 'close' });
+    control.shutdown();
+  }),
+];
+
+export async function handleControl(exchange: Exchange, deps: ControlDeps): Promise<void> {
+  const allowed: string[] = [];
+  for (const { method, path, role, handle } of routes) {
+    const match = path.exec(exchange.path);
+    if (!match) continue;
+    if (method === exchange.method) {
+      demand(exchange, role);
+      return handle(exchange, deps, decode(match[1] ?? ''));
+    }
+    allowed.push(method);
+  }
+  if (allowed.length > 0) throw new Fault('METHOD_NOT_ALLOWED', `${exchange.path} takes ${allowed.join(', ')}.`);
+  throw new Fault('NOT_FOUND', `There is no ${exchange.path}.`);
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (error) {
+    throw new Fault('BAD_REQUEST', 'The address is not properly percent-encoded.', { cause: error });
+  }
+}
+
+const sendUnit = (exchange: Exchange, status: number, control: Control, id: UnitId): void =>
+  sendJson(exchange, status, control.unit(id));
+
+function pinUnit(pinned: boolean): Handler {
+  return (exchange, { control }, name) => {
+    const id = control.unitId(name);
+    control.pin(id, pinned);
+    sendUnit(exchange, 200, control, id);
+  };
+}
+
+/** Milliseconds between the events of a long work. */
+const progressEveryMs = 250;
+
+async function startUnit(exchange: Exchange, { control }: ControlDeps, name: string): Promise<void> {
+  const id = control.unitId(name);
+  const started = control.start(id, exchange.principal?.id ?? 'admin');
+  if (exchange.query.get('wait') !== 'true') {
+    // Its failure is told by the unit's own state.
+    started.catch(() => undefined);
+    return sendUnit(exchange, 202, control, id);
+  }
+  await streamWork(
+    exchange,
+    () => control.unit(id).progress,
+    async () => {
+      await started;
+      return control.unit(id);
+    },
+  );
+}
+
+async function pullModel(exchange: Exchange, { control }: ControlDeps, name: string): Promise<void> {
+  let latest: unknown = null;
+  await streamWork(
+    exchange,
+    () => latest,
+    async () => ({ model: await control.pull(name, exchange.signal, (progress) => (latest = progress)) }),
+  );
+}
+
+/** Tells of a long work by events: `progress` while it lasts, then `done` or `error`. */
+async function streamWork(exchange: Exchange, progress: () => unknown, work: () => Promise<unknown>): Promise<void> {
+  const stream = eventStream(exchange);
+  let told = '';
+  const timer = setInterval(() => {
+    const now = progress();
+    const text = JSON.stringify(now);
+    if (now !== null && text !== told) stream.send('progress', now);
+    told = text;
+  }, progressEveryMs);
+  try {
+    stream.send('done', await work());
+  } catch (error) {
+    stream.send('error', problemOf(toFault(error), exchange.traceId));
+  } finally {
+    clearInterval(timer);
+    stream.end();
+  }
+}
+
+async function sendLogs(exchange: Exchange, { control }: ControlDeps, name: string): Promise<void> {
+  const id = control.unitId(name);
+  const lines = Math.min(10_000, Math.max(0, Number(exchange.query.get('lines') ?? 100) || 0));
+  const { res } = exchange;
+  const head = () =>
+    res.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'x-sutaz-trace-id': exchange.traceId });
+  if (exchange.query.get('follow') !== 'true') {
+    const text = await control.logs(id, lines);
+    head().end(text.map((line) => `${line}\n`).join(''));
+    return;
+  }
+  head().flushHeaders();
+  for await (const line of control.followLogs(id, lines, exchange.signal)) {
+    if (!res.write(`${line}\n`)) await new Promise((resume) => res.once('drain', resume).once('close', resume));
+  }
+  res.end();
+}

@@ -1,0 +1,166 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
+import { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '#kernel/clock';
+import { Fault, faults, isAbort } from '#kernel/faults';
+import type { Logger } from '#kernel/logger';
+import type { Counter, Histogram } from '#observe/metrics';
+import { authenticate, demandService, namedHost } from './auth.ts';
+import type { Identity } from './auth.ts';
+import { handleConsole, sendPage } from './console.ts';
+import type { ConsoleFiles } from './console.ts';
+import { handleControl } from './control.ts';
+import type { ControlDeps } from './control.ts';
+import { beginExchange, sendFault, sendJson } from './exchange.ts';
+import type { Exchange } from './exchange.ts';
+import { wakePlain } from './forward.ts';
+import { wantsPage } from './headers.ts';
+import { handleOpenai } from './openai.ts';
+import type { OpenaiDeps } from './openai.ts';
+import { handleService, redeemTicket } from './services.ts';
+import type { Address, ServiceDeps } from './services.ts';
+import { passUpgrade, refuseUpgrade } from './websocket.ts';
+
+export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly console: ConsoleFiles;
+  readonly renderMetrics: () => string;
+  /** Null while ready, else why not. */
+  readonly notReady: () => string | null;
+  readonly limits: () => {
+    readonly body: number;
+    readonly headerTimeout: number;
+    readonly keepAlive: number;
+    readonly connections: number;
+  };
+  readonly requests: Counter;
+  readonly seconds: Histogram;
+}
+
+/** The one listener. Everything that comes in passes here; nothing of the platform's is reached another way. */
+export function createDoor(deps: DoorDeps): Server {
+  const { headerTimeout, keepAlive, connections } = deps.limits();
+  const server = createServer({ keepAliveTimeout: keepAlive, headersTimeout: headerTimeout, requestTimeout: 0 });
+  server.maxConnections = connections;
+  server.on('request', (req, res) => {
+    const exchange = beginExchange(req, res, deps.clock.now());
+    res.on('close', () => measure(exchange, deps));
+    serve(exchange, deps).catch((error: unknown) => refuse(exchange, error, deps));
+  });
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const exchange = beginExchange(req, new ServerResponse(req), deps.clock.now());
+    upgrade(exchange, { socket, head }, deps).catch((error: unknown) => refuseUpgrade(exchange, socket, error));
+  });
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+  });
+  return server;
+}
+
+/**
+ * Where a request goes. In this order:
+ * 1. `/healthz` and `/readyz` need no name and no key;
+ * 2. a host name `{id}.localhost` is that service, whatever the path;
+ * 3. the console's own files need no key: they hold nothing;
+ * 4. everything else needs a key, then goes by its path.
+ */
+async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
+  const { path, res } = exchange;
+  if (path === '/healthz') return void res.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n'); // 1
+  if (path === '/readyz') return sendReadiness(exchange, deps);
+  const named = namedHost(exchange.req, deps.identity);
+  if (named.kind === 'service') {
+    if (redeemTicket(exchange, deps.identity)) return; // 2
+    exchange.principal = authenticate(exchange, deps.identity);
+    return handleService(exchange, { service: named.id, path: exchange.req.url ?? '/', prefix: '' }, deps);
+  }
+  if (path === '/console' || path.startsWith('/console/')) return handleConsole(exchange, deps.console, deps.sessions); // 3
+  if (path === '/') return void res.writeHead(303, { location: '/console/' }).end();
+  exchange.principal = authenticate(exchange, deps.identity); // 4
+  if (path.startsWith('/v1/')) return handleOpenai(exchange, deps);
+  if (path.startsWith('/sutaz/v1/')) return handleControl(exchange, deps);
+  const address = addressOf(exchange.req.url ?? '/');
+  if (address) return address.path ? handleService(exchange, address, deps) : addSlash(exchange, address);
+  if (path === '/metrics') return sendMetrics(exchange, deps);
+  throw new Fault(
+    'NOT_FOUND',
+    `There is nothing at ${path}. The door serves /v1, /services/{id}/, /sutaz/v1, /console/ and /metrics.`,
+  );
+}
+
+/** `/services/chroma/api/v2?x=1` -> the service, and the rest of the address as it was written. */
+export function addressOf(url: string): Address | null {
+  const match = /^\/services\/([^/?]+)(.*)$/s.exec(url);
+  if (!match?.[1]) return null;
+  return {
+    service: decodeURIComponent(match[1]),
+    path: match[2]?.startsWith('/') ? match[2] : '',
+    prefix: `/services/${match[1]}`,
+  };
+}
+
+/** Relative links of a service's page go wrong without the slash. */
+function addSlash(exchange: Exchange, { prefix }: Address): void {
+  const query = exchange.query.toString();
+  exchange.res.writeHead(308, { location: `${prefix}/${query ? `?${query}` : ''}` }).end();
+}
+
+function sendReadiness(exchange: Exchange, { notReady }: DoorDeps): void {
+  const why = notReady();
+  sendJson(exchange, why === null ? 200 : 503, why === null ? { status: 'ready' } : { status: 'not ready', why });
+}
+
+function sendMetrics(exchange: Exchange, { renderMetrics }: DoorDeps): void {
+  exchange.res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(renderMetrics());
+}
+
+async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffer }, deps: DoorDeps): Promise<void> {
+  const left = new AbortController();
+  client.socket.on('error', () => left.abort(new Fault('CANCELLED', 'The client left.')));
+  client.socket.on('close', () => left.abort(new Fault('CANCELLED', 'The client left.')));
+  const named = namedHost(exchange.req, deps.identity);
+  const url = exchange.req.url ?? '/';
+  const address = named.kind === 'service' ? { service: named.id, path: url, prefix: '' } : addressOf(url);
+  if (!address?.path) throw new Fault('NOT_FOUND', `Nothing at ${exchange.path} takes a WebSocket.`);
+  exchange.principal = authenticate(exchange, deps.identity);
+  demandService(exchange, address.service);
+  const unit = deps.services.unit(address.service);
+  const awake = await wakePlain({ ...exchange, signal: left.signal }, { unit }, deps);
+  try {
+    await passUpgrade(exchange, client, address.path, address.prefix, awake);
+  } finally {
+    awake.release();
+  }
+}
+
+function refuse(exchange: Exchange, error: unknown, { log }: DoorDeps): void {
+  const { res, req, traceId } = exchange;
+  const fault = sendable(exchange, error);
+  if (fault.code === 'CANCELLED' || isAbort(error)) return;
+  const fields = { traceId, path: exchange.path, code: fault.code, error: fault.message };
+  if (fault.code === 'INTERNAL')
+    log.error('a request failed', { ...fields, stack: (fault.cause as Error | undefined)?.stack });
+  else if (faults[fault.code].status >= 500) log.warn('a request was refused', fields);
+  if (!req.complete && !res.writableEnded) req.resume();
+}
+
+/** People in a browser get a page, programs the shape of the API they asked. */
+function sendable(exchange: Exchange, error: unknown): Fault {
+  const page =
+    error instanceof Fault && wantsPage(exchange.req) && !exchange.res.headersSent && !exchange.path.startsWith('/v1/');
+  if (!page) return sendFault(exchange, error);
+  sendPage(exchange, faults[error.code].status, faults[error.code].title, error.message);
+  return error;
+}
+
+const families = ['/v1/', '/services/', '/sutaz/', '/console/'];
+
+function measure({ path, res, since }: Exchange, { requests, seconds, clock }: DoorDeps): void {
+  const family = families.find((prefix) => path.startsWith(prefix)) ?? 'other';
+  const outcome = res.writableFinished ? String(res.statusCode) : 'left';
+  requests.add([family, outcome]);
+  seconds.observe([family], (clock.now() - since) / 1000);
+}

@@ -1,0 +1,141 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Fault, faults, toFault } from '#kernel/faults';
+import { newTraceId } from '#kernel/ids';
+import { isRecord } from '#kernel/json';
+import type { Principal } from '#security/keys';
+import { openaiError, problemOf } from './errors.ts';
+
+/** One request and its answer, with what was found out about it. */
+export interface Exchange {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly method: string;
+  /** Decoded no further than the request line: `/services/chroma/api%2Fv2`. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly traceId: string;
+  /** Aborts when the client leaves before its answer is whole. */
+  readonly signal: AbortSignal;
+  /** Milliseconds of the clock at which it came. */
+  readonly since: number;
+  /** Set once the caller is known. */
+  principal: Principal | null;
+  /** Set when a stream of server-sent events was begun: from then on an error is an event of it. */
+  streaming: boolean;
+  /** Whether the key came in the Authorization header, which then must not be passed on. */
+  keyInAuthorization: boolean;
+}
+
+/** The trace of W3C's `traceparent`, when the caller sends one; else a new one. */
+export function traceOf(req: IncomingMessage): string {
+  const match = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(header(req, 'traceparent') ?? '');
+  return match?.[1] && !/^0+$/.test(match[1]) ? match[1] : newTraceId();
+}
+
+export function header(req: IncomingMessage, name: string): string | undefined {
+  const value = req.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+export function beginExchange(req: IncomingMessage, res: ServerResponse, now: number): Exchange {
+  const url = req.url ?? '/';
+  const mark = url.indexOf('?');
+  const left = new AbortController();
+  res.on('close', () => {
+    if (!res.writableFinished) left.abort(new Fault('CANCELLED', 'The client left.'));
+  });
+  return {
+    req,
+    res,
+    method: req.method ?? 'GET',
+    path: mark < 0 ? url : url.slice(0, mark),
+    query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
+    traceId: traceOf(req),
+    signal: left.signal,
+    since: now,
+    principal: null,
+    streaming: false,
+    keyInAuthorization: false,
+  };
+}
+
+export function sendJson(
+  exchange: Exchange,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  const { res } = exchange;
+  const bytes = Buffer.from(JSON.stringify(body));
+  res.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': bytes.byteLength,
+    'x-sutaz-trace-id': exchange.traceId,
+    ...headers,
+  });
+  res.end(bytes);
+}
+
+export const isOpenai = (path: string): boolean => path === '/v1' || path.startsWith('/v1/');
+
+/** Answers with an error, in the shape of the API that was asked; ends a stream that has begun so that nobody takes it for whole. */
+export function sendFault(exchange: Exchange, thrown: unknown): Fault {
+  const fault = toFault(thrown);
+  const { res, traceId, path } = exchange;
+  if (res.headersSent) {
+    failStream(exchange, fault);
+    return fault;
+  }
+  if (res.destroyed) return fault;
+  const openai = isOpenai(path);
+  const body = openai ? openaiError(fault, traceId) : problemOf(fault, traceId);
+  sendJson(exchange, faults[fault.code].status, body, {
+    ...(openai ? {} : { 'content-type': 'application/problem+json; charset=utf-8' }),
+    ...(fault.retryAfter === undefined ? {} : { 'retry-after': String(Math.ceil(fault.retryAfter)) }),
+    ...(fault.code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer realm="sutaz"' } : {}),
+    // The rest of the request's body was not read: the connection cannot carry another one.
+    ...(fault.code === 'TOO_LARGE' ? { connection: 'close' } : {}),
+  });
+  return fault;
+}
+
+function failStream(exchange: Exchange, fault: Fault): void {
+  const { res, traceId, path } = exchange;
+  if (!exchange.streaming || res.writableEnded) return void res.destroy();
+  const data = isOpenai(path) ? openaiError(fault, traceId) : problemOf(fault, traceId);
+  const event = isOpenai(path) ? '' : 'event: error\n';
+  // Without a clean end, a client that ignores the event still sees that the stream broke off.
+  res.write(`${event}data: ${JSON.stringify(data)}\n\n`, () => res.destroy());
+}
+
+/** The whole body, at most `limit` bytes. */
+export async function readBody(exchange: Exchange, limit: number): Promise<Buffer> {
+  const { req } = exchange;
+  const declared = Number(header(req, 'content-length') ?? 0);
+  const tooLarge = () =>
+    new Fault('TOO_LARGE', `The body has more than the ${limit} bytes that are allowed (limits.body).`, {
+      details: { limitBytes: limit, ...(declared > 0 ? { bytes: declared } : {}) },
+    });
+  if (declared > limit) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    size += chunk.byteLength;
+    if (size > limit) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+}
+
+/** A body that must be a JSON object. */
+export function parseObject(body: Buffer): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Fault('BAD_REQUEST', `The body is not valid JSON: ${why}`, { cause: error });
+  }
+  if (!isRecord(value)) throw new Fault('BAD_REQUEST', 'The body must be a JSON object.');
+  return value;
+}

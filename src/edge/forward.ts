@@ -1,0 +1,153 @@
+import type { Clock } from '#kernel/clock';
+import { Fault } from '#kernel/faults';
+import type { UnitId } from '#kernel/ids';
+import { holdFor } from '#routing/wake';
+import type { Awake, Waker } from '#routing/wake';
+import type { Exchange } from './exchange.ts';
+import { requestHeaders, responseHeaders, serverTiming } from './headers.ts';
+import { keepAwakeComments } from './comments.ts';
+import type { Upstreams } from './upstream.ts';
+
+export interface ForwardDeps {
+  readonly waker: Waker;
+  readonly upstreams: Upstreams;
+  readonly clock: Clock;
+  /** Milliseconds a plain caller is held before it is told to come back. */
+  readonly holdMs: () => number;
+}
+
+export interface Onward {
+  readonly unit: UnitId;
+  /** Path and query at the upstream. */
+  readonly path: string;
+  /** The part of the client's path that stands for the service. */
+  readonly prefix: string;
+  readonly body: Buffer | null;
+  /** Whether the caller expects server-sent events, so that it can be told of a wake. */
+  readonly stream: boolean;
+}
+
+/**
+ * Wakes a unit for a request and sends it on:
+ * 1. a streaming caller waits as long as it likes and is told of the wake by comments;
+ * 2. a plain caller is held up to the hold limit, then told to come back, while the wake goes on;
+ * 3. the answer is passed through as it comes; the lease is given back when it is whole or broken off.
+ */
+export async function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
+  const awake = onward.stream ? await wakeStreaming(exchange, onward, deps) : await wakePlain(exchange, onward, deps);
+  try {
+    await passThrough(exchange, onward, awake, deps);
+  } finally {
+    awake.release();
+  }
+}
+
+async function wakeStreaming(exchange: Exchange, { unit }: Onward, { waker, clock }: ForwardDeps): Promise<Awake> {
+  const comments = keepAwakeComments(exchange, clock, (waiter) => waker.progress(unit, waiter));
+  try {
+    return await waker.wake(unit, { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued });
+  } finally {
+    comments.stop();
+  }
+}
+
+export async function wakePlain(
+  exchange: Exchange,
+  { unit }: { readonly unit: UnitId },
+  { waker, clock, holdMs }: ForwardDeps,
+): Promise<Awake> {
+  const caller = callerOf(exchange);
+  const hold = holdFor(clock, holdMs(), unit, exchange.signal);
+  try {
+    return await waker.wake(unit, { ...caller, signal: hold.signal });
+  } catch (error) {
+    const timedOut = error instanceof Fault && error.code === 'TIMEOUT' && !exchange.signal.aborted;
+    if (!timedOut) throw error;
+    waker.linger(unit, caller.principal, comebackMs);
+    throw stillWaking(unit, waker);
+  } finally {
+    hold.clear();
+  }
+}
+
+/** How long a wake goes on for a caller who was told to come back. */
+const comebackMs = 60_000;
+
+function stillWaking(unit: UnitId, waker: Waker): Fault {
+  const progress = waker.progress(unit);
+  const seconds = Math.max(1, Math.ceil((progress.estimateMs ?? 5_000) / 1000));
+  return new Fault('WAKING', `${unit} is still waking (${progress.phase}): ask again.`, {
+    retryAfter: seconds,
+    details: { unit, progress },
+  });
+}
+
+const callerOf = (exchange: Exchange) =>
+  ({ principal: exchange.principal?.id ?? 'anonymous', class: 'interactive' }) as const;
+
+async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, deps: ForwardDeps): Promise<void> {
+  const { res, req, signal } = exchange;
+  const { target } = awake;
+  const headers = requestHeaders(exchange, {
+    prefix: onward.prefix,
+    key: target.key,
+    remote: req.socket.remoteAddress,
+  });
+  if (onward.body) headers['content-length'] = String(onward.body.byteLength);
+  const sent = deps.clock.now();
+  let refusal: Refusal | null = null;
+  const request = {
+    origin: target.origin,
+    method: exchange.method,
+    path: target.basePath + onward.path,
+    headers,
+    body: onward.body ?? (hasBody(req.headers) ? req : null),
+    signal,
+  };
+  await deps.upstreams.send(request, {
+    head(status, answer) {
+      const timing = serverTiming(awake.queueMs, awake.wakeMs, deps.clock.now() - sent);
+      if (res.headersSent) {
+        if (status >= 400) refusal = { status, chunks: [] };
+        return;
+      }
+      exchange.streaming = String(answer['content-type'] ?? '').startsWith('text/event-stream');
+      res.writeHead(status, { ...responseHeaders(answer, exchange, onward.prefix), 'server-timing': timing });
+      if (exchange.streaming) res.flushHeaders();
+    },
+    data(chunk, resume) {
+      if (refusal) {
+        refusal.chunks.push(chunk);
+        return true;
+      }
+      if (res.write(chunk)) return true;
+      res.once('drain', resume);
+      return false;
+    },
+  });
+  if (refusal) endRefused(exchange, refusal);
+  else res.end();
+}
+
+/** An error status that came after the stream was begun by comments: it can only be told as an event now. */
+interface Refusal {
+  readonly status: number;
+  readonly chunks: Buffer[];
+}
+
+function endRefused(exchange: Exchange, refusal: Refusal): void {
+  const text = Buffer.concat(refusal.chunks).toString('utf8');
+  exchange.res.write(
+    `data: ${oneLine(text) || JSON.stringify({ error: { message: `status ${refusal.status}` } })}\n\n`,
+  );
+  exchange.res.end();
+}
+
+const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, ' ').trim();
+
+const hasBody = (headers: {
+  'content-length'?: string | undefined;
+  'transfer-encoding'?: string | undefined;
+}): boolean =>
+  headers['transfer-encoding'] !== undefined ||
+  (headers['content-length'] !== undefined && headers['content-length'] !== '0');

@@ -1,0 +1,79 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { randomBytes } from 'node:crypto';
+import type { Exchange } from './exchange.ts';
+
+/** Headers that speak of one connection only (RFC 9110, section 7.6.1) and never travel on. */
+const hopByHop = new Set([
+  ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection'],
+  ...['te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
+]);
+
+const ourCookie = /^\s*sutaz_/;
+
+/** Every name that the message's own Connection header takes out, beside the fixed ones. */
+function connectionOnly(headers: IncomingHttpHeaders): ReadonlySet<string> {
+  const named = headers.connection?.toLowerCase().split(',') ?? [];
+  return named.length === 0 ? hopByHop : new Set([...hopByHop, ...named.map((name) => name.trim())]);
+}
+
+export interface Onward {
+  /** The path prefix under which the client sees the service: `/services/chroma`, or nothing. */
+  readonly prefix: string;
+  /** The upstream's own key, in place of the caller's. */
+  readonly key: string | null;
+  readonly remote: string | undefined;
+}
+
+/** The headers with which a request travels on: without what is of this connection, our keys and our cookies. */
+export function requestHeaders(exchange: Exchange, onward: Onward): Record<string, string | string[]> {
+  const { req } = exchange;
+  const drop = connectionOnly(req.headers);
+  const headers: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(req.headers)) {
+    if (value === undefined || drop.has(name) || name === 'x-sutaz-key' || name === 'x-sutaz-console') continue;
+    headers[name] = value;
+  }
+  if (exchange.keyInAuthorization) delete headers.authorization;
+  stripCookies(headers);
+  if (onward.key !== null) headers.authorization = `Bearer ${onward.key}`;
+  // What a client claims of the way before us is not ours to vouch for: the chain begins here.
+  headers['x-forwarded-for'] = onward.remote ?? 'unknown';
+  headers['x-forwarded-proto'] = 'http';
+  headers['x-forwarded-host'] = req.headers.host ?? '';
+  if (onward.prefix) headers['x-forwarded-prefix'] = onward.prefix;
+  headers.traceparent = `00-${exchange.traceId}-${randomBytes(8).toString('hex')}-01`;
+  return headers;
+}
+
+function stripCookies(headers: Record<string, string | string[]>): void {
+  if (typeof headers.cookie !== 'string') return;
+  const kept = headers.cookie.split(';').filter((pair) => !ourCookie.test(pair));
+  if (kept.length > 0) headers.cookie = kept.join(';').trim();
+  else delete headers.cookie;
+}
+
+/** The headers with which an answer goes back. A redirect within the service stays within its prefix. */
+export function responseHeaders(
+  headers: IncomingHttpHeaders,
+  exchange: Exchange,
+  prefix: string,
+): Record<string, string | string[]> {
+  const drop = connectionOnly(headers);
+  const kept: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || drop.has(name) || name === 'server-timing') continue;
+    kept[name] = value;
+  }
+  const { location } = headers;
+  if (prefix && location?.startsWith('/') && !location.startsWith('//')) kept.location = `${prefix}${location}`;
+  kept['x-sutaz-trace-id'] = exchange.traceId;
+  return kept;
+}
+
+/** `Server-Timing: queue;dur=0.1, wake;dur=812, upstream;dur=5.2`, in milliseconds. */
+export const serverTiming = (queueMs: number, wakeMs: number, upstreamMs: number): string =>
+  `queue;dur=${queueMs.toFixed(1)}, wake;dur=${wakeMs.toFixed(1)}, upstream;dur=${upstreamMs.toFixed(1)}`;
+
+/** Whether the caller is a browser that wants to see a page. */
+export const wantsPage = (req: IncomingMessage): boolean =>
+  req.method === 'GET' && (req.headers.accept ?? '').includes('text/html');

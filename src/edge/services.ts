@@ -1,0 +1,95 @@
+import type { UnitId } from '#kernel/ids';
+import { demandService, sessionCookie } from './auth.ts';
+import type { Identity } from './auth.ts';
+import type { Exchange } from './exchange.ts';
+import { forward } from './forward.ts';
+import type { ForwardDeps } from './forward.ts';
+import { wantsPage } from './headers.ts';
+import { waitingPage } from './waiting-page.ts';
+
+export interface ServiceDirectory {
+  /** The unit of a service; throws NOT_FOUND with the nearest names. */
+  unit(service: string): UnitId;
+  /** Its name for people, and why it is in its state. */
+  describe(unit: UnitId): { readonly title: string; readonly why: string };
+}
+
+export interface ServiceDeps extends ForwardDeps {
+  readonly services: ServiceDirectory;
+  readonly identity: Identity;
+  /** `8080`, as it stands in addresses. */
+  readonly port: () => number;
+}
+
+/** A service under its own host name `chroma.localhost`, or under the door's path `/services/chroma/`. */
+export interface Address {
+  readonly service: string;
+  /** Path and query as the service sees them. */
+  readonly path: string;
+  /** What the client's path has before that. */
+  readonly prefix: string;
+}
+
+/** Milliseconds a browser's page holds its place after it was last asked for; the page asks each second. */
+const pageHoldMs = 10_000;
+
+export async function handleService(exchange: Exchange, address: Address, deps: ServiceDeps): Promise<void> {
+  demandService(exchange, address.service);
+  const unit = deps.services.unit(address.service);
+  if (isSession(exchange) && address.prefix) return moveToOwnHost(exchange, address, deps);
+  if (wantsPage(exchange.req) && !deps.waker.isReady(unit)) return showWaiting(exchange, unit, deps);
+  const stream = (exchange.req.headers.accept ?? '').includes('text/event-stream');
+  await forward(exchange, { unit, path: address.path, prefix: address.prefix, body: null, stream }, deps);
+}
+
+/**
+ * A page of a service must not share its origin with the console: its scripts could act with the console's cookie. So a
+ * browser is sent to the service's own host name, with a ticket that is good for that service only.
+ */
+function moveToOwnHost(exchange: Exchange, address: Address, { identity, port }: ServiceDeps): void {
+  const { service } = address;
+  const holder = exchange.principal?.id ?? 'session';
+  const { token } = identity.sessions.ticket({ id: holder, name: `browser at ${service}`, role: 'service', service });
+  const mark = address.path.includes('?') ? '&' : '?';
+  const location = `http://${service}.localhost:${port()}${address.path}${mark}${ticketParameter}=${token}`;
+  exchange.res.writeHead(303, { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
+  exchange.res.end();
+}
+
+export const ticketParameter = 'sutaz_ticket';
+
+/** Turns a ticket in the address into a cookie of this host name, and takes it out of the address. */
+export function redeemTicket(exchange: Exchange, identity: Identity): boolean {
+  const ticket = exchange.query.get(ticketParameter);
+  if (ticket === null) return false;
+  const session = identity.sessions.redeem(ticket);
+  exchange.query.delete(ticketParameter);
+  const query = exchange.query.toString();
+  const headers: Record<string, string> = {
+    location: exchange.path + (query ? `?${query}` : ''),
+    'cache-control': 'no-store',
+    'referrer-policy': 'no-referrer',
+  };
+  // Lax, since the way here was a link of the console's, which is another site.
+  if (session) headers['set-cookie'] = `${sessionCookie}=${session.token}; Path=/; HttpOnly; SameSite=Lax`;
+  exchange.res.writeHead(303, headers);
+  exchange.res.end();
+  return true;
+}
+
+const isSession = (exchange: Exchange): boolean =>
+  exchange.req.headers.cookie?.includes(`${sessionCookie}=`) === true &&
+  exchange.req.headers.authorization === undefined &&
+  exchange.req.headers['x-sutaz-key'] === undefined;
+
+function showWaiting(exchange: Exchange, unit: UnitId, { waker, services }: ServiceDeps): void {
+  waker.linger(unit, exchange.principal?.id ?? 'browser', pageHoldMs);
+  const body = waitingPage({ ...services.describe(unit), progress: waker.progress(unit) });
+  exchange.res.writeHead(503, {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    'retry-after': '1',
+    'x-sutaz-trace-id': exchange.traceId,
+  });
+  exchange.res.end(body);
+}

@@ -1,0 +1,132 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Closers } from '#kernel/closers';
+import type { UnitId } from '#kernel/ids';
+import { createWaker } from '#routing/wake';
+import type { Waker } from '#routing/wake';
+import type { Logs } from '#runtime/logs';
+import { memoryLimit, readMachine } from '#runtime/machine';
+import type { MemoryLimit } from '#runtime/machine';
+import { openRecords } from '#runtime/records';
+import { createSupervisor, logFileName } from '#runtime/supervisor';
+import type { Supervisor } from '#runtime/supervisor';
+import { createScheduler } from '#scheduler/run-loop';
+import type { Scheduler } from '#scheduler/run-loop';
+import { createDirectory } from '#units/directory';
+import type { Directory } from '#units/directory';
+import { openLearned } from '#units/learned';
+import { createUnits } from '#units/units';
+import type { Units } from '#units/units';
+import { progressOf } from '#units/views';
+import type { ViewSources } from '#units/views';
+import type { AppOptions } from '../app.ts';
+import { outcomesFor } from './outcomes.ts';
+import type { Reporter } from './reporter.ts';
+import { schedulerSettings, settingsOf } from './settings.ts';
+import type { Stores } from './stores.ts';
+import { targetOf } from './targets.ts';
+
+/** What decides and acts: the account, the units it is kept of, and the instances they become. */
+export interface Core {
+  readonly directory: Directory;
+  readonly scheduler: Scheduler;
+  readonly units: Units;
+  readonly supervisor: Supervisor;
+  readonly waker: Waker;
+  readonly views: ViewSources;
+  readonly limit: () => MemoryLimit;
+  readonly logFile: (unit: UnitId) => string;
+}
+
+export interface CoreHooks {
+  readonly reporter: Reporter;
+  /** The account may have changed. */
+  readonly onChange: () => void;
+  /** The door's own address; empty until it listens. */
+  readonly url: () => string;
+}
+
+export async function createCore(
+  options: AppOptions,
+  stores: Stores,
+  hooks: CoreHooks,
+  closers: Closers,
+): Promise<Core> {
+  const { home, config, clock, log } = options;
+  const machine = await readMachine();
+  const limit = () => {
+    const { memory } = config.current();
+    return memoryLimit({ ...machine, configuredBytes: memory.limit, reserveBytes: memory.reserve });
+  };
+  const settings = () => settingsOf(config.current());
+  const directory = createDirectory(stores.catalog.current, settings);
+  const scheduler = createScheduler({
+    settings: schedulerSettings(config.current()),
+    limitBytes: limit().bytes,
+    clock,
+    // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
+    effects: {
+      start: (unit, bytes) => supervisor.start(unit, bytes),
+      stop: (unit) => supervisor.stop(unit),
+      freeze: (unit) => supervisor.freeze(unit),
+      thaw: (unit) => supervisor.thaw(unit),
+    },
+    onEffect: hooks.reporter.effect,
+    onEvent: hooks.reporter.event,
+    onChange: hooks.onChange,
+  });
+  closers.add(() => scheduler.close());
+  const units = createUnits({
+    ...{ catalog: stores.catalog.current, settings, directory, clock, log },
+    ...{ store: stores.models, puller: stores.puller, environments: stores.environments },
+    learned: openLearned(stores.state),
+    home: home.path,
+    cores: availableParallelism(),
+    describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
+  });
+  const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
+  const supervisor = createSupervisor({
+    ...{ driver: stores.runtime, environments: stores.environments, clock, log },
+    records: openRecords(stores.state),
+    logs: {
+      file: logFile,
+      last: (unit, lines) => lastLines(stores.logs, logFile(unit), lines),
+      bound: async (unit) => void (await stores.logs.bound(logFile(unit))),
+    },
+    outcomes: outcomesFor({
+      scheduler,
+      units,
+      identity: stores.identity,
+      store: stores.models,
+      usedFiles: stores.usedFiles,
+    }),
+    blueprint: (unit) => units.blueprint(unit),
+    place: () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } }),
+  });
+  closers.add(() => supervisor.close());
+  const views: ViewSources = {
+    ...{ state: scheduler.state, clock, limitReason: () => limit().reason, titles: units.titles },
+    url: (unit) => (unit.startsWith('service/') ? `${hooks.url()}/services/${unit.slice('service/'.length)}/` : null),
+    preparing: (unit) => units.preparing.progress(unit),
+    preparationFailure: (unit) => units.preparing.failure(unit),
+    starting: (unit) => supervisor.starting(unit),
+    record: (unit) => supervisor.record(unit),
+    failure: (unit) => supervisor.failure(unit),
+  };
+  const waker = createWaker({
+    ...{ scheduler, clock, log },
+    preparation: {
+      isPrepared: (unit) => units.preparing.isDone(unit),
+      prepare: (unit, signal) => units.preparing.run(unit, signal),
+    },
+    isExternal: (unit) => units.externalUrl(unit) !== null,
+    target: targetOf(supervisor, units),
+    progress: (unit, waiter) => progressOf(unit, waiter, views),
+  });
+  return { directory, scheduler, units, supervisor, waker, views, limit, logFile };
+}
+
+async function lastLines(logs: Logs, file: string, lines: number): Promise<readonly string[]> {
+  const text = await logs.excerpt(file, { lines });
+  return text === '' ? [] : text.split('\n');
+}

@@ -1,0 +1,97 @@
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import { loadConsole } from '#edge/console';
+import type { Control } from '#edge/control';
+import { createDoor } from '#edge/door';
+import type { Live } from '#edge/live';
+import { createUpstreams } from '#edge/upstream';
+import type { Clock } from '#kernel/clock';
+import type { Closers } from '#kernel/closers';
+import { createMetrics } from '#observe/metrics';
+import type { AppOptions } from '../app.ts';
+import type { Core } from './core.ts';
+import { registerMetrics } from './metrics.ts';
+import type { Reporter } from './reporter.ts';
+import type { Stores } from './stores.ts';
+
+export interface FrontParts {
+  readonly stores: Stores;
+  readonly core: Core;
+  readonly operator: Control;
+  readonly live: Live;
+  readonly reporter: Reporter;
+  readonly url: () => string;
+  /** Null while the platform is ready, else why not. */
+  readonly notReady: () => string | null;
+}
+
+/** The door and all it leads to. It does not listen yet. */
+export async function createFront(
+  { config, clock, log, root }: AppOptions,
+  parts: FrontParts,
+  closers: Closers,
+): Promise<Server> {
+  const { stores, core, operator, live, url, notReady } = parts;
+  const { identity } = stores;
+  const metrics = createMetrics();
+  const measured = registerMetrics(metrics, core.views, parts.reporter);
+  const upstreams = createUpstreams();
+  closers.add(() => upstreams.close());
+  const door: Server = createDoor({
+    ...{
+      waker: core.waker,
+      upstreams,
+      clock,
+      log,
+      live,
+      identity,
+      sessions: identity.sessions,
+      control: operator,
+      ...measured,
+    },
+    holdMs: () => config.current().scheduler.hold,
+    limits: () => config.current().limits,
+    models: { unit: core.directory.modelUnit, list: operator.models },
+    services: {
+      unit: core.directory.serviceUnit,
+      describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),
+    },
+    port: () => portOf(door),
+    url,
+    console: await loadConsole(join(root, 'console', 'dist')),
+    renderMetrics: () => metrics.render(),
+    notReady,
+  });
+  closers.add(() => closeNow(door));
+  return door;
+}
+
+export const portOf = (door: Server): number => {
+  const address = door.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+};
+
+export function listen(door: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    door.once('error', reject);
+    door.listen({ port, host }, () => {
+      door.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** No new connection; what is under way may finish until the time, in milliseconds, is up. */
+export async function drain(door: Server, clock: Clock, ms: number): Promise<void> {
+  let cancel = (): void => undefined;
+  const late = new Promise<void>((resolve) => (cancel = clock.after(ms, resolve)));
+  const closed = new Promise<void>((resolve) => door.close(() => resolve()));
+  door.closeIdleConnections();
+  await Promise.race([closed, late]);
+  cancel();
+}
+
+function closeNow(door: Server): Promise<void> {
+  door.closeAllConnections();
+  return new Promise((resolve) => (door.listening ? door.close(() => resolve()) : resolve()));
+}

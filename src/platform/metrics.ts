@@ -1,0 +1,53 @@
+import type { Counter, Histogram, Metrics } from '#observe/metrics';
+import { chargedOf, reservedOf, sum } from '#scheduler/state';
+import type { ViewSources } from '#units/views';
+import type { Reporter } from './reporter.ts';
+
+const buckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300];
+
+/** The platform's own metrics, read from the parts when someone asks. */
+export function registerMetrics(
+  metrics: Metrics,
+  views: ViewSources,
+  reporter: Reporter,
+): { requests: Counter; seconds: Histogram } {
+  const { state } = views;
+  const one = (value: number) => [{ labels: [], value }];
+  metrics.gauge('sutaz_memory_limit_bytes', 'The limit of the ledger.', [], () => one(state.limitBytes));
+  metrics.gauge('sutaz_memory_reserved_bytes', 'Reserved by units.', [], () => one(sum(state, reservedOf)));
+  metrics.gauge('sutaz_memory_charged_bytes', 'The larger of reserved and measured, summed.', [], () =>
+    one(sum(state, chargedOf)),
+  );
+  metrics.gauge('sutaz_unit_measured_bytes', 'Proportional set size of a unit.', ['unit'], () =>
+    [...state.units.values()].flatMap(({ spec, measuredBytes }) =>
+      measuredBytes === null ? [] : [{ labels: [spec.id], value: measuredBytes }],
+    ),
+  );
+  metrics.gauge('sutaz_unit_leases', 'Requests a unit serves now.', ['unit'], () =>
+    [...state.units.values()].map(({ spec, leases }) => ({ labels: [spec.id], value: leases.size })),
+  );
+  metrics.gauge('sutaz_unit_waiters', 'Requests that wait for a unit.', ['unit'], () =>
+    [...state.units.values()].map(({ spec, waiters }) => ({ labels: [spec.id], value: waiters.size })),
+  );
+  metrics.gauge('sutaz_unit_state', 'The state of a unit, as the label.', ['unit', 'state'], () =>
+    [...state.units.values()].map(({ spec, phase }) => ({ labels: [spec.id, phase.kind], value: 1 })),
+  );
+  metrics.gauge(
+    'sutaz_lifecycle_total',
+    'What happened to units: start, ready, evict, stop, failed ...',
+    ['type'],
+    () => [...reporter.counts].map(([type, value]) => ({ labels: [type], value })),
+  );
+  metrics.gauge('process_resident_memory_bytes', 'Resident memory of the platform.', [], () =>
+    one(process.memoryUsage.rss()),
+  );
+  return {
+    requests: metrics.counter('sutaz_http_requests_total', 'Requests by kind of path and status.', ['path', 'status']),
+    seconds: metrics.histogram(
+      'sutaz_http_seconds',
+      'Time from the request to the end of its answer.',
+      ['path'],
+      buckets,
+    ),
+  };
+}

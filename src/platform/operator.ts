@@ -1,0 +1,236 @@
+import { readFile } from 'node:fs/promises';
+import type { CatalogSource } from '#catalog/source';
+import type { ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
+import { Fault } from '#kernel/faults';
+import { unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import type { Control } from '#edge/control';
+import type { ModelStore } from '#models/store';
+import type { Puller } from '#models/pull';
+import type { Waker } from '#routing/wake';
+import type { Logs } from '#runtime/logs';
+import type { Scheduler } from '#scheduler/run-loop';
+import type { Directory } from '#units/directory';
+import type { Units } from '#units/units';
+import { ledgerLines, ledgerView, unitView } from '#units/views';
+import type { ViewSources } from '#units/views';
+
+export interface OperatorDeps {
+  readonly catalog: CatalogSource;
+  readonly directory: Directory;
+  readonly units: Units;
+  readonly scheduler: Scheduler;
+  readonly waker: Waker;
+  readonly models: ModelStore;
+  readonly puller: Puller;
+  readonly views: ViewSources;
+  readonly platform: () => ApiState['platform'];
+  readonly logFile: (unit: UnitId) => string;
+  readonly logs: Logs;
+  readonly shutdown: () => void;
+  /** A pin is remembered over a restart. */
+  readonly rememberPin: (unit: UnitId, pinned: boolean) => void;
+}
+
+/** What the control API does, put together from the parts that do it. */
+export function createOperator(deps: OperatorDeps): Control {
+  const { catalog, directory, units, scheduler, models: store, views } = deps;
+  const unit = (id: UnitId): ApiUnit => {
+    const found = scheduler.state.units.get(id);
+    return found ? unitView(found, views) : restingView(id, deps);
+  };
+  return {
+    state: () => ({ platform: deps.platform(), ledger: ledgerView(views), units: allUnits(deps).map(unit) }),
+    ledger: () => ledgerLines(views),
+    unitId: (name) => directory.unit(name),
+    unit,
+    start: (id, principal) => startAndRelease(id, principal, deps),
+    stop: (id, force) => stop(id, force, deps),
+    pin(id, pinned) {
+      mustRun(id, deps);
+      deps.rememberPin(id, pinned);
+      scheduler.dispatch({ kind: 'pin', unit: id, pinned });
+    },
+    logs: (id, lines) => deps.logs.tail(deps.logFile(id), lines),
+    followLogs: (id, lines, signal) => deps.logs.follow(deps.logFile(id), { lines, signal }),
+    models: () => [...catalog.current().models.keys()].map((id) => modelView(id, deps)),
+    model: async (name) => modelDetails(directory.model(name).definition.id, deps),
+    async pull(name, signal, onProgress) {
+      const { definition } = directory.model(name);
+      await deps.puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
+      await units.plans.tryRefresh(definition.id);
+      units.preparing.forget(unitId('model', definition.id));
+      return modelDetails(definition.id, deps);
+    },
+    async removeModel(name) {
+      const { id } = directory.model(name).definition;
+      if (!store.get(id))
+        throw new Fault('NOT_FOUND', `${id} is not here: there is nothing to remove.`, { param: 'model' });
+      await store.remove(id);
+      units.preparing.forget(unitId('model', id));
+      await units.plans.tryRefresh(id);
+    },
+    catalog: () => catalogView(deps),
+    definition: (id) => definitionView(id, deps),
+    shutdown: () => deps.shutdown(),
+  };
+}
+
+/** Every unit people may ask for: what the scheduler has, and the services that run elsewhere or cannot run here. */
+function allUnits({ catalog, scheduler }: OperatorDeps): UnitId[] {
+  const servers = [...catalog.current().services.values()].filter(({ definition }) => definition.kind === 'server');
+  const named = servers.map(({ definition }) => unitId('service', definition.id));
+  return [...new Set([...named, ...scheduler.state.units.keys()])];
+}
+
+/** A unit that the scheduler does not run: it is elsewhere, or unusable. */
+function restingView(id: UnitId, { units, directory, views }: OperatorDeps): ApiUnit {
+  const name = id.slice(id.indexOf('/') + 1);
+  const { definition } = directory.service(name);
+  const external = units.externalUrl(id);
+  return {
+    id,
+    kind: 'service',
+    name,
+    ...units.titles(id),
+    tier: definition.tier,
+    state: external ? 'ready' : 'disabled',
+    why: external ? `runs elsewhere, at ${external}` : (units.unusable(name) ?? 'it cannot run here'),
+    pinned: false,
+    bytes: { declared: external ? 0 : definition.resources.memory, learned: null, measured: null, reserved: 0 },
+    leases: 0,
+    waiters: 0,
+    idleMs: null,
+    progress: null,
+    failure: null,
+    url: external ? views.url(id) : null,
+    instance: null,
+  };
+}
+
+function mustRun(id: UnitId, { scheduler, units, directory }: OperatorDeps): void {
+  if (scheduler.state.units.has(id)) return;
+  const external = units.externalUrl(id);
+  if (external) throw new Fault('CONFLICT', `${id} runs elsewhere (${external}): it is not started or stopped here.`);
+  const name = id.slice(id.indexOf('/') + 1);
+  throw new Fault(
+    'CONFLICT',
+    `${id} cannot run here: ${units.unusable(directory.service(name).definition.id) ?? 'unknown'}`,
+  );
+}
+
+async function startAndRelease(id: UnitId, principal: string, deps: OperatorDeps): Promise<void> {
+  mustRun(id, deps);
+  // Someone who says "start" knows of the failure: it is not held against the next try.
+  deps.units.preparing.forgive(id);
+  if (!deps.units.preparing.isDone(id)) await deps.units.preparing.run(id, new AbortController().signal);
+  deps.scheduler.dispatch({ kind: 'wake', unit: id });
+  const awake = await deps.waker.wake(id, { principal, class: 'interactive', signal: new AbortController().signal });
+  awake.release();
+}
+
+function stop(id: UnitId, force: boolean, deps: OperatorDeps): void {
+  mustRun(id, deps);
+  const unit = deps.scheduler.state.units.get(id);
+  if (unit?.pinned) throw new Fault('CONFLICT', `${id} is pinned: unpin it first.`);
+  if (unit?.spec.tier === 'core') throw new Fault('CONFLICT', `${id} is core: everything else stands on it.`);
+  if (unit && unit.leases.size > 0 && !force) {
+    throw new Fault(
+      'CONFLICT',
+      `${id} is busy with ${unit.leases.size} of ${unit.spec.slots}. Ask again when it is done, or force it.`,
+      {
+        details: { leases: unit.leases.size },
+      },
+    );
+  }
+  deps.scheduler.dispatch({ kind: 'stop', unit: id, reason: { code: 'stopped-by-user' }, force });
+}
+
+export function modelView(id: string, { directory, models: store, units, scheduler, views }: OperatorDeps): ApiModel {
+  const { definition } = directory.model(id);
+  const planned = units.plans.of(id);
+  const shape = planned?.shape ?? units.shape(id);
+  const stored = store.get(id);
+  const unit = scheduler.state.units.get(unitId('model', id));
+  return {
+    id,
+    name: definition.name,
+    summary: definition.summary,
+    aliases: definition.aliases,
+    engine: definition.engine,
+    pulled: stored && {
+      sha256: stored.sha256,
+      bytes: stored.bytes,
+      source: stored.source,
+      path: stored.path,
+      pulledAt: new Date(stored.pulledAt).toISOString(),
+    },
+    sizeBytes: definition.size,
+    state: unit ? unitView(unit, views).state : 'cold',
+    plan: planned?.plan ?? null,
+    context: shape.context,
+    slots: shape.slots,
+  };
+}
+
+async function modelDetails(id: string, deps: OperatorDeps): Promise<ApiModelDetails> {
+  const planned = deps.units.plans.of(id);
+  return {
+    ...modelView(id, deps),
+    header: planned && {
+      architecture: planned.header.architecture,
+      parameters: planned.header.parameters,
+      quantization: planned.header.quantization ?? null,
+      contextLength: planned.header.contextLength,
+      layers: planned.header.blockCount,
+    },
+    sources: deps.directory.model(id).definition.sources,
+  };
+}
+
+function catalogView({ catalog }: OperatorDeps): ReturnType<Control['catalog']> {
+  const { services, models, disabled } = catalog.current();
+  return {
+    services: [...services.values()].map(({ definition: d, origin, path }) => {
+      return {
+        id: d.id,
+        name: d.name,
+        summary: d.summary,
+        category: d.category,
+        tier: d.tier,
+        kind: d.kind,
+        origin,
+        path,
+      };
+    }),
+    models: [...models.values()].map(({ definition: d, origin, path }) => {
+      return { id: d.id, name: d.name, summary: d.summary, origin, path };
+    }),
+    disabled,
+  };
+}
+
+async function definitionView(id: string, { catalog, directory }: OperatorDeps): ReturnType<Control['definition']> {
+  const current = catalog.current();
+  const service = current.services.get(id);
+  const found = service ?? current.models.get(current.modelNames.get(id) ?? id);
+  if (!found) throw toUnknown(id, directory);
+  const kind = service ? 'service' : 'model';
+  return {
+    kind,
+    origin: found.origin,
+    path: found.path,
+    text: await readFile(found.path, 'utf8'),
+    definition: found.definition,
+  };
+}
+
+/** The directory knows the nearest names, and the reason of a disabled one. */
+function toUnknown(id: string, directory: Directory): unknown {
+  try {
+    directory.unit(id);
+  } catch (error) {
+    return error;
+  }
+  return new Fault('NOT_FOUND', `Nothing is called ${id}.`);
+}

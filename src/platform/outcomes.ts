@@ -1,0 +1,53 @@
+import type { UnitId } from '#kernel/ids';
+import type { ModelStore } from '#models/store';
+import type { Outcomes } from '#runtime/instance';
+import type { Scheduler } from '#scheduler/run-loop';
+import type { Units } from '#units/units';
+import type { PlatformIdentity } from './identity.ts';
+
+export interface OutcomeDeps {
+  readonly scheduler: Scheduler;
+  readonly units: Units;
+  readonly identity: PlatformIdentity;
+  readonly store: ModelStore;
+  /** Digests of the model files that engines have open. */
+  readonly usedFiles: Set<string>;
+}
+
+/** What happens to an instance, as the scheduler's events; and what else follows from it. */
+export function outcomesFor({ scheduler, units, identity, usedFiles, store }: OutcomeDeps): Outcomes {
+  const file = (unit: UnitId) =>
+    unit.startsWith('model/') ? store.get(unit.slice('model/'.length))?.sha256 : undefined;
+  const remember = (unit: UnitId) => {
+    const known = scheduler.state.units.get(unit);
+    if (known) units.learn(unit, known.learnedBytes, known.startMs);
+  };
+  return {
+    begun({ unit, key }) {
+      identity.minted.mint({ id: unit, name: `instance of ${unit}`, role: 'use' }, key);
+      const sha256 = file(unit);
+      if (sha256) usedFiles.add(sha256);
+    },
+    ended(unit) {
+      identity.minted.withdraw(unit);
+      const sha256 = file(unit);
+      if (sha256) usedFiles.delete(sha256);
+    },
+    started(unit) {
+      scheduler.dispatch({ kind: 'started', unit });
+      remember(unit);
+    },
+    failed: (unit, message, permanent) => scheduler.dispatch({ kind: 'failed', unit, message, permanent }),
+    exited: (unit, message) => scheduler.dispatch({ kind: 'exited', unit, message }),
+    stopped(unit) {
+      remember(unit);
+      scheduler.dispatch({ kind: 'stopped', unit });
+    },
+    frozen: (unit) => scheduler.dispatch({ kind: 'frozen', unit }),
+    thawed: (unit) => scheduler.dispatch({ kind: 'thawed', unit }),
+    measured(unit, bytes) {
+      scheduler.dispatch({ kind: 'measured', unit, bytes });
+      remember(unit);
+    },
+  };
+}

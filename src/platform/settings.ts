@@ -1,0 +1,27 @@
+import type { Config } from '#config/static';
+import type { Settings } from '#scheduler/types';
+import type { UnitSettings } from '#units/settings';
+
+/** The configuration as the units read it. */
+export function settingsOf({ services, models }: Config): UnitSettings {
+  return {
+    service: (id) => services[id] ?? {},
+    model: (id) => models.settings[id] ?? {},
+    defaultModel: models.default,
+    ...(models.context === undefined ? {} : { context: models.context }),
+    ...(models.slots === undefined ? {} : { slots: models.slots }),
+    ...(models.threads === undefined ? {} : { threads: models.threads }),
+  };
+}
+
+export function schedulerSettings({ scheduler }: Config): Settings {
+  return {
+    minResidencyMs: scheduler.minResidency,
+    maxWaiters: scheduler.queue,
+    ageingMs: scheduler.ageing,
+    backoffFirstMs: scheduler.backoff.first,
+    backoffMaxMs: scheduler.backoff.max,
+    maxFailures: scheduler.backoff.attempts,
+    quarantineMs: scheduler.quarantine,
+  };
+}

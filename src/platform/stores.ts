@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { openCatalog } from '#catalog/source';
+import type { CatalogSource } from '#catalog/source';
+import type { RuntimeDriver } from '#contracts/runtime';
+import type { StateStore } from '#contracts/state';
+import type { Closers } from '#kernel/closers';
+import { createPuller } from '#models/pull';
+import type { Puller } from '#models/pull';
+import { openModelStore } from '#models/store';
+import type { ModelStore } from '#models/store';
+import { openEnvironments } from '#runtime/environments/environments';
+import type { Environments } from '#runtime/launch';
+import { createLogs } from '#runtime/logs';
+import type { Logs } from '#runtime/logs';
+import type { AppOptions } from '../app.ts';
+import { openIdentity } from './identity.ts';
+import type { PlatformIdentity } from './identity.ts';
+
+/** What stands on disk or reaches the machine: opened first, closed last. */
+export interface Stores {
+  readonly state: StateStore;
+  readonly identity: PlatformIdentity;
+  readonly catalog: CatalogSource;
+  readonly models: ModelStore;
+  readonly puller: Puller;
+  readonly environments: Environments;
+  readonly runtime: RuntimeDriver;
+  readonly logs: Logs;
+  /** Digests of the model files that engines have open. Written by the outcomes, read by the store. */
+  readonly usedFiles: Set<string>;
+}
+
+export async function openStores(
+  { home, config, clock, log, root, drivers }: AppOptions,
+  closers: Closers,
+): Promise<Stores> {
+  const { listen, catalog: more, logs: bounds } = config.current();
+  const state = await drivers.openState(home.stateFile);
+  closers.add(() => state.close());
+  const users = [home.catalog, ...more.folders].map((path) => ({ path, origin: 'user' as const }));
+  const catalog = await openCatalog({
+    folders: [{ path: join(root, 'catalog'), origin: 'built-in' }, ...users],
+    clock,
+    log,
+  });
+  closers.add(() => catalog.close());
+  const runtime = await drivers.openRuntime();
+  closers.add(() => runtime.close());
+  const usedFiles = new Set<string>();
+  const models = await openModelStore({ dir: home.models, clock, log, inUse: (sha256) => usedFiles.has(sha256) });
+  return {
+    state,
+    identity: await openIdentity(state, home, clock, listen.hosts),
+    catalog,
+    models,
+    puller: createPuller({ store: models, clock, log, env: process.env }),
+    environments: await openEnvironments({ dir: home.environments, log, clock }),
+    runtime,
+    logs: createLogs({ clock, maxBytes: bounds.perInstance }),
+    usedFiles,
+  };
+}

@@ -1,0 +1,131 @@
+import type { ApiProgress } from '#contracts/api';
+import { deadline } from '#kernel/abort';
+import type { Clock } from '#kernel/clock';
+import { Fault, isAbort, toFault } from '#kernel/faults';
+import type { UnitId, WaiterId } from '#kernel/ids';
+import type { Logger } from '#kernel/logger';
+import type { Lease, Scheduler } from '#scheduler/run-loop';
+import type { WaiterClass } from '#scheduler/types';
+
+/** Where a request for a unit goes. */
+export interface Target {
+  /** `http://127.0.0.1:41234` */
+  readonly origin: string;
+  /** Put before every path: `` or `/base`. */
+  readonly basePath: string;
+  /** What the door presents to it, when it asks for a key. */
+  readonly key: string | null;
+}
+
+/** What must be on disk before a unit can start: its packages, its model's file. Costs no memory and no lease. */
+export interface Preparation {
+  /** Cheap: asked on every request. */
+  isPrepared(unit: UnitId): boolean;
+  /** Idempotent; many may wait for one. Ends with the last of them. */
+  prepare(unit: UnitId, signal: AbortSignal): Promise<void>;
+}
+
+export interface Caller {
+  readonly principal: string;
+  readonly class: WaiterClass;
+  readonly signal: AbortSignal;
+  readonly onQueued?: (id: WaiterId) => void;
+}
+
+/** A unit that is awake for one caller. `release` belongs in a `finally`. */
+export interface Awake {
+  readonly target: Target;
+  /** Milliseconds spent waiting for a place on a ready unit, and for the unit to become ready. */
+  readonly queueMs: number;
+  readonly wakeMs: number;
+  release(): void;
+}
+
+export interface Waker {
+  wake(unit: UnitId, caller: Caller): Promise<Awake>;
+  isReady(unit: UnitId): boolean;
+  /** Goes on waking for `ms` milliseconds for a caller who said it will come back; asking again prolongs it. */
+  linger(unit: UnitId, principal: string, ms: number): void;
+  progress(unit: UnitId, waiter?: WaiterId): ApiProgress;
+}
+
+export interface WakerOptions {
+  readonly scheduler: Scheduler;
+  readonly preparation: Preparation;
+  /** Null when the unit has no instance to speak to. */
+  readonly target: (unit: UnitId) => Target | null;
+  /** A unit that is never started here: it runs elsewhere. */
+  readonly isExternal: (unit: UnitId) => boolean;
+  readonly progress: (unit: UnitId, waiter?: WaiterId) => ApiProgress;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export function createWaker(options: WakerOptions): Waker {
+  const { scheduler, clock, log } = options;
+  const isReady = (unit: UnitId): boolean =>
+    options.isExternal(unit) || scheduler.state.units.get(unit)?.phase.kind === 'ready';
+
+  const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
+    const asked = clock.now();
+    if (options.isExternal(unit)) return external(unit, options.target(unit));
+    const wasReady = isReady(unit);
+    const lease = await leaseOn(unit, caller);
+    const target = options.target(unit);
+    if (!target) {
+      lease.release();
+      throw new Fault('UPSTREAM_FAILED', `${unit} ended just now.`, { retryAfter: 1 });
+    }
+    const waited = clock.now() - asked;
+    return {
+      target,
+      queueMs: wasReady ? waited : 0,
+      wakeMs: wasReady ? 0 : waited,
+      release: () => lease.release(),
+    };
+  };
+
+  const leaseOn = async (unit: UnitId, caller: Caller): Promise<Lease> => {
+    if (!isReady(unit) && !options.preparation.isPrepared(unit)) {
+      await options.preparation.prepare(unit, caller.signal);
+    }
+    return scheduler.acquire({ unit, ...caller });
+  };
+
+  const lingering = new Map<UnitId, () => void>();
+  const linger = (unit: UnitId, principal: string, ms: number): void => {
+    const prolong = lingering.get(unit);
+    if (prolong) return prolong();
+    const controller = new AbortController();
+    const arm = () => clock.after(ms, () => controller.abort());
+    let cancel = arm();
+    lingering.set(unit, () => {
+      cancel();
+      cancel = arm();
+    });
+    const wait = async () => {
+      try {
+        (await wake(unit, { principal, class: 'interactive', signal: controller.signal })).release();
+      } catch (error) {
+        if (!isAbort(error) && toFault(error).code !== 'CANCELLED')
+          log.info('a wake failed', { unit, error: toFault(error).message });
+      } finally {
+        cancel();
+        lingering.delete(unit);
+      }
+    };
+    void wait();
+  };
+
+  return { wake, isReady, linger, progress: options.progress };
+}
+
+function external(unit: UnitId, target: Target | null): Awake {
+  if (!target) throw new Fault('NOT_FOUND', `${unit} has no address.`);
+  return { target, queueMs: 0, wakeMs: 0, release: () => undefined };
+}
+
+/** A caller's signal bounded by the hold limit, after which it is told to come back. */
+export function holdFor(clock: Clock, ms: number, unit: UnitId, signal: AbortSignal): ReturnType<typeof deadline> {
+  return deadline(clock, ms, `${unit} is still waking.`, signal);
+}

@@ -1,0 +1,46 @@
+import type { HealthCheck, ProcessRun } from '#catalog/service';
+import { Fault } from '#kernel/faults';
+import type { UnitId } from '#kernel/ids';
+import { didYouMean } from '#kernel/nearest';
+
+/** How one unit is run, as its definition and the configuration say; placeholders not yet filled in. */
+export interface Blueprint {
+  readonly unit: UnitId;
+  readonly run: ProcessRun;
+  readonly health: HealthCheck;
+  /** Milliseconds from the process's start until it must be healthy. */
+  readonly startupTimeoutMs: number;
+  /** Milliseconds between the request to end and the kill. */
+  readonly stopGraceMs: number;
+  /** The folder of the definition. */
+  readonly serviceDir: string;
+  /** Where its data lives; made before the start. */
+  readonly dataDir: string;
+  /** Extra variables: what it consumes, and what the user set. Placeholders allowed. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Values of its own for placeholders: `model.path`, `threads`. */
+  readonly values: Readonly<Record<string, string>>;
+}
+
+const placeholder = /\{([a-z][\w.-]*)\}/gi;
+
+/** Fills in `{name}`s. An unknown one is an error that names the nearest right one; other braces stay as they are. */
+export function fill(template: string, values: Readonly<Record<string, string>>, place: string): string {
+  return template.replace(placeholder, (_, name: string) => {
+    const value = values[name];
+    if (value !== undefined) return value;
+    const known = Object.keys(values);
+    throw new Fault('START_FAILED', `${place}: nothing is known as {${name}}.${didYouMean(name, known)}`);
+  });
+}
+
+/** All of an environment's templates, filled in. */
+export function fillAll(
+  templates: Readonly<Record<string, string>>,
+  values: Readonly<Record<string, string>>,
+  place: string,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(templates).map(([name, template]) => [name, fill(template, values, `${place}.${name}`)]),
+  );
+}

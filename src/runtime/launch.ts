@@ -1,0 +1,115 @@
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
+import type { InstanceSpec } from '#contracts/runtime';
+import type { OnProgress } from '#contracts/models';
+import type { ProcessRun } from '#catalog/service';
+import { Fault } from '#kernel/faults';
+import type { InstanceRecord } from './records.ts';
+import { fill, fillAll } from './blueprint.ts';
+import type { Blueprint } from './blueprint.ts';
+
+/** Where a unit's packages were installed, and what its process needs to find them. */
+export interface Environment {
+  readonly path: string;
+  readonly bin: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Makes or finds the environment that a definition asks for; null when it asks for none. */
+export interface Environments {
+  ensure(run: ProcessRun, options: { signal: AbortSignal; onProgress: OnProgress }): Promise<Environment | null>;
+}
+
+export interface LaunchPlace {
+  readonly home: string;
+  readonly logFile: string;
+  /** Addresses of capabilities, `openai` -> the door's. */
+  readonly capabilities: Readonly<Record<string, string>>;
+}
+
+/** The command of an instance with every placeholder filled in, and its folders made. */
+export async function instanceSpec(
+  blueprint: Blueprint,
+  record: InstanceRecord,
+  environment: Environment | null,
+  place: LaunchPlace,
+  memoryBytes: number,
+): Promise<InstanceSpec> {
+  await mkdir(blueprint.dataDir, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(place.logFile), { recursive: true });
+  const values = placeholders(blueprint, record, environment, place);
+  const { run, unit } = blueprint;
+  const argv = run.command.map((part, i) => fill(part, values, `${unit}: command[${i}]`));
+  const [program = '', ...rest] = argv;
+  const args = await Promise.all(rest.map(compiledTwin));
+  const env = {
+    ...baseEnvironment(blueprint, environment, place.home),
+    ...fillAll(run.env, values, `${unit}: env`),
+    ...fillAll(blueprint.env, values, `${unit}: env`),
+  };
+  const argv0 = program === 'node' ? process.execPath : program;
+  return {
+    id: record.id,
+    unit,
+    argv: [argv0, ...args],
+    env,
+    cwd: blueprint.dataDir,
+    logFile: place.logFile,
+    memoryBytes,
+  };
+}
+
+function placeholders(
+  { dataDir, serviceDir, values }: Blueprint,
+  { host, port, key }: InstanceRecord,
+  environment: Environment | null,
+  { home, capabilities }: LaunchPlace,
+): Record<string, string> {
+  const urls = Object.entries(capabilities).map(([name, url]) => [`${name}.url`, url]);
+  return {
+    ...Object.fromEntries(urls),
+    host,
+    port: String(port),
+    key,
+    home,
+    data: dataDir,
+    service: serviceDir,
+    ...(environment ? { env: environment.path } : {}),
+    ...values,
+  };
+}
+
+/** Nothing of the platform's own environment but what every program needs: secrets in it stay here. */
+function baseEnvironment(blueprint: Blueprint, environment: Environment | null, home: string): Record<string, string> {
+  const path = [environment?.bin, dirname(process.execPath), process.env.PATH].filter(Boolean).join(':');
+  const inherited: Record<string, string> = {};
+  for (const name of [
+    'LANG',
+    'LC_ALL',
+    'TZ',
+    'SSL_CERT_FILE',
+    'SSL_CERT_DIR',
+    'NODE_EXTRA_CA_CERTS',
+    'REQUESTS_CA_BUNDLE',
+  ]) {
+    const value = process.env[name];
+    if (value !== undefined) inherited[name] = value;
+  }
+  // Node programs start faster from compiled code; others never look at it.
+  const cache = { NODE_COMPILE_CACHE: join(home, 'cache', 'node') };
+  return { LANG: 'C.UTF-8', ...inherited, ...cache, HOME: blueprint.dataDir, ...environment?.env, PATH: path };
+}
+
+/** A published package carries its hosts compiled: `server.ts` of a definition is then `server.js` beside it. */
+async function compiledTwin(argument: string): Promise<string> {
+  if (extname(argument) !== '.ts' || (await exists(argument))) return argument;
+  const twin = argument.replace(/\.ts$/, '.js');
+  if (await exists(twin)) return twin;
+  throw new Fault('START_FAILED', `${argument} is not there.`);
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

@@ -1,0 +1,34 @@
+import type { Json } from '#contracts/driver';
+import type { InstanceHandle } from '#contracts/runtime';
+import type { StateStore, StateTable } from '#contracts/state';
+import type { InstanceId, UnitId } from '#kernel/ids';
+
+/** What must survive a restart of the platform so that an instance can be taken over. */
+export interface InstanceRecord {
+  readonly id: InstanceId;
+  readonly unit: UnitId;
+  /** Null between the decision to start and the start itself: the platform died in between. */
+  readonly handle: InstanceHandle | null;
+  readonly host: string;
+  readonly port: number;
+  /** The token that the door presents to the instance; minted at its start, void with it. */
+  readonly key: string;
+  readonly startedAt: string;
+}
+
+export interface Records {
+  put(record: InstanceRecord): void;
+  delete(unit: UnitId): void;
+  list(): InstanceRecord[];
+}
+
+/** One row a unit, since a unit has one instance. */
+export function openRecords(store: StateStore): Records {
+  // A record is JSON by construction; the store's type cannot know the brands of its ids.
+  const table = store.table('instances') as unknown as StateTable<InstanceRecord & Json>;
+  return {
+    put: (record) => table.put(record.unit, record as InstanceRecord & Json),
+    delete: (unit) => table.delete(unit),
+    list: () => table.list().map(({ value }) => value),
+  };
+}

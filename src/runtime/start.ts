@@ -1,0 +1,98 @@
+import type { RuntimeDriver } from '#contracts/runtime';
+import { deadline, throwIfAborted } from '#kernel/abort';
+import type { Clock } from '#kernel/clock';
+import { Fault } from '#kernel/faults';
+import { newInstanceId, newSecret } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import { formatDuration } from '#kernel/quantities';
+import type { Blueprint } from './blueprint.ts';
+import { untilHealthy } from './health.ts';
+import type { InstanceLogs, Outcomes, Running, Starting } from './instance.ts';
+import { instanceSpec } from './launch.ts';
+import type { Environments, LaunchPlace } from './launch.ts';
+import { freePort } from './ports.ts';
+import type { InstanceRecord, Records } from './records.ts';
+
+export interface StartDeps {
+  readonly driver: RuntimeDriver;
+  readonly environments: Environments;
+  readonly records: Records;
+  readonly logs: InstanceLogs;
+  readonly outcomes: Outcomes;
+  /** How to run a unit; throws when its definition is gone or unusable. */
+  readonly blueprint: (unit: UnitId) => Promise<Blueprint>;
+  readonly place: () => Omit<LaunchPlace, 'logFile'>;
+  readonly clock: Clock;
+  readonly host: string;
+}
+
+/**
+ * Brings an instance up, in this order: its environment, a port and a key, the record (so that a platform that dies now
+ * knows of it later), the process, its health. Throws when any of them fails or the start is aborted; the caller then
+ * ends the process and removes the record.
+ */
+export async function launch(unit: UnitId, memoryBytes: number, starting: Starting, deps: StartDeps): Promise<Running> {
+  const { signal } = starting.abort;
+  throwIfAborted(signal);
+  const blueprint = await deps.blueprint(unit);
+  const environment = await deps.environments.ensure(blueprint.run, {
+    signal,
+    onProgress: ({ what }) => (starting.what = what),
+  });
+  const record: InstanceRecord = {
+    id: newInstanceId(),
+    unit,
+    handle: null,
+    host: deps.host,
+    port: await freePort(deps.host),
+    key: newSecret('sutaz-i-'),
+    startedAt: new Date(deps.clock.wall()).toISOString(),
+  };
+  const logFile = deps.logs.file(unit);
+  const spec = await instanceSpec(blueprint, record, environment, { ...deps.place(), logFile }, memoryBytes);
+  throwIfAborted(signal);
+  deps.records.put(record);
+  deps.outcomes.begun(record);
+  const handle = await deps.driver.start(spec, signal);
+  starting.handle = handle;
+  const running: Running = { ...record, handle };
+  deps.records.put(running);
+  // One that ended before anyone could listen is not waited for.
+  const status = await deps.driver.inspect(handle);
+  if (status.state === 'exited') throw new Fault('START_FAILED', 'it ended at once');
+  await untilUp(blueprint, running, starting, logFile, deps.clock);
+  return running;
+}
+
+/** Waits for health, at most as long as the definition allows. */
+async function untilUp(
+  { health, startupTimeoutMs }: Blueprint,
+  { host, port }: Running,
+  starting: Starting,
+  logFile: string,
+  clock: Clock,
+): Promise<void> {
+  let last = 'it never answered';
+  const limit = deadline(clock, startupTimeoutMs, 'startup', starting.abort.signal);
+  try {
+    await untilHealthy(
+      health,
+      { host, port, logFile },
+      {
+        clock,
+        signal: limit.signal,
+        onLook(seen) {
+          if (seen.ok) return;
+          last = seen.why;
+          if (seen.percent !== undefined) starting.percent = seen.percent;
+        },
+      },
+    );
+  } catch (error) {
+    if (starting.abort.signal.aborted) throw error;
+    const message = `it was not healthy within ${formatDuration(startupTimeoutMs)}: ${last}`;
+    throw new Fault('START_FAILED', message, { cause: error });
+  } finally {
+    limit.clear();
+  }
+}

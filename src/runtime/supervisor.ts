@@ -1,0 +1,236 @@
+import type { ExitedStatus } from '#contracts/runtime';
+import { deadline } from '#kernel/abort';
+import { Fault, toFault } from '#kernel/faults';
+import { parseUnitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import type { Logger } from '#kernel/logger';
+import { look } from './health.ts';
+import type { Failure, Instance, Running, Starting } from './instance.ts';
+import type { InstanceRecord } from './records.ts';
+import { launch } from './start.ts';
+import type { StartDeps } from './start.ts';
+import { takeOver } from './takeover.ts';
+import { createTurns } from './turns.ts';
+
+export interface SupervisorOptions extends Omit<StartDeps, 'host'> {
+  readonly log: Logger;
+  readonly host?: string;
+}
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly key: string;
+}
+
+/** Carries out what the scheduler decides, one instance a unit. Each call returns at once; `Outcomes` tells the end. */
+export interface Supervisor {
+  start(unit: UnitId, memoryBytes: number): void;
+  stop(unit: UnitId): void;
+  freeze(unit: UnitId): void;
+  thaw(unit: UnitId): void;
+  /** Takes over what an earlier process left, and ends what nobody knows any more. Returns the units that run. */
+  recover(known: (unit: UnitId) => boolean): Promise<{ readonly unit: UnitId; readonly frozen: boolean }[]>;
+  /** Null unless it runs. */
+  endpoint(unit: UnitId): Endpoint | null;
+  record(unit: UnitId): InstanceRecord | null;
+  /** What a start is doing, while it does it. */
+  starting(unit: UnitId): Pick<Starting, 'percent' | 'what'> | null;
+  failure(unit: UnitId): Failure | null;
+  /** Measures every instance once and bounds its log. */
+  survey(): Promise<void>;
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>;
+  /** Waits for what is under way. Instances live on: the next process takes them over. */
+  close(): Promise<void>;
+}
+
+/** Everything the operations below share: one writer, this file. */
+interface Floor extends StartDeps {
+  readonly instances: Map<UnitId, Instance>;
+  readonly failures: Map<UnitId, Failure>;
+  /** The newest start of each unit, so that a stop can reach one that still waits for its turn. */
+  readonly starts: Map<UnitId, AbortController>;
+}
+
+export function createSupervisor({ log, host = '127.0.0.1', ...deps }: SupervisorOptions): Supervisor {
+  const floor: Floor = { ...deps, host, instances: new Map(), failures: new Map(), starts: new Map() };
+  const { driver, instances } = floor;
+  const turns = createTurns((unit, error) => log.error('an instance operation failed', { unit, error: String(error) }));
+  const unlisten = driver.onExit((handle, status) => {
+    const instance = instances.get(handle.unit);
+    if (instance?.state === 'starting' && instance.handle?.id === handle.id) {
+      instance.abort.abort(new Fault('START_FAILED', `it ended while it started, ${howItEnded(status)}`));
+    } else if (instance && 'record' in instance && instance.record.id === handle.id) {
+      turns.take(handle.unit, () => bury(floor, instance.record, status));
+    }
+  });
+  const running = (unit: UnitId): Running | null => {
+    const instance = instances.get(unit);
+    return instance && 'record' in instance ? instance.record : null;
+  };
+  return {
+    start(unit, memoryBytes) {
+      const abort = new AbortController();
+      floor.starts.set(unit, abort);
+      turns.take(unit, () => start(floor, unit, memoryBytes, abort));
+    },
+    stop(unit) {
+      floor.starts.get(unit)?.abort(calledOff);
+      turns.take(unit, () => stop(floor, unit));
+    },
+    freeze: (unit) => turns.take(unit, () => change(floor, unit, 'frozen')),
+    thaw: (unit) => turns.take(unit, () => change(floor, unit, 'running')),
+    async recover(known) {
+      const healthy = (record: Running) => isHealthy(floor, record);
+      const found = await Promise.all(
+        floor.records.list().map((one) => takeOver(one, known, healthy, { ...floor, log })),
+      );
+      return found.flatMap((one) => {
+        if (!one) return [];
+        instances.set(one.record.unit, one);
+        floor.outcomes.begun(one.record);
+        return [{ unit: one.record.unit, frozen: one.state === 'frozen' }];
+      });
+    },
+    endpoint: (unit) => (instances.get(unit)?.state === 'running' ? running(unit) : null),
+    record: running,
+    starting(unit) {
+      const instance = instances.get(unit);
+      return instance?.state === 'starting' ? instance : null;
+    },
+    failure: (unit) => floor.failures.get(unit) ?? null,
+    survey: async () => void (await Promise.all([...instances.keys()].map((unit) => measure(floor, unit)))),
+    idle: () => turns.idle(),
+    async close() {
+      unlisten();
+      await turns.idle();
+    },
+  };
+}
+
+async function start(floor: Floor, unit: UnitId, memoryBytes: number, abort: AbortController): Promise<void> {
+  const starting: Starting = { state: 'starting', abort, handle: null };
+  floor.instances.set(unit, starting);
+  try {
+    const record = await launch(unit, memoryBytes, starting, floor);
+    floor.instances.set(unit, { state: 'running', record });
+    floor.failures.delete(unit);
+    floor.outcomes.started(unit);
+  } catch (error) {
+    if (starting.handle) await floor.driver.stop(starting.handle, 2_000);
+    forget(floor, unit);
+    // The stop that called it off tells of the end itself.
+    if (abort.signal.reason === calledOff) return;
+    const fault = toFault(error);
+    const message = await remember(floor, unit, fault.message, starting.handle !== null);
+    floor.outcomes.failed(unit, message, permanent.has(fault.code));
+  } finally {
+    if (floor.starts.get(unit) === abort) floor.starts.delete(unit);
+  }
+}
+
+async function stop(floor: Floor, unit: UnitId): Promise<void> {
+  const instance = floor.instances.get(unit);
+  if (instance && 'record' in instance) {
+    floor.instances.set(unit, { state: 'stopping' });
+    const grace = await floor.blueprint(unit).then(
+      ({ stopGraceMs }) => stopGraceMs,
+      // Its definition is gone: then so is what it said of this.
+      () => 5_000,
+    );
+    await floor.driver.stop(instance.record.handle, grace);
+    forget(floor, unit);
+  }
+  floor.outcomes.stopped(unit);
+}
+
+async function change(floor: Floor, unit: UnitId, to: 'frozen' | 'running'): Promise<void> {
+  const instance = floor.instances.get(unit);
+  if (!instance || !('record' in instance)) return;
+  const { record } = instance;
+  try {
+    const act = to === 'frozen' ? floor.driver.freeze : floor.driver.thaw;
+    if (!act) throw new Fault('NOT_SUPPORTED', 'its driver cannot freeze');
+    await act.call(floor.driver, record.handle);
+    floor.instances.set(unit, { state: to, record });
+    if (to === 'frozen') floor.outcomes.frozen(unit);
+    else floor.outcomes.thawed(unit);
+  } catch (error) {
+    // Half frozen is neither: it is ended, and the next request starts it anew.
+    await floor.driver.stop(record.handle, 2_000);
+    forget(floor, unit);
+    floor.outcomes.exited(unit, toFault(error).message);
+  }
+}
+
+/** An instance ended by itself: what it left behind (workers, a child that outlived it) goes with it. */
+async function bury(floor: Floor, record: Running, status: ExitedStatus): Promise<void> {
+  const { unit, handle } = record;
+  const instance = floor.instances.get(unit);
+  // A stop or another end came first.
+  if (!instance || !('record' in instance) || instance.record.id !== record.id) return;
+  forget(floor, unit);
+  await floor.driver.stop(handle, 0);
+  const message = await remember(floor, unit, howItEnded(status), true);
+  floor.outcomes.exited(unit, message);
+}
+
+async function measure(floor: Floor, unit: UnitId): Promise<void> {
+  const instance = floor.instances.get(unit);
+  if (!instance || !('record' in instance)) return;
+  await floor.logs.bound(unit);
+  const status = await floor.driver.inspect(instance.record.handle);
+  if (status.state !== 'exited' && floor.instances.get(unit) === instance) {
+    floor.outcomes.measured(unit, status.memoryBytes);
+  }
+}
+
+function forget(floor: Floor, unit: UnitId): void {
+  floor.instances.delete(unit);
+  floor.records.delete(unit);
+  floor.outcomes.ended(unit);
+}
+
+/** Keeps a failure with the last lines of the log; returns it as one sentence. */
+async function remember(floor: Floor, unit: UnitId, what: string, logged: boolean): Promise<string> {
+  const log = logged ? await floor.logs.last(unit, 12).catch(() => []) : [];
+  const last = log.at(-1)?.trim();
+  const message = last ? `${what}: ${last}` : what;
+  floor.failures.set(unit, { message, log });
+  return message;
+}
+
+/** Milliseconds in which an instance of before the restart must answer. */
+const lookMs = 10_000;
+
+async function isHealthy(floor: Floor, record: Running): Promise<boolean> {
+  const limit = deadline(floor.clock, lookMs, 'health');
+  try {
+    const { health } = await floor.blueprint(record.unit);
+    return (await look(health, { ...record, logFile: floor.logs.file(record.unit) }, limit.signal)).ok;
+  } catch {
+    // It cannot even be described any more: then it cannot be kept.
+    return false;
+  } finally {
+    limit.clear();
+  }
+}
+
+/** The reason with which a stop aborts a start: not a failure of the start. */
+const calledOff = new Fault('CANCELLED', 'The start was called off.');
+
+/** Starting again cannot mend these: the definition or the machine must change. */
+const permanent: ReadonlySet<string> = new Set(['BAD_REQUEST', 'NOT_FOUND', 'NOT_SUPPORTED']);
+
+function howItEnded({ code, signal, oomKilled }: ExitedStatus): string {
+  if (oomKilled) return 'killed by the kernel for lack of memory';
+  if (signal) return `ended by ${signal}`;
+  return code === null ? 'ended for an unknown reason' : `ended with exit code ${code}`;
+}
+
+/** `service/chroma` -> `service-chroma.log`; a model's colon is not a character of file names everywhere. */
+export const logFileName = (unit: UnitId): string => {
+  const { kind, name } = parseUnitId(unit);
+  return `${kind}-${name.replaceAll(':', '_')}.log`;
+};

@@ -1,0 +1,89 @@
+import type { Catalog, Defined } from '#catalog/snapshot';
+import type { ModelDefinition } from '#catalog/model';
+import type { ServiceDefinition } from '#catalog/service';
+import { Fault } from '#kernel/faults';
+import { parseUnitId, unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import { didYouMean } from '#kernel/nearest';
+import type { UnitSettings } from './settings.ts';
+
+/** Finds units by the names people use. Reads the catalogue and the settings as they are at each call. */
+export interface Directory {
+  /** Throws NOT_FOUND with the nearest names. */
+  service(id: string): Defined<ServiceDefinition>;
+  /** By id, alias or `default`. */
+  model(name: string): Defined<ModelDefinition>;
+  engine(id: string): Defined<ServiceDefinition>;
+  /** By unit id, service id, model id or alias. */
+  unit(name: string): UnitId;
+  serviceUnit(id: string): UnitId;
+  modelUnit(name: string): UnitId;
+}
+
+export function createDirectory(catalog: () => Catalog, settings: () => UnitSettings): Directory {
+  const servers = () => [...catalog().services.values()].filter(({ definition }) => definition.kind === 'server');
+  const service = (id: string): Defined<ServiceDefinition> => {
+    const found = catalog().services.get(id);
+    if (found?.definition.kind === 'server') return found;
+    throw unknown(
+      'service',
+      id,
+      servers().map(({ definition }) => definition.id),
+      catalog(),
+    );
+  };
+  const model = (name: string): Defined<ModelDefinition> => {
+    const { models, modelNames } = catalog();
+    const asked = name === 'default' ? settings().defaultModel : name;
+    const found = models.get(modelNames.get(asked) ?? asked);
+    if (found) return found;
+    throw unknown('model', asked, modelNames.keys(), catalog());
+  };
+  const serviceUnit = (id: string) => unitId('service', service(id).definition.id);
+  const modelUnit = (name: string) => unitId('model', model(name).definition.id);
+  return {
+    service,
+    model,
+    engine(id) {
+      const found = catalog().services.get(id);
+      if (found?.definition.kind === 'engine') return found;
+      throw new Fault('NOT_FOUND', `No engine is called ${id}.`);
+    },
+    serviceUnit,
+    modelUnit,
+    unit(name) {
+      const parsed = parseUnitId(name as UnitId);
+      if (name.startsWith('service/')) return serviceUnit(parsed.name);
+      if (name.startsWith('model/')) return modelUnit(parsed.name);
+      const { services, modelNames } = catalog();
+      if (services.get(name)?.definition.kind === 'server') return serviceUnit(name);
+      if (modelNames.has(name) || name === 'default') return modelUnit(name);
+      const names = [...servers().map(({ definition }) => definition.id), ...modelNames.keys()];
+      throw unknown('service or model', name, names, catalog());
+    },
+  };
+}
+
+/** An unknown name, with the nearest right ones, or the reason for which it is disabled. */
+function unknown(what: string, name: string, names: Iterable<string>, catalog: Catalog): Fault {
+  const param = what === 'model' ? { param: 'model' } : {};
+  const disabled = catalog.disabled.find(({ id }) => id === name);
+  if (disabled) {
+    const why = disabled.problems[0];
+    const place = why
+      ? `${why.file}:${why.line}: ${why.key ? `${why.key}: ` : ''}${why.message}`
+      : 'its definition is not valid';
+    return new Fault('NOT_FOUND', `${name} is disabled: ${place}`, param);
+  }
+  const definition = catalog.services.get(name)?.definition;
+  if (definition && definition.kind !== 'server') {
+    const how = definition.kind === 'job' ? 'a job: it is run, not reached' : 'an engine: ask for one of its models';
+    return new Fault('NOT_FOUND', `${name} is ${how}.`, param);
+  }
+  const near = didYouMean(name, names);
+  return new Fault(
+    'NOT_FOUND',
+    `No ${what} is called ${name}.${near || ' `sutaz catalog ls` lists what there is.'}`,
+    param,
+  );
+}

@@ -1,0 +1,76 @@
+import { dirname, join } from 'node:path';
+import type { Defined } from '#catalog/snapshot';
+import type { ModelDefinition } from '#catalog/model';
+import type { ServiceDefinition } from '#catalog/service';
+import { Fault } from '#kernel/faults';
+import { unitId } from '#kernel/ids';
+import type { Blueprint } from '#runtime/blueprint';
+import type { UnitSpec } from '#scheduler/types';
+import type { Learned } from './learned.ts';
+import type { ModelSettings, UnitSettings } from './settings.ts';
+import { consumed } from './service-unit.ts';
+
+/** How large a model is loaded: what its memory depends on beside its file. */
+export interface Shape {
+  /** Tokens for each request. */
+  readonly context: number;
+  /** Requests at once. */
+  readonly slots: number;
+}
+
+/** The context and the slots a model is loaded with: its own setting, else the general one, else its definition's. */
+export const shapeOf = (definition: ModelDefinition, own: ModelSettings, general: UnitSettings): Shape => ({
+  context: own.context ?? general.context ?? definition.context,
+  slots: own.slots ?? general.slots ?? definition.slots,
+});
+
+export const learnedKey = (definition: ModelDefinition, { context, slots }: Shape): string =>
+  `model/${definition.id}?context=${context}&slots=${slots}`;
+
+/** What the scheduler must know of a model. `plannedBytes` comes from its file's header, null until it is here. */
+export function modelSpec(
+  definition: ModelDefinition,
+  engine: ServiceDefinition,
+  settings: ModelSettings,
+  facts: { readonly shape: Shape; readonly plannedBytes: number | null; readonly learned: Learned },
+): UnitSpec {
+  return {
+    id: unitId('model', definition.id),
+    tier: 'on-demand',
+    priority: settings.priority ?? definition.priority,
+    declaredBytes: facts.plannedBytes ?? definition.size + engine.resources.memory,
+    learnedBytes: facts.learned.bytes,
+    slots: facts.shape.slots,
+    idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
+    idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'cold',
+    startMs: facts.learned.startMs,
+  };
+}
+
+/** How an engine is run for one model. */
+export function modelBlueprint(
+  { definition }: Defined<ModelDefinition>,
+  engine: Defined<ServiceDefinition>,
+  facts: { readonly shape: Shape; readonly path: string; readonly threads: number },
+  home: string,
+): Blueprint {
+  const { run, health, stop } = engine.definition;
+  if (!run.process) throw new Fault('NOT_SUPPORTED', `The engine ${engine.definition.id} cannot run as a process.`);
+  return {
+    unit: unitId('model', definition.id),
+    run: run.process,
+    health,
+    startupTimeoutMs: health.startupTimeout ?? 120_000,
+    stopGraceMs: stop.grace ?? 10_000,
+    serviceDir: join(dirname(engine.path), engine.definition.id),
+    dataDir: join(home, 'services', engine.definition.id),
+    env: consumed(engine.definition),
+    values: {
+      'model.path': facts.path,
+      'model.id': definition.id,
+      'model.context': String(facts.shape.context),
+      'model.slots': String(facts.shape.slots),
+      threads: String(facts.threads),
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { toFault } from '#kernel/faults';
+import type { Logger } from '#kernel/logger';
+import { readGguf } from '#models/gguf';
+import type { Gguf } from '#models/gguf';
+import { planMemory } from '#models/plan';
+import type { MemoryPlan } from '#models/plan';
+import type { ModelStore } from '#models/store';
+import type { Shape } from './model-unit.ts';
+
+/** What a model needs in memory, read from its file. */
+export interface PlannedModel {
+  readonly header: Gguf;
+  readonly plan: MemoryPlan;
+  /** As asked, but no longer a context than the model was made for. */
+  readonly shape: Shape;
+}
+
+export interface Plans {
+  /** Null until its file is here. */
+  of(model: string): PlannedModel | null;
+  /** Reads the file's header when it or the shape has changed since. Throws when the file is damaged. */
+  refresh(model: string): Promise<void>;
+  /** The same, and a damaged file is only warned of: it is told when someone asks for the model. */
+  tryRefresh(model: string): Promise<void>;
+}
+
+/** The memory plans of the models that are here, each made once for a file and a shape. */
+export function createPlans(store: ModelStore, shape: (model: string) => Shape, log: Logger): Plans {
+  const plans = new Map<string, PlannedModel & { readonly sha256: string; readonly asked: Shape }>();
+  const refresh = async (model: string): Promise<void> => {
+    const stored = store.get(model);
+    const before = plans.get(model);
+    if (!stored) return void plans.delete(model);
+    const asked = shape(model);
+    const sameFile = before?.sha256 === stored.sha256;
+    if (sameFile && isSame(before.asked, asked)) return;
+    const header = sameFile ? before.header : await readGguf(stored.path);
+    const context = Math.min(asked.context, header.contextLength);
+    const plan = planMemory(header, { contextPerSlot: context, slots: asked.slots });
+    plans.set(model, { sha256: stored.sha256, asked, header, plan, shape: { ...asked, context } });
+  };
+  return {
+    of: (model) => plans.get(model) ?? null,
+    refresh,
+    tryRefresh: (model) =>
+      refresh(model).catch((error: unknown) =>
+        log.warn('a model could not be read', { model, error: toFault(error).message }),
+      ),
+  };
+}
+
+const isSame = (a: Shape, b: Shape): boolean => a.context === b.context && a.slots === b.slots;

@@ -1,0 +1,75 @@
+import { dirname, join } from 'node:path';
+import type { Defined } from '#catalog/snapshot';
+import type { ServiceDefinition } from '#catalog/service';
+import { Fault } from '#kernel/faults';
+import { unitId } from '#kernel/ids';
+import type { Blueprint } from '#runtime/blueprint';
+import type { UnitSpec } from '#scheduler/types';
+import type { ServiceSettings } from './settings.ts';
+
+/** Milliseconds without use after which a unit goes down a rung, by tier, when its definition does not say. */
+const idleAfter = { core: Infinity, persistent: 30 * 60_000, 'on-demand': 10 * 60_000 } as const;
+
+/** Which way of running it this machine takes; a reason when none. */
+export function chosenRun(
+  definition: ServiceDefinition,
+  settings: ServiceSettings,
+): { readonly way: 'process' | 'external' } | { readonly way: null; readonly why: string } {
+  const ways = settings.run ? [settings.run] : (['process', 'docker', 'external'] as const);
+  for (const way of ways) if (way !== 'docker' && definition.run[way]) return { way };
+  const offered = Object.keys(definition.run).join(', ');
+  if (settings.run && !definition.run[settings.run]) {
+    return { way: null, why: `sutaz.yaml asks for ${settings.run}, its definition offers ${offered}` };
+  }
+  return { way: null, why: `it can run by ${offered} only, and containers are not supported yet` };
+}
+
+/** What the scheduler must know of a service. */
+export function serviceSpec(
+  definition: ServiceDefinition,
+  settings: ServiceSettings,
+  learned: { readonly bytes: number | null; readonly startMs: number | null },
+): UnitSpec {
+  return {
+    id: unitId('service', definition.id),
+    tier: definition.tier,
+    priority: settings.priority ?? definition.priority,
+    declaredBytes: settings.memory ?? definition.resources.memory,
+    // A size set by hand is a word to keep: what was learned does not overrule it.
+    learnedBytes: settings.memory === undefined ? learned.bytes : null,
+    slots: definition.resources.concurrency,
+    idleAfterMs: settings.idle?.after ?? definition.idle.after ?? idleAfter[definition.tier],
+    idleRung: settings.idle?.rung ?? definition.idle.rung ?? (definition.tier === 'persistent' ? 'frozen' : 'cold'),
+    startMs: learned.startMs,
+  };
+}
+
+export interface Places {
+  /** The folder of a definition's own files: hosts, templates. */
+  readonly home: string;
+}
+
+/** How a service is run as a process. */
+export function serviceBlueprint(
+  { definition, path }: Defined<ServiceDefinition>,
+  settings: ServiceSettings,
+  { home }: Places,
+): Blueprint {
+  const { id, run } = definition;
+  if (!run.process) throw new Fault('NOT_SUPPORTED', `${id} cannot run as a process.`);
+  return {
+    unit: unitId('service', id),
+    run: run.process,
+    health: definition.health,
+    startupTimeoutMs: definition.health.startupTimeout ?? 60_000,
+    stopGraceMs: definition.stop.grace ?? 10_000,
+    serviceDir: join(dirname(path), id),
+    dataDir: join(home, 'services', id),
+    env: { ...consumed(definition), ...settings.env },
+    values: {},
+  };
+}
+
+/** The variables through which it reaches what it consumes. */
+export const consumed = (definition: ServiceDefinition): Record<string, string> =>
+  Object.assign({}, ...Object.values(definition.consumes)) as Record<string, string>;

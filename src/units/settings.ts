@@ -1,0 +1,30 @@
+/** What the configuration says of one service beside its definition. Sizes in bytes, durations in milliseconds. */
+export interface ServiceSettings {
+  readonly enabled?: boolean;
+  readonly run?: 'process' | 'docker' | 'external';
+  readonly memory?: number;
+  readonly priority?: number;
+  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
+  readonly pinned?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The same for one model. */
+export interface ModelSettings {
+  readonly context?: number;
+  readonly slots?: number;
+  readonly priority?: number;
+  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
+  readonly pinned?: boolean;
+}
+
+export interface UnitSettings {
+  service(id: string): ServiceSettings;
+  model(id: string): ModelSettings;
+  readonly defaultModel: string;
+  /** For every model that says nothing of its own. */
+  readonly context?: number;
+  readonly slots?: number;
+  /** CPU threads an engine may use. */
+  readonly threads?: number;
+}

@@ -1,0 +1,189 @@
+import type { Catalog } from '#catalog/snapshot';
+import type { OnProgress } from '#contracts/models';
+import type { Clock } from '#kernel/clock';
+import { parseUnitId, unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import type { Logger } from '#kernel/logger';
+import type { Puller } from '#models/pull';
+import type { ModelStore, StoredModel } from '#models/store';
+import type { Blueprint } from '#runtime/blueprint';
+import type { Environments } from '#runtime/launch';
+import type { UnitSpec } from '#scheduler/types';
+import type { Directory } from './directory.ts';
+import type { LearnedStore } from './learned.ts';
+import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
+import type { Shape } from './model-unit.ts';
+import { createPlans } from './plans.ts';
+import type { Plans } from './plans.ts';
+import { createPreparing } from './preparing.ts';
+import type { Preparing } from './preparing.ts';
+import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import type { UnitSettings } from './settings.ts';
+
+export interface Units {
+  readonly preparing: Preparing;
+  readonly plans: Plans;
+  /** Every unit of the catalogue that this machine can run, as the scheduler takes them. */
+  specs(): UnitSpec[];
+  /** The units that the configuration keeps ready. */
+  pinned(): UnitId[];
+  /** Where a unit that runs elsewhere is reached; null for those that are started here. */
+  externalUrl(unit: UnitId): string | null;
+  /** Why a service of the catalogue cannot run here; null when it can. */
+  unusable(service: string): string | null;
+  blueprint(unit: UnitId): Promise<Blueprint>;
+  /** How large a model is loaded: as its file allows, once that is here. */
+  shape(model: string): Shape;
+  learn(unit: UnitId, bytes: number | null, startMs: number | null): void;
+  titles(unit: UnitId): { readonly title: string; readonly summary: string; readonly category: string | null };
+}
+
+export interface UnitsOptions {
+  readonly catalog: () => Catalog;
+  readonly settings: () => UnitSettings;
+  readonly directory: Directory;
+  readonly store: ModelStore;
+  readonly puller: Puller;
+  readonly environments: Environments;
+  readonly learned: LearnedStore;
+  /** The folder with everything of the platform's. */
+  readonly home: string;
+  readonly cores: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A unit's facts changed: the scheduler is to know. */
+  readonly describe: (spec: UnitSpec) => void;
+}
+
+/** What the functions below share. */
+interface Bench extends UnitsOptions {
+  readonly plans: Plans;
+}
+
+export function createUnits(options: UnitsOptions): Units {
+  const { catalog, settings, directory, learned } = options;
+  const asked = (model: string): Shape => {
+    const { definition } = directory.model(model);
+    return shapeOf(definition, settings().model(definition.id), settings());
+  };
+  const bench: Bench = { ...options, plans: createPlans(options.store, asked, options.log) };
+  const shape = (model: string): Shape => bench.plans.of(model)?.shape ?? asked(model);
+  const preparing = createPreparing(
+    (unit, signal, onProgress) => prepare(unit, signal, onProgress, bench, shape),
+    options.clock,
+  );
+  const models = () => [...catalog().models.keys()];
+  return {
+    preparing,
+    plans: bench.plans,
+    shape,
+    unusable: (service) => unusable(service, bench),
+    specs: () => [
+      ...runnable(bench)
+        .filter((id) => !isExternal(id, bench))
+        .map((id) =>
+          serviceSpec(directory.service(id).definition, settings().service(id), learned.of(`service/${id}`)),
+        ),
+      ...models().map((id) => specOfModel(id, bench, shape)),
+    ],
+    pinned: () => [
+      ...runnable(bench)
+        .filter((id) => settings().service(id).pinned)
+        .map((id) => unitId('service', id)),
+      ...models()
+        .filter((id) => settings().model(id).pinned)
+        .map((id) => unitId('model', id)),
+    ],
+    externalUrl(unit) {
+      const { kind, name } = parseUnitId(unit);
+      if (kind !== 'service' || !isExternal(name, bench)) return null;
+      return directory.service(name).definition.run.external?.url ?? null;
+    },
+    blueprint: (unit) => blueprint(unit, bench, shape, () => preparing.forget(unit)),
+    learn(unit, bytes, startMs) {
+      const { kind, name } = parseUnitId(unit);
+      const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
+      // A unit may be measured once more after its definition has gone: there is nothing left to learn for.
+      if (kind === 'model' && !model) return;
+      learned.put(model ? learnedKey(model, shape(name)) : unit, { bytes, startMs });
+    },
+    titles(unit) {
+      const { kind, name } = parseUnitId(unit);
+      const service = catalog().services.get(name)?.definition;
+      const found = kind === 'model' ? catalog().models.get(name)?.definition : service;
+      const category = kind === 'model' ? 'model' : (service?.category ?? null);
+      return { title: found?.name ?? name, summary: found?.summary ?? '', category };
+    },
+  };
+}
+
+/** Gets onto the disk whatever a unit needs before it can start, and then knows better what it weighs. */
+async function prepare(
+  unit: UnitId,
+  signal: AbortSignal,
+  onProgress: OnProgress,
+  bench: Bench,
+  shape: (model: string) => Shape,
+): Promise<void> {
+  const { directory, environments, puller, plans } = bench;
+  const { kind, name } = parseUnitId(unit);
+  if (kind === 'service') {
+    const { run } = directory.service(name).definition;
+    if (run.process) await environments.ensure(run.process, { signal, onProgress });
+    return;
+  }
+  const { definition } = directory.model(name);
+  const { run } = directory.engine(definition.engine).definition;
+  await puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
+  if (run.process) await environments.ensure(run.process, { signal, onProgress });
+  await plans.refresh(definition.id);
+  bench.describe(specOfModel(definition.id, bench, shape));
+}
+
+function specOfModel(model: string, bench: Bench, shape: (model: string) => Shape): UnitSpec {
+  const { directory, settings, learned, plans } = bench;
+  const { definition } = directory.model(model);
+  const engine = directory.engine(definition.engine).definition;
+  const own = shape(model);
+  return modelSpec(definition, engine, settings().model(definition.id), {
+    shape: own,
+    plannedBytes: plans.of(definition.id)?.plan.total ?? null,
+    learned: learned.of(learnedKey(definition, own)),
+  });
+}
+
+async function blueprint(
+  unit: UnitId,
+  bench: Bench,
+  shape: (model: string) => Shape,
+  onMissing: () => void,
+): Promise<Blueprint> {
+  const { directory, settings, home, store, puller, cores } = bench;
+  const { kind, name } = parseUnitId(unit);
+  if (kind === 'service') return serviceBlueprint(directory.service(name), settings().service(name), { home });
+  const model = directory.model(name);
+  const { path } = store.get(name) ?? (await pullAgain());
+  const facts = { shape: shape(name), path, threads: settings().threads ?? cores };
+  return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
+
+  /** Someone removed the file since it was prepared. */
+  function pullAgain(): Promise<StoredModel> {
+    onMissing();
+    const { sources, size } = model.definition;
+    return puller.pull(name, sources, { signal: new AbortController().signal, size });
+  }
+}
+
+const isExternal = (id: string, { directory, settings }: Bench): boolean =>
+  chosenRun(directory.service(id).definition, settings().service(id)).way === 'external';
+
+function unusable(id: string, { directory, settings }: Bench): string | null {
+  if (settings().service(id).enabled === false) return 'it is switched off in sutaz.yaml';
+  const chosen = chosenRun(directory.service(id).definition, settings().service(id));
+  return chosen.way === null ? chosen.why : null;
+}
+
+const runnable = (bench: Bench): string[] =>
+  [...bench.catalog().services.values()]
+    .filter(({ definition }) => definition.kind === 'server' && unusable(definition.id, bench) === null)
+    .map(({ definition }) => definition.id);

@@ -1,0 +1,148 @@
+import type { ApiLedger, ApiLedgerLines, ApiProgress, ApiUnit, ApiUnitState } from '#contracts/api';
+import type { Clock } from '#kernel/clock';
+import { parseUnitId } from '#kernel/ids';
+import type { UnitId, WaiterId } from '#kernel/ids';
+import { explain } from '#scheduler/explain';
+import { positionOf, unitsBefore } from '#scheduler/order';
+import { chargedOf, reservedOf, sum } from '#scheduler/state';
+import type { State, Unit } from '#scheduler/state';
+import type { Failure } from '#runtime/instance';
+import type { InstanceRecord } from '#runtime/records';
+
+/** What the views read. Each is asked at the moment of the view: nothing is kept twice. */
+export interface ViewSources {
+  readonly state: State;
+  readonly clock: Clock;
+  readonly limitReason: () => string;
+  readonly titles: (unit: UnitId) => {
+    readonly title: string;
+    readonly summary: string;
+    readonly category: string | null;
+  };
+  readonly url: (unit: UnitId) => string | null;
+  readonly preparing: (unit: UnitId) => ApiProgress | null;
+  readonly preparationFailure: (unit: UnitId) => { readonly message: string; readonly retryAt: number } | null;
+  readonly starting: (unit: UnitId) => { readonly percent?: number; readonly what?: string } | null;
+  readonly record: (unit: UnitId) => InstanceRecord | null;
+  readonly failure: (unit: UnitId) => Failure | null;
+}
+
+export function ledgerView({ state, limitReason }: ViewSources): ApiLedger {
+  const reservedBytes = sum(state, reservedOf);
+  return {
+    limitBytes: state.limitBytes,
+    limitReason: limitReason(),
+    reservedBytes,
+    measuredBytes: sum(state, ({ measuredBytes }) => measuredBytes ?? 0),
+    freeBytes: Math.max(0, state.limitBytes - sum(state, chargedOf)),
+  };
+}
+
+export const ledgerLines = (sources: ViewSources): ApiLedgerLines => ({
+  ...ledgerView(sources),
+  lines: [...sources.state.units.values()]
+    .filter((unit) => reservedOf(unit) > 0)
+    .map((unit) => ({
+      id: unit.spec.id,
+      state: stateOf(unit, sources),
+      reserved: reservedOf(unit),
+      measured: unit.measuredBytes,
+      learned: unit.learnedBytes,
+    })),
+});
+
+/** The state as people see it: the scheduler's, and before it the preparation that it knows nothing of. */
+function stateOf(unit: Unit, { preparing }: ViewSources): ApiUnitState {
+  if (unit.phase.kind !== 'cold') return unit.phase.kind;
+  if (unit.waiters.size > 0) return 'queued';
+  return preparing(unit.spec.id) ? 'preparing' : 'cold';
+}
+
+/** How far the wake of a unit is; for a waiter also its place. An estimate only where a start was measured before. */
+export function progressOf(id: UnitId, waiter: WaiterId | undefined, sources: ViewSources): ApiProgress {
+  const preparing = sources.preparing(id);
+  if (preparing) return preparing;
+  const unit = sources.state.units.get(id);
+  if (!unit) return { phase: 'unknown' };
+  const now = sources.clock.now();
+  const position = waiter === undefined ? null : positionOf(unit, waiter, sources.state, now);
+  const ahead = unitsBefore(unit, sources.state, now);
+  return {
+    phase: stateOf(unit, sources),
+    ...(sources.starting(id)?.what === undefined ? {} : { what: sources.starting(id)?.what ?? '' }),
+    ...(sources.starting(id)?.percent === undefined ? {} : { percent: sources.starting(id)?.percent ?? 0 }),
+    ...(position === null ? {} : { position: position + ahead }),
+    ...estimate(unit, ahead, now),
+  };
+}
+
+function estimate(unit: Unit, ahead: number, now: number): { estimateMs?: number } {
+  if (unit.startMs === null || ahead > 0) return {};
+  const since = unit.phase.kind === 'starting' ? now - unit.phase.since : 0;
+  const left = unit.startMs - since;
+  // A start that takes longer than ever before: how much longer is not known.
+  return left > 0 ? { estimateMs: Math.round(left) } : {};
+}
+
+export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
+  const { id, tier, declaredBytes } = unit.spec;
+  const { clock, state } = sources;
+  const now = clock.now();
+  const record = sources.record(id);
+  const current = stateOf(unit, sources);
+  const waking = ['preparing', 'queued', 'starting', 'thawing'].includes(current);
+  return {
+    id,
+    ...parseUnitId(id),
+    ...sources.titles(id),
+    tier,
+    state: current,
+    why: whyOf(unit, sources),
+    pinned: unit.pinned,
+    bytes: {
+      declared: declaredBytes,
+      learned: unit.learnedBytes,
+      measured: unit.measuredBytes,
+      reserved: reservedOf(unit),
+    },
+    leases: unit.leases.size,
+    waiters: unit.waiters.size,
+    idleMs:
+      unit.phase.kind === 'ready' && unit.phase.idleSince !== null ? Math.round(now - unit.phase.idleSince) : null,
+    progress: waking ? progressOf(id, undefined, sources) : null,
+    failure: failureOf(unit, sources),
+    url: sources.url(id),
+    instance: record && {
+      id: record.id,
+      pid: pidOf(record),
+      port: record.port,
+      startedAt: record.startedAt,
+    },
+  };
+
+  function whyOf(one: Unit, from: ViewSources): string {
+    const preparing = from.preparing(id);
+    if (current === 'preparing' && preparing) return `${preparing.phase}${preparing.what ? `: ${preparing.what}` : ''}`;
+    const failed = from.preparationFailure(id);
+    if (current === 'cold' && failed) return `cold: ${failed.message}`;
+    return explain(one, state, now);
+  }
+}
+
+function failureOf(unit: Unit, { clock, failure, preparationFailure }: ViewSources): ApiUnit['failure'] {
+  const { phase, spec } = unit;
+  const wallAt = (at: number) => new Date(clock.wall() + (at - clock.now())).toISOString();
+  if (phase.kind === 'backoff' || phase.kind === 'quarantined') {
+    const message = unit.failure?.message ?? 'it failed';
+    return { message, log: failure(spec.id)?.log ?? [], retryAt: wallAt(phase.until) };
+  }
+  const failed = phase.kind === 'cold' ? preparationFailure(spec.id) : null;
+  return failed && { message: failed.message, log: [], retryAt: wallAt(failed.retryAt) };
+}
+
+/** The process of an instance, where its driver has one. */
+function pidOf({ handle }: InstanceRecord): number | null {
+  const state = handle?.state;
+  if (typeof state !== 'object' || state === null || !('pid' in state)) return null;
+  return typeof state.pid === 'number' ? state.pid : null;
+}
