@@ -67,6 +67,7 @@ async function fetchOnce(ask: Download, context: SourceContext): Promise<Fetched
     await transfer(ask, partial, context);
     return { path: ask.file, sha256: partial.sha256(), bytes: partial.have, resumed: partial.resumed };
   } catch (error) {
+    if (partial.have === 0) await partial.discard();
     if (!isDiskFull(error)) throw error;
     const needed = partial.origin.total === undefined ? undefined : partial.origin.total - partial.have;
     // Kept, it would leave the platform's own state and logs without room; a pull can be asked for again.

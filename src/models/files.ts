@@ -1,20 +1,15 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { open, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { Fault, systemCode } from '#kernel/faults';
 import { formatBytes } from '#kernel/quantities';
 
 /** Writes a small file so that a reader, or a machine that lost power, sees the old content or the new one, never half. */
-export async function writeAtomic(path: string, content: string): Promise<void> {
+export async function writeAtomic(path: string, content: string, sync: Sync = syncToDisk): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    await writeFile(temporary, content, { mode: 0o600 });
+    await sync(temporary);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -23,14 +18,16 @@ export async function writeAtomic(path: string, content: string): Promise<void> 
 }
 
 /** Makes what was written to a file or a folder's entries survive a loss of power. */
-export async function syncToDisk(path: string): Promise<void> {
+export type Sync = (path: string) => Promise<void>;
+
+export const syncToDisk: Sync = async (path) => {
   const handle = await open(path, 'r');
   try {
     await handle.sync();
   } finally {
     await handle.close();
   }
-}
+};
 
 /** The size of a file; null when there is none. */
 export async function sizeOf(path: string): Promise<number | null> {

@@ -78,7 +78,8 @@ export async function openPartial({ file, verifiable, write, signal, onHashed }:
     async restart(next) {
       await handle.truncate(0);
       [hash, have, resumed, origin] = [createHash('sha256'), 0, false, next];
-      await writeAtomic(facts, JSON.stringify(next));
+      // Unsynced: lost with the power, it only means a download from the beginning.
+      await writeAtomic(facts, JSON.stringify(next), async () => undefined);
     },
     continues() {
       resumed = true;

@@ -5,6 +5,7 @@ import { Fault, systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { didYouMean } from '#kernel/nearest';
 import { sizeOf, syncToDisk, writeAtomic } from './files.ts';
+import type { Sync } from './files.ts';
 import { sweep } from './leftovers.ts';
 import { parseManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
@@ -59,10 +60,18 @@ export interface ModelStoreOptions {
   readonly log: Logger;
   /** True while an engine has the file open. Nothing is in use when left out. */
   readonly inUse?: (sha256: string) => boolean;
+  /** A seam for tests, which need not wait for the disk. */
+  readonly sync?: Sync;
 }
 
 /** Opens the store and clears what an earlier process left half-made. A damaged manifest is left out, with a warning. */
-export async function openModelStore({ dir, clock, log, inUse = () => false }: ModelStoreOptions): Promise<ModelStore> {
+export async function openModelStore({
+  dir,
+  clock,
+  log,
+  inUse = () => false,
+  sync = syncToDisk,
+}: ModelStoreOptions): Promise<ModelStore> {
   const folders = { blobs: join(dir, 'blobs'), manifests: join(dir, 'manifests'), partial: join(dir, 'partial') };
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
   const blobPath = (sha256: string) => join(folders.blobs, `sha256-${sha256}`);
@@ -103,8 +112,8 @@ export async function openModelStore({ dir, clock, log, inUse = () => false }: M
         await settle(file, path, blob.bytes);
         const { sha256, bytes, source } = blob;
         const manifest: Manifest = { sha256, bytes, source, pulledAt: clock.wall() };
-        await writeAtomic(target, `${JSON.stringify({ name, ...manifest }, null, 2)}\n`);
-        await syncToDisk(folders.manifests);
+        await writeAtomic(target, `${JSON.stringify({ name, ...manifest }, null, 2)}\n`, sync);
+        await sync(folders.manifests);
         const model = { name, ...manifest, path };
         models.set(name, model);
         if (before && before.sha256 !== blob.sha256) await dropIfUnused(before.sha256);
@@ -141,9 +150,9 @@ export async function openModelStore({ dir, clock, log, inUse = () => false }: M
     if (file === path) return;
     // An engine may have the present blob mapped: replacing it by its equal would keep both on the disk.
     if ((await sizeOf(path)) === bytes) return rm(file, { force: true });
-    await syncToDisk(file);
+    await sync(file);
     await rename(file, path);
-    await syncToDisk(folders.blobs);
+    await sync(folders.blobs);
   }
 }
 
