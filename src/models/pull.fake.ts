@@ -41,9 +41,9 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-/** A store in a temporary folder, with what a pull needs. */
-export async function openBench(options: Partial<ModelStoreOptions> = {}): Promise<Bench> {
-  const dir = await mkdtemp(join(tmpdir(), 'models-'));
+/** A store in a temporary folder, or in the one given, with what a pull needs. */
+export async function openBench(options: Partial<ModelStoreOptions> = {}, given?: string): Promise<Bench> {
+  const dir = given ?? (await mkdtemp(join(tmpdir(), 'models-')));
   const clock = hastyClock();
   const store = await openModelStore({ dir, clock, log: silentLogger, sync: async () => undefined, ...options });
   return {
