@@ -16,7 +16,7 @@ const env = {
 
 describe('configuration', () => {
   it('leaves a core to the rest of the machine', () => {
-    expect(readConfig(env, 4)).toMatchObject({ host: '127.0.0.1', threads: 3, batch: 128, slots: 4 });
+    expect(readConfig(env, 4)).toMatchObject({ host: '127.0.0.1', threads: 3, batch: 32, slots: 4 });
     expect(defaultThreads(1)).toBe(1);
     expect(readConfig({ ...env, SUTAZ_THREADS: '8' }, 4).threads).toBe(8);
   });

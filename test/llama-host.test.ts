@@ -1,0 +1,364 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createInterface } from 'node:readline';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const environment = process.env['SUTAZ_TEST_LLAMA_ENV'];
+const model = process.env['SUTAZ_TEST_MODEL'];
+const missing = [
+  ...(environment ? [] : ['SUTAZ_TEST_LLAMA_ENV (a folder with node-llama-cpp installed)']),
+  ...(model ? [] : ['SUTAZ_TEST_MODEL (a chat model as GGUF)']),
+];
+if (missing.length > 0) console.warn(`test/llama-host.test.ts is skipped: set ${missing.join(' and ')}.`);
+
+const key = 'sk-llama-test';
+const server = join(import.meta.dirname, '../catalog/services/llama/server.ts');
+
+interface LogLine {
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+interface Child {
+  readonly process: ChildProcess;
+  readonly url: string;
+  readonly client: OpenAI;
+  readonly log: LogLine[];
+  stderr(): string;
+}
+
+function launch(variables: Record<string, string>): { process: ChildProcess; log: LogLine[]; stderr: () => string } {
+  const child = spawn(process.execPath, [server], {
+    env: {
+      PATH: process.env['PATH'],
+      SUTAZ_PORT: '0',
+      SUTAZ_ENGINE_KEY: key,
+      SUTAZ_ENV: environment,
+      SUTAZ_MODEL_PATH: model,
+      SUTAZ_MODEL_ID: 'tiny',
+      SUTAZ_CONTEXT: '512',
+      SUTAZ_SLOTS: '2',
+      // One thread: the cores may be shared with other work, and waiting threads spin.
+      SUTAZ_THREADS: '1',
+      ...variables,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const log: LogLine[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => log.push(JSON.parse(line) as LogLine));
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return { process: child, log, stderr: () => stderr };
+}
+
+/** Polls a real process, for as long as a loaded machine may take. */
+async function until<T>(look: () => T | Promise<T>, wanted: (seen: T) => boolean, within = 120_000): Promise<T> {
+  const end = performance.now() + within;
+  for (;;) {
+    const seen = await look();
+    if (wanted(seen)) return seen;
+    if (performance.now() > end) throw new Error(`not within ${String(within)} ms; last seen: ${JSON.stringify(seen)}`);
+    await delay(10);
+  }
+}
+
+async function started(variables: Record<string, string> = {}): Promise<Child> {
+  const child = launch(variables);
+  try {
+    const listening = await until(
+      () => child.log.find(({ event }) => event === 'listening'),
+      (line) => line !== undefined,
+    );
+    const url = `http://127.0.0.1:${String(listening?.['port'])}`;
+    const health = async () => (await fetch(`${url}/health`)).status;
+    expect(await health()).toBe(503);
+    await until(health, (status) => status === 200);
+    const client = new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0, timeout: 110_000 });
+    return { ...child, url, client };
+  } catch (error) {
+    await stopped(child);
+    throw error;
+  }
+}
+
+async function stopped({ process: child }: { process: ChildProcess }): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+const user = (content: string) => [{ role: 'user' as const, content }];
+const story = 'Tell me a long story about a cat.';
+/** Far more tokens than a batch: evaluating it takes several. */
+const longText = 'The quick brown fox jumps over the lazy dog. '.repeat(40);
+
+describe.skipIf(missing.length > 0)('a real model behind the host', () => {
+  let child: Child;
+  beforeAll(async () => {
+    child = await started();
+  });
+  afterAll(async () => {
+    await stopped(child);
+  });
+
+  const stats = async () =>
+    (await (await fetch(`${child.url}/stats`, { headers })).json()) as {
+      slots: { busy: number; waiting: number };
+      pssBytes: number;
+    };
+  const chat = (content: string, extra: object = {}) =>
+    child.client.chat.completions.create({
+      model: 'tiny',
+      messages: user(content),
+      max_completion_tokens: 24,
+      seed: 7,
+      ...extra,
+    }) as Promise<OpenAI.ChatCompletion>;
+  const textOf = (answer: OpenAI.ChatCompletion) => answer.choices[0]?.message.content;
+
+  it('answers, and counts the tokens of the templated prompt', async () => {
+    const answer = await chat('Say hello.');
+    expect(textOf(answer)?.length).toBeGreaterThan(0);
+    const counted = await fetch(`${child.url}/tokenize`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ messages: user('Say hello.') }),
+    });
+    const { tokens } = (await counted.json()) as { tokens: number[] };
+    expect(answer.usage?.prompt_tokens).toBe(tokens.length);
+    expect(answer.usage?.completion_tokens).toBeLessThanOrEqual(24);
+    expect(answer.model).toBe('tiny');
+  });
+
+  it('gives the same text for the same seed: anew, with its prefix cached, and beside another', async () => {
+    const first = await chat(story);
+    const cached = await chat(story);
+    expect(cached.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThan(0);
+    const [beside] = await Promise.all([chat(story), chat(longText, { seed: 8 })]);
+    const other = await chat(story, { seed: 9 });
+    expect(textOf(cached)).toBe(textOf(first));
+    expect(textOf(beside)).toBe(textOf(first));
+    expect(textOf(other)).not.toBe(textOf(first));
+  });
+
+  it('streams the same text, with the same usage', async () => {
+    const whole = await chat(story);
+    const stream = await child.client.chat.completions.create({
+      model: 'tiny',
+      messages: user(story),
+      max_completion_tokens: 24,
+      seed: 7,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    let text = '';
+    let usage: OpenAI.CompletionUsage | null | undefined;
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? '';
+      usage = chunk.usage;
+    }
+    expect(text).toBe(textOf(whole));
+    expect(usage?.completion_tokens).toBe(whole.usage?.completion_tokens);
+  });
+
+  it('goes on with a conversation without evaluating it again', async () => {
+    const question = `${longText} What does the fox do?`;
+    const first = await chat(question);
+    const said = textOf(first) ?? '';
+    const second = await child.client.chat.completions.create({
+      model: 'tiny',
+      messages: [...user(question), { role: 'assistant', content: said }, ...user('And the dog?')],
+      max_completion_tokens: 4,
+    });
+    const { prompt_tokens: before = 0 } = first.usage ?? {};
+    expect(second.usage?.prompt_tokens_details?.cached_tokens).toBeGreaterThanOrEqual(before - 1);
+  });
+
+  it('keeps to a JSON schema', async () => {
+    const schema = {
+      type: 'object',
+      properties: {
+        name: { type: 'string', maxLength: 12 },
+        legs: { type: 'integer' },
+        kind: { enum: ['cat', 'dog'] },
+      },
+      required: ['name', 'legs', 'kind'],
+      additionalProperties: false,
+    };
+    const answer = await chat('Describe a pet.', {
+      max_completion_tokens: 120,
+      response_format: { type: 'json_schema', json_schema: { name: 'pet', schema } },
+    });
+    expect(answer.choices[0]?.finish_reason).toBe('stop');
+    const pet = JSON.parse(textOf(answer) ?? '') as Record<string, unknown>;
+    expect(Object.keys(pet).sort()).toEqual(['kind', 'legs', 'name']);
+    expect(Number.isInteger(pet['legs'])).toBe(true);
+    expect(['cat', 'dog']).toContain(pet['kind']);
+  });
+
+  it('stops where told to, and heeds a bias against a token', async () => {
+    const whole = textOf(await chat(story)) ?? '';
+    const stop = whole.slice(8, 11);
+    const cut = await chat(story, { stop });
+    expect(textOf(cut)).toBe(whole.slice(0, whole.indexOf(stop)));
+    expect(cut.choices[0]?.finish_reason).toBe('stop');
+    const greedy = (extra: object) => chat(story, { temperature: 0, max_completion_tokens: 1, ...extra });
+    const usual = textOf(await greedy({})) ?? '';
+    const tokens = await fetch(`${child.url}/tokenize`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ content: usual }),
+    });
+    const [first] = ((await tokens.json()) as { tokens: number[] }).tokens;
+    expect(textOf(await greedy({ logit_bias: { [String(first)]: -100 } }))).not.toBe(usual);
+  });
+
+  it('repeats itself less when penalised', async () => {
+    const response = await fetch(`${child.url}/tokenize`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ content: ' no' }),
+    });
+    const [no] = ((await response.json()) as { tokens: number[] }).tokens;
+    // The bias alone makes the model say nothing else; each penalty of 2 a repetition eats it up.
+    const nos = async (extra: object) => {
+      const logit_bias = { [String(no)]: 24 };
+      const answer = await chat('Hi.', { temperature: 0, max_completion_tokens: 30, logit_bias, ...extra });
+      return (textOf(answer) ?? '').split('no').length - 1;
+    };
+    const unpenalised = await nos({});
+    expect(unpenalised).toBeGreaterThan(20);
+    expect(await nos({ frequency_penalty: 2 })).toBeLessThan(unpenalised);
+  });
+
+  it('refuses a prompt that does not fit, and ends with length when the context is full', async () => {
+    const long = chat(longText.repeat(4));
+    await expect(long).rejects.toMatchObject({ status: 400, code: 'context_length_exceeded' });
+    const full = await child.client.completions.create({
+      model: 'tiny',
+      prompt: longText.slice(0, -1),
+      max_tokens: 400,
+      seed: 3,
+      logit_bias: {},
+    });
+    const { prompt_tokens: prompt = 0, completion_tokens: generated = 0 } = full.usage ?? {};
+    expect(prompt + generated).toBeLessThanOrEqual(512);
+    if (full.choices[0]?.finish_reason === 'length') expect(prompt + generated).toBe(512);
+  });
+
+  it('serves more at once than it has slots', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, (_, seed) => chat(`${story} ${String(seed)}`, { seed })),
+    );
+    for (const answer of answers) expect(textOf(answer)?.length).toBeGreaterThan(0);
+    expect((await stats()).slots).toMatchObject({ busy: 0, waiting: 0 });
+  });
+
+  /** Leaves once the host is at work on it; resolves with the time from the socket's close to the slot being free. */
+  async function leave(content: string, wait: 'prompt' | 'text'): Promise<number> {
+    const seen = child.log.length;
+    const body = JSON.stringify({ model: 'tiny', messages: user(content), stream: true, max_tokens: 400, seed: 1 });
+    const request = httpRequest(`${child.url}/v1/chat/completions`, { method: 'POST', headers });
+    request.on('error', () => undefined);
+    request.end(body);
+    let text = '';
+    request.on('response', (response) => response.on('data', (chunk: Buffer) => (text += chunk.toString())));
+    // The role comes when a slot is granted, before the prompt is evaluated; text comes after.
+    const wanted = wait === 'prompt' ? '"role"' : '"delta":{"content":"';
+    await until(
+      () => text.includes(wanted),
+      (there) => there,
+    );
+    request.destroy();
+    const line = await until(
+      () => child.log.slice(seen).find(({ event }) => event === 'generation'),
+      (found) => found !== undefined,
+    );
+    expect(line).toMatchObject({ outcome: 'left' });
+    expect((await stats()).slots).toMatchObject({ busy: 0, waiting: 0 });
+    return Number(line?.['freedMs']);
+  }
+
+  it('frees the slot when the client leaves, while generating and while evaluating the prompt', async () => {
+    const generating = await leave(story, 'text');
+    const evaluating = await leave(`${String(Math.random())} ${longText}`, 'prompt');
+    console.log(
+      `slot free after the client left: ${String(generating)} ms generating, ${String(evaluating)} ms evaluating`,
+    );
+    // A batch of 32 tokens at the slowest this runs on; without the abort the answer would go on to 400 tokens.
+    expect(Math.max(generating, evaluating)).toBeLessThan(5000);
+  });
+
+  it('makes vectors of length 1 in which like is near to like', async () => {
+    const input = ['The cat sleeps on the sofa.', 'A cat is sleeping on a couch.', 'Interest rates rose in March.'];
+    const base64 = await child.client.embeddings.create({ model: 'tiny', input });
+    const floats = await child.client.embeddings.create({ model: 'tiny', input, encoding_format: 'float' });
+    const dot = (a: readonly number[] = [], b: readonly number[] = []) =>
+      a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
+    const [cat, alike, other] = floats.data.map(({ embedding }) => embedding);
+    expect(dot(cat, cat)).toBeCloseTo(1, 5);
+    expect(dot(cat, alike)).toBeGreaterThan(dot(cat, other));
+    expect(dot(base64.data[0]?.embedding, cat)).toBeCloseTo(1, 5);
+    await expect(child.client.embeddings.create({ model: 'tiny', input: longText.repeat(4) })).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+    });
+  });
+
+  it('ends a stream in flight before it stops, and exits with 0', async () => {
+    const stream = await child.client.chat.completions.create({
+      model: 'tiny',
+      messages: user(story),
+      max_completion_tokens: 12,
+      stream: true,
+    });
+    child.process.kill('SIGTERM');
+    let reason: string | null | undefined;
+    for await (const chunk of stream) reason = chunk.choices[0]?.finish_reason ?? reason;
+    expect(reason).toMatch(/^(length|stop)$/);
+    if (child.process.exitCode === null) await once(child.process, 'exit');
+    expect(child.process.exitCode).toBe(0);
+    expect(child.stderr()).toBe('');
+  });
+});
+
+describe.skipIf(missing.length > 0)('a model that cannot be loaded', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sutaz-llama-'));
+  });
+  afterAll(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function exitOf(variables: Record<string, string>) {
+    const child = launch(variables);
+    const [code] = (await once(child.process, 'close')) as [number | null];
+    return { code, lines: child.stderr().trim().split('\n') };
+  }
+
+  it('is told in one line, with exit code 1', async () => {
+    const absent = await exitOf({ SUTAZ_MODEL_PATH: join(folder, 'absent.gguf') });
+    expect(absent.code).toBe(1);
+    expect(absent.lines).toHaveLength(1);
+    expect(absent.lines[0]).toContain('cannot load tiny');
+
+    const path = join(folder, 'short.gguf');
+    const source = await open(model ?? '');
+    const { buffer, bytesRead } = await source.read(Buffer.alloc(4 << 20), 0, 4 << 20, 0);
+    await source.close();
+    await writeFile(path, buffer.subarray(0, bytesRead));
+    const truncated = await exitOf({ SUTAZ_MODEL_PATH: path });
+    expect([truncated.code, truncated.lines.length]).toEqual([1, 1]);
+
+    const misconfigured = await exitOf({ SUTAZ_SLOTS: 'many' });
+    expect([misconfigured.code, misconfigured.lines.length]).toEqual([1, 1]);
+    expect(misconfigured.lines[0]).toContain('SUTAZ_SLOTS');
+  });
+});
