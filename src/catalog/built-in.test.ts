@@ -36,7 +36,8 @@ describe('the built-in catalogue', () => {
   it.each(files.map(({ path, text }) => [basename(path), text] as const))(
     '%s names its schema and says how it was verified',
     (_, text) => {
-      const schema = /^# yaml-language-server: \$schema=\.\.\/schema\/(service|model)\.json\n#\n(#.*\n)*# (Verified|Not run)\b/;
+      const schema =
+        /^# yaml-language-server: \$schema=\.\.\/schema\/(service|model)\.json\n#\n(#.*\n)*# (Verified|Not run)\b/;
       expect(text).toMatch(schema);
       expect(text).toMatch(/20\d\d-\d\d-\d\d/);
     },

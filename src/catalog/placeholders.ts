@@ -26,14 +26,14 @@ interface Template {
 /** Every text of a definition in which placeholders are filled in, with its place. */
 function* templates({ run, consumes }: ServiceDefinition): Generator<Template> {
   for (const way of ['process', 'docker'] as const) {
-    yield* listed(['run', way, 'command'], run[way]?.command ?? []);
+    yield* numbered(['run', way, 'command'], run[way]?.command ?? []);
     yield* named(['run', way, 'env'], run[way]?.env ?? {});
   }
   for (const text of Object.keys(run.docker?.volumes ?? {})) yield { path: ['run', 'docker', 'volumes', text], text };
   for (const [name, variables] of Object.entries(consumes)) yield* named(['consumes', name], variables);
 }
 
-const listed = (path: Path, texts: readonly string[]): Template[] =>
+const numbered = (path: Path, texts: readonly string[]): Template[] =>
   texts.map((text, i) => ({ path: [...path, i], text }));
 
 const named = (path: Path, texts: Readonly<Record<string, string>>): Template[] =>
@@ -45,10 +45,11 @@ export function* strangePlaceholders(
   capabilities: Iterable<string>,
 ): Generator<{ readonly path: Path; readonly message: string }> {
   const known = placeholdersOf(definition, capabilities);
+  const listed = placeholdersOf(definition, ['<capability>']).join(', ');
   for (const { path, text } of templates(definition)) {
     for (const [whole, name = ''] of text.matchAll(placeholder)) {
       if (!known.includes(name)) {
-        yield { path, message: `${whole} is nothing.${didYouMean(name, known)} Known here: ${known.join(', ')}.` };
+        yield { path, message: `${whole} is nothing.${didYouMean(name, known)} Known here: ${listed}.` };
       } else if (name === 'args' && text !== whole) {
         yield { path, message: 'the arguments come where {args} stands alone: it cannot be part of a text' };
       }

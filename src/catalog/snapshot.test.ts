@@ -150,7 +150,7 @@ describe('placeholders', () => {
 
   it('tells of one that nothing fills in', () => {
     expect(disabled(buildCatalog([command('--port={prot}')]))).toEqual([
-      'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, openai.url.',
+      'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, <capability>.url.',
     ]);
   });
 

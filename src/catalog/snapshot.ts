@@ -125,6 +125,7 @@ function disable<T>(
     if (own.length === 0) continue;
     const text = texts.get(found.path) ?? '';
     const problems = own.map(({ path, message }) => problemAt(text, found.path, path, message));
+    problems.sort((a, b) => a.line - b.line || a.column - b.column);
     defined.delete(id);
     disabled.push({ kind, id, path: found.path, problems });
   }

@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { configSchema } from '#config/static';
+import { formatProblem, parseStrict } from '#config/strict';
+import { keysOf } from '#config/walk';
+import { modelSchema } from './model.ts';
+import { placeholdersOf } from './placeholders.ts';
+import { serviceSchema } from './service.ts';
+import { buildCatalog } from './snapshot.ts';
+import { readFolders } from './source.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const read = (name: string) => readFile(join(root, 'docs', name), 'utf8');
+const definitions = await read('definitions.md');
+const builtIn = await readFolders([{ path: join(root, 'catalog'), origin: 'built-in' }]);
+
+const blocks = [
+  ...definitions.matchAll(/^```yaml (service|model)( wrong)?\n([\s\S]*?)^```\n(?:\n```\n([\s\S]*?)^```)?/gm),
+].map(([, kind, wrong, text = '', problems = '']) => ({
+  kind: kind as 'service' | 'model',
+  text,
+  problems: wrong ? problems.trim().split('\n') : [],
+}));
+
+describe('docs/definitions.md', () => {
+  it.each(blocks)('says what the platform says of its $kind (block %#)', ({ kind, text, problems }) => {
+    const path = `${/^id: ([a-z0-9]+)/.exec(text)?.[1]}.yaml`;
+    const { disabled } = buildCatalog([...builtIn, { kind, path, origin: 'user', text }]);
+    expect(disabled.flatMap((one) => one.problems.map(formatProblem))).toEqual(problems);
+  });
+
+  it('has examples of both kinds, right and wrong', () => {
+    expect(new Set(blocks.map(({ kind, problems }) => `${kind} ${problems.length > 0}`)).size).toBe(4);
+  });
+
+  it('explains every key and every placeholder', () => {
+    for (const key of [...keysOf([serviceSchema]), ...keysOf([modelSchema])]) {
+      expect(definitions, key).toMatch(new RegExp(`^\\|.*\`${key}[\`.\\[]`, 'm'));
+    }
+    for (const kind of ['server', 'job', 'engine'] as const) {
+      for (const name of placeholdersOf({ kind }, ['openai'])) expect(definitions).toContain(`\`{${name}}\``);
+    }
+  });
+});
+
+it('docs/configuration.md has an example that is right', async () => {
+  const [, text = ''] = /^```yaml config\n([\s\S]*?)^```/m.exec(await read('configuration.md')) ?? [];
+  expect(parseStrict(text, 'sutaz.yaml', configSchema)).toMatchObject({ ok: true });
+});
