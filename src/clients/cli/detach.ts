@@ -90,7 +90,8 @@ function died(child: ChildProcess, how: string, said: Uint8Array, file: string):
   const known: readonly ExitCode[] = [exitCodes.usage, exitCodes.conflict];
   const code = known.find((each) => each === child.exitCode) ?? exitCodes.failed;
   // What the child's own command line said is the message; a crash is shown as it stands, with where to look.
-  const own = lines.length === 1 && lines[0]?.startsWith('sutaz: ') ? lines[0].slice('sutaz: '.length) : undefined;
+  const last = lines.at(-1) ?? '';
+  const own = last.startsWith('sutaz: ') ? last.slice('sutaz: '.length) : undefined;
   return new CliFailure(
     code,
     own ?? `The platform ended while it started (${how}):\n${lines.join('\n')}\nSee also ${file}.`,

@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { homePaths, isAlive, resolveHome } from './home.ts';
+
+const machine = { env: {}, platform: 'linux', homedir: '/home/a', cwd: '/work' } as const;
+
+describe('the home folder', () => {
+  test.each([
+    ['the data folder on Linux', machine, undefined, '/home/a/.local/share/sutaz'],
+    [
+      'the data folder on macOS',
+      { ...machine, platform: 'darwin' as const },
+      undefined,
+      '/home/a/Library/Application Support/sutaz',
+    ],
+    ['XDG_DATA_HOME', { ...machine, env: { XDG_DATA_HOME: '/data' } }, undefined, '/data/sutaz'],
+    [
+      'a relative XDG_DATA_HOME is ignored',
+      { ...machine, env: { XDG_DATA_HOME: 'data' } },
+      undefined,
+      '/home/a/.local/share/sutaz',
+    ],
+    ['SUTAZ_HOME before it', { ...machine, env: { XDG_DATA_HOME: '/data', SUTAZ_HOME: '/s' } }, undefined, '/s'],
+    ['a relative SUTAZ_HOME', { ...machine, env: { SUTAZ_HOME: 's' } }, undefined, '/work/s'],
+    ['an empty SUTAZ_HOME is none', { ...machine, env: { SUTAZ_HOME: '' } }, undefined, '/home/a/.local/share/sutaz'],
+    ['--home before everything', { ...machine, env: { SUTAZ_HOME: '/s' } }, 'h', '/work/h'],
+  ])('%s', (_, given, asked, expected) => expect(resolveHome(given, asked)).toBe(expected));
+});
+
+test('the key has a place of its own', () => expect(homePaths('/h').keyFile).toBe('/h/keys/admin.key'));
+
+test('a process that is not there is not alive', () => {
+  expect(isAlive(process.pid)).toBe(true);
+  expect(isAlive(2 ** 30)).toBe(false);
+});
