@@ -59,7 +59,10 @@ describe('ps', () => {
   });
 
   test('shows the ledger, and the awake before the cold', async () => {
-    const slept = unit('slept', { bytes: { declared: GiB, learned: GiB, measured: null, reserved: 0 }, why: 'idle' });
+    const slept = unit('slept', {
+      bytes: { declared: GiB, learned: GiB, measured: null, reserved: 0 },
+      why: 'cold: idle',
+    });
     platform.routes['GET /sutaz/v1/state'] = json(state(unit('new'), slept, chroma));
     const { code, out } = await platform.run(['ps']);
     expect(code).toBe(0);

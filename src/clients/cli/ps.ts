@@ -5,6 +5,7 @@ import { painter } from './style.ts';
 import type { Colour, Paint } from './style.ts';
 import { renderTable } from './table.ts';
 import type { Column } from './table.ts';
+import { reason } from './units.ts';
 
 export const ps = defineCommand({
   arguments: '',
@@ -92,7 +93,7 @@ const columns: readonly Column<ApiUnit>[] = [
   { title: 'MEASURED', align: 'right', value: ({ bytes }) => bytesOrDash(bytes.measured) },
   { title: 'LEASES', align: 'right', value: ({ leases, waiters }) => `${leases}${waiters > 0 ? ` +${waiters}` : ''}` },
   { title: 'IDLE', align: 'right', value: ({ idleMs }) => (idleMs === null ? '-' : formatDuration(idleMs)) },
-  { title: 'WHY', value: ({ why, failure }) => failure?.message ?? why },
+  { title: 'WHY', value: (unit) => unit.failure?.message ?? reason(unit) },
 ];
 
 function stateText({ state, pinned, progress }: ApiUnit): string {

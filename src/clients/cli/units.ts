@@ -6,9 +6,15 @@ import type { SseItem } from '../sse.ts';
 /** A unit's path. The name may be an id, a bare name or a model's alias: the platform finds it. */
 export const unitPath = (name: string, rest = ''): string => `/sutaz/v1/units/${encodeURIComponent(name)}${rest}`;
 
-/** `service/chroma` is shown as `chroma`. */
-export const stateLine = ({ name, state, why, url }: ApiUnit): string =>
-  `${name} is ${state}${state === 'ready' && url ? ` at ${url}` : ''}${why ? `: ${why}` : ''}\n`;
+/** The reason alone: it may begin with the state, which stands beside it already. */
+export const reason = ({ state, why }: ApiUnit): string =>
+  why.startsWith(`${state}: `) ? why.slice(state.length + 2) : why;
+
+export function stateLine(unit: ApiUnit): string {
+  const { name, state, url } = unit;
+  const why = reason(unit);
+  return `${name} is ${state}${state === 'ready' && url ? ` at ${url}` : ''}${why ? `: ${why}` : ''}\n`;
+}
 
 /**
  * Follows long work of the platform: `progress` events, then one `done` or `error`. A stream that stops without either is
