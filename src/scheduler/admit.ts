@@ -13,6 +13,8 @@ interface Pool {
   free: number;
   /** Bytes of units that are stopping. */
   incoming: number;
+  /** The units that may be evicted, once somebody asked. */
+  idle: readonly Unit[] | null;
 }
 
 const left = (pool: Pool): number => pool.free + pool.incoming;
@@ -37,7 +39,7 @@ export function admit(state: State, now: number, effects: Effect[]): Blocked | n
   const turn = claims(state, now);
   if (turn.length === 0) return null;
   const incoming = sum(state, incomingOf);
-  const pool: Pool = { free: state.limitBytes - sum(state, chargedOf), incoming };
+  const pool: Pool = { free: state.limitBytes - sum(state, chargedOf), incoming, idle: null };
   let fixed = sum(state, fixedOf);
   let blocked: Blocked | null = null;
   for (const claim of turn) {
@@ -102,12 +104,10 @@ function start({ unit, head }: Claim, bytes: number, now: number, effects: Effec
 }
 
 function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: number, effects: Effect[]): boolean {
-  const idle = [...state.units.values()].filter(
-    (unit) =>
-      isEvictable(unit, state, now) || (claim.aged && unit.leases.size === 0 && givesWay(unit, claim, state, now)),
-  );
-  const victims = chooseVictims(need - left(pool), idle);
+  const candidates = claim.aged ? unleased(claim, state, now) : idle(pool, state, now);
+  const victims = chooseVictims(need - left(pool), candidates);
   if (!victims) return false;
+  pool.idle = null;
   for (const victim of victims) {
     pool.incoming += chargedOf(victim);
     stop(victim, { code: 'evicted', for: claim.unit.spec.id, bytes: chargedOf(victim) }, now, effects);
@@ -115,22 +115,28 @@ function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: num
   return true;
 }
 
-/** The fewest units that have to end their work for an aged claim, idle ones included, lest they take up new work. */
+/** Found once for all claims until one of them takes some: with many claims and many units, looking is what costs. */
+const idle = (pool: Pool, state: State, now: number): readonly Unit[] =>
+  (pool.idle ??= [...state.units.values()].filter((unit) => isEvictable(unit, state, now)));
+
+/** For an aged claim also those make room whose waiters have their turn after it. */
+const unleased = (claim: Claim, state: State, now: number): readonly Unit[] =>
+  [...state.units.values()].filter((unit) => unit.leases.size === 0 && givesWay(unit, claim, state, now));
+
+/**
+ * Units that have to end their work for an aged claim: enough, and none to spare. Idle ones are among them, lest they
+ * take up new work while the busy ones finish. None at all while even all of them would not do, as when one is in its
+ * residency: then nothing is gained by keeping the others from work.
+ */
 export function inTheWay({ claim, bytes }: Blocked, state: State, now: number): readonly Unit[] {
-  const others = [...state.units.values()].filter(
-    (unit) => isEvictable(unit, state, now) || givesWay(unit, claim, state, now) || isUnderWay(unit),
-  );
+  const others = [...state.units.values()].filter((unit) => givesWay(unit, claim, state, now));
   return chooseVictims(bytes, others) ?? [];
 }
 
-/** A ready or frozen unit all of whose waiters have their turn after the claim's: it may be drained for it. */
+/** A ready or frozen unit past its residency, all of whose waiters have their turn after the claim's. */
 function givesWay(unit: Unit, claim: Claim, state: State, now: number): boolean {
   if (!mayYield(unit)) return false;
   if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit, state))) return false;
   const head = headOf(unit, state, now);
   return head === undefined || !precedes(head, claim, state, now);
 }
-
-/** On its way to ready or frozen: it can make room later, so that it is worth waiting for. */
-const isUnderWay = (unit: Unit): boolean =>
-  mayYield(unit) && ['starting', 'freezing', 'thawing'].includes(unit.phase.kind);

@@ -108,6 +108,18 @@ describe('eviction', () => {
     expect(outcome(world, world.request(a))).toBe('granted');
   });
 
+  it('counts on what is coming only beyond what is over the limit', () => {
+    const units = [fakeUnit('a', { declaredBytes: 12 }), fakeUnit('b', { declaredBytes: 5 })];
+    const world = fakeWorld([...units, fakeUnit('c', { declaredBytes: 3 }), fakeUnit('d', { declaredBytes: 5 })], 20);
+    idle(world, c);
+    busy(world, b);
+    idle(world, a);
+    world.apply({ kind: 'limit', bytes: 10 });
+    expect([phase(world, c), phase(world, a)]).toEqual(['ready', 'stopping']);
+    world.request(d);
+    expect(phase(world, c)).toBe('stopping');
+  });
+
   it('starts what weighs nothing although more is charged than the limit allows', () => {
     const world = fakeWorld([fakeUnit('a'), fakeUnit('b', { declaredBytes: 0 })], 10);
     busy(world, a);

@@ -37,9 +37,10 @@ const idleSince = (unit: Unit): number => {
 
 /**
  * Which of the candidates to stop so that `bytes` come free; null when all of them would not do. Greedy by cost, then
- * whatever the larger ones made superfluous is let live. Never logs: it is asked far more often than obeyed.
+ * whatever the larger ones made superfluous is let live. Asked far more often than obeyed, hence the sum before the sort.
  */
 export function chooseVictims(bytes: number, candidates: readonly Unit[]): readonly Unit[] | null {
+  if (candidates.reduce((total, unit) => total + chargedOf(unit), 0) < bytes) return null;
   const chosen: Unit[] = [];
   let freed = 0;
   for (const unit of [...candidates].sort(byCost)) {
@@ -47,7 +48,6 @@ export function chooseVictims(bytes: number, candidates: readonly Unit[]): reado
     chosen.push(unit);
     freed += chargedOf(unit);
   }
-  if (freed < bytes) return null;
   return chosen.reverse().filter((unit) => {
     const spare = freed - chargedOf(unit) >= bytes;
     if (spare) freed -= chargedOf(unit);

@@ -99,6 +99,29 @@ describe('order', () => {
     expect(done(world, 'stopped', b)).toEqual([`start ${a}`, `refuse ${late} NO_MEMORY`]);
   });
 
+  it('a frozen unit whose waiter came before the aged claim thaws instead of making room', () => {
+    const world = fakeWorld([fakeUnit('a', { idleRung: 'frozen' }), fakeUnit('b')], 10);
+    idle(world, a);
+    world.advance(55_000);
+    const first = world.request(a);
+    world.request(b);
+    world.advance(30_000);
+    expect(done(world, 'frozen', a)).toEqual([`thaw ${a}`]);
+    expect(done(world, 'thawed', a)).toEqual([`grant ${first}`]);
+  });
+
+  it('serves who came before the aged claim although the unit is to make room', () => {
+    const world = fakeWorld([fakeUnit('a', { slots: 1 }), fakeUnit('b')], 10);
+    busy(world, a);
+    const first = world.request(a);
+    world.request(b);
+    world.advance(30_000);
+    const late = world.request(a);
+    expect(release(world, a)).toEqual([`grant ${first}`]);
+    expect(release(world, a)).toEqual([`stop ${a} evicted`]);
+    expect(outcome(world, late)).toBe('waiting');
+  });
+
   it('regression: who ages at a time that rounds is not forgotten', () => {
     const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 10, { ageingMs: 0.1 });
     busy(world, a);

@@ -166,7 +166,7 @@ function throwLater(error: unknown): void {
 }
 
 interface Alarm {
-  /** Rings once at that time instead of the one set before. Infinity: never. */
+  /** Rings at that time at the latest, perhaps at an earlier one set before. Infinity: never. */
   set(at: number): void;
   close(): void;
 }
@@ -177,11 +177,10 @@ function createAlarm(clock: Clock, ring: () => void): Alarm {
   let closed = false;
   return {
     set(at) {
-      // Most events move nothing: arming a timer costs more than deciding what they mean.
-      if (closed || at === armed) return;
+      // A tick that comes early finds nothing to do; arming a timer at every event costs more than deciding what it means.
+      if (closed || at >= armed) return;
       cancel();
       armed = at;
-      if (at === Infinity) return;
       cancel = clock.after(at - clock.now(), () => {
         armed = Infinity;
         ring();

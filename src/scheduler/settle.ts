@@ -21,12 +21,21 @@ export function settle(state: State, now: number, effects: Effect[]): void {
   expire(state, now, effects);
   ripen(state, now);
   rest(state, now, effects);
+  state.calm = false;
   if (state.closing) return;
   relieve(state, now, effects);
   const blocked = admit(state, now, effects);
   if (blocked) serveBefore(blocked, state, now, effects);
   const held = new Set(blocked ? inTheWay(blocked, state, now) : []);
   for (const unit of state.units.values()) if (!held.has(unit)) serve(unit, () => true, state, now, effects);
+  state.calm = isCalm(state);
+}
+
+function isCalm(state: State): boolean {
+  for (const unit of state.units.values()) {
+    if (unit.phase.kind === 'cold' && (unit.waiters.size > 0 || isWanted(unit))) return false;
+  }
+  return sum(state, chargedOf) - sum(state, incomingOf) <= state.limitBytes;
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */

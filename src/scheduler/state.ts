@@ -37,6 +37,11 @@ export interface State {
   limitBytes: number;
   seq: number;
   closing: boolean;
+  /**
+   * Nobody wants memory that is not there, and no more is charged than the limit allows. Found at the end of each
+   * settling; while it holds, a grant on a ready unit and its release concern that unit alone.
+   */
+  calm: boolean;
   readonly units: Map<UnitId, Unit>;
 }
 
@@ -45,6 +50,7 @@ export const createState = (settings: Settings, limitBytes: number): State => ({
   limitBytes,
   seq: 0,
   closing: false,
+  calm: true,
   units: new Map(),
 });
 

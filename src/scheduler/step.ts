@@ -5,13 +5,10 @@ import { createUnit, isWanted, reservationOf, unitOf, wantedBecause } from './st
 import type { State, Unit } from './state.ts';
 import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
+type Of<K extends Event['kind']> = Extract<Event, { kind: K }>;
+
 type Handlers = {
-  readonly [K in Event['kind']]: (
-    state: State,
-    event: Extract<Event, { kind: K }>,
-    now: number,
-    effects: Effect[],
-  ) => void;
+  readonly [K in Event['kind']]: (state: State, event: Of<K>, now: number, effects: Effect[]) => void;
 };
 
 /**
@@ -23,6 +20,7 @@ type Handlers = {
 export function step(state: State, event: Event, now: number): Effect[] {
   const effects: Effect[] = [];
   if (event.kind === 'request' && grantAtOnce(state, event.waiter, effects)) return effects;
+  if (event.kind === 'release' && releaseAtOnce(state, event, now)) return effects;
   // The table is indexed by the event's own kind, which the compiler cannot follow through a union.
   const handle = handlers[event.kind] as (state: State, event: Event, now: number, effects: Effect[]) => void;
   handle(state, event, now, effects);
@@ -34,19 +32,21 @@ export function step(state: State, event: Event, now: number): Effect[] {
 /** The fast path: a ready unit with a free slot and nobody before. Decides without settling the whole account. */
 function grantAtOnce(state: State, waiter: Waiter, effects: Effect[]): boolean {
   const unit = state.units.get(waiter.unit);
-  if (unit?.phase.kind !== 'ready' || state.closing || unit.removed || unit.stopWanted) return false;
-  if (unit.waiters.size > 0 || unit.leases.size >= unit.spec.slots || someoneNeedsMemory(state)) return false;
+  if (!unit || !concernsItAlone(unit, state) || unit.leases.size >= unit.spec.slots) return false;
   lease(unit, waiter.id, effects);
   return true;
 }
 
-/** Then the settled order decides, since the unit asked for may be the one to give way. */
-function someoneNeedsMemory(state: State): boolean {
-  for (const unit of state.units.values()) {
-    if (unit.phase.kind === 'cold' && (unit.waiters.size > 0 || unit.spec.tier === 'core')) return true;
-  }
-  return false;
+/** The way back: nobody waits for the slot, and the unit's time to rest comes by a tick. */
+function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: number): boolean {
+  const unit = state.units.get(id);
+  if (!unit || !concernsItAlone(unit, state) || unit.spec.idleAfterMs <= 0) return false;
+  if (unit.leases.delete(waiter)) markIdle(unit, now);
+  return true;
 }
+
+const concernsItAlone = (unit: Unit, { calm }: State): boolean =>
+  calm && unit.phase.kind === 'ready' && unit.waiters.size === 0 && !unit.stopWanted && !unit.removed;
 
 const handlers: Handlers = {
   configure(state, { units }, _now, effects) {

@@ -55,7 +55,7 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
   const apply = (event: Event): readonly Effect[] => {
     const effects = take(event);
     // The fast path leaves to the tick what had fallen due meanwhile.
-    if (event.kind !== 'request') late = false;
+    if (event.kind !== 'request' && event.kind !== 'release') late = false;
     if (!late) look('once was not enough');
     return effects;
   };
