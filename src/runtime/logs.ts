@@ -63,7 +63,7 @@ export function createLogs({ clock, maxBytes = 4 * 2 ** 20 }: LogsOptions): Logs
     tail: (file, lines) => lastLines(file, lines),
 
     async *follow(file, { signal, lines = 0 }) {
-      const start = await endOfLastLine(file);
+      const start = await alone(file, () => endOfLastLine(file));
       const cursor = createCursor(file, start);
       const changes = createChanges(clock, file, signal);
       const stopCuts = cuts.listen((done) => {

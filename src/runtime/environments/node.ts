@@ -112,7 +112,7 @@ const errorText = (event: PnpmEvent): string =>
   [event.code ?? event.err?.code, event.err?.message ?? event.message, event.hint].filter(Boolean).join('\n');
 
 /** Each package counts three steps: resolved, fetched (or found in the store), linked. The total is known once all are resolved. */
-function createPnpmProgress(onProgress: BuildContext['onProgress']): (event: PnpmEvent) => void {
+export function createPnpmProgress(onProgress: BuildContext['onProgress']): (event: PnpmEvent) => void {
   const counts = { resolved: 0, fetched: 0, imported: 0 };
   const kinds: Readonly<Record<string, keyof typeof counts>> = {
     ...{ resolved: 'resolved', fetched: 'fetched', found_in_store: 'fetched', imported: 'imported' },
