@@ -117,7 +117,7 @@ const models = section(
     slots: slots.exactOptional(),
     threads: count(1, 1024)
       .exactOptional()
-      .describe('CPU threads an engine may use. Without it one for each physical core.'),
+      .describe('CPU threads an engine may use. Without it one fewer than the cores, at least one.'),
     settings: z.record(z.string(), modelSettings).default({}).describe('The same for one model each, by its id.'),
   },
   'Every model, and single ones.',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { a, b, c, d, busy, done, idle, outcome, phase, release, told } from './cases.fake.ts';
+import { a, b, c, d, busy, done, idle, outcome, phase, release, stop, told } from './cases.fake.ts';
 import { chooseVictims } from './eviction.ts';
 import { chargedOf, createUnit, unitOf } from './state.ts';
 import type { Unit } from './state.ts';
@@ -106,6 +106,28 @@ describe('eviction', () => {
     world.apply({ kind: 'recovered', unit: b, frozen: true });
     expect([phase(world, a), phase(world, b)]).toEqual(['ready', 'stopping']);
     expect(outcome(world, world.request(a))).toBe('granted');
+  });
+
+  it('regression: finds a core unit running instead of starting it a second time', () => {
+    const world = fakeWorld([], 20);
+    const units = [fakeUnit('a', { tier: 'core' }), fakeUnit('b')];
+    const found = [
+      { unit: a, frozen: false },
+      { unit: b, frozen: true },
+      { unit: c, frozen: false },
+    ];
+    expect(told(world.apply({ kind: 'configure', units, found }))).toEqual([]);
+    expect([phase(world, a), phase(world, b)]).toEqual(['ready', 'frozen']);
+  });
+
+  it('lets one who asks while a pinned unit stops have its bytes', () => {
+    const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 10);
+    idle(world, a);
+    world.apply({ kind: 'pin', unit: a, pinned: true });
+    world.apply(stop(a));
+    const waiter = world.request(b);
+    expect(outcome(world, waiter)).toBe('waiting');
+    expect(done(world, 'stopped', a)).toEqual([`start ${b}`]);
   });
 
   it('counts on what is coming only beyond what is over the limit', () => {

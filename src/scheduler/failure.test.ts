@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { UnitId } from '#kernel/ids';
-import { a, b, busy, done, outcome, phase, stop, told } from './cases.fake.ts';
+import { a, b, busy, done, idle, outcome, phase, stop, told } from './cases.fake.ts';
 import type { Event } from './types.ts';
 import { fakeUnit, fakeWorld } from './world.fake.ts';
 import type { World } from './world.fake.ts';
@@ -70,6 +70,52 @@ describe('failure', () => {
       done(world, 'stopped', a);
     }
     expect(phase(world, a)).toBe('cold');
+  });
+
+  it('does not count the exit of what ran for longer than the longest pause', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    for (let round = 0; round < 5; round++) {
+      world.request(a);
+      world.advance(60_000);
+      done(world, 'started', a);
+      world.advance(60_001);
+      world.apply({ kind: 'exited', unit: a, message: 'signal 11' });
+    }
+    expect(phase(world, a)).toBe('backoff');
+  });
+
+  it('takes an exit while it stops for the end of the stop', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    idle(world, a);
+    world.apply(stop(a));
+    world.apply({ kind: 'exited', unit: a, message: 'signal 15' });
+    expect(phase(world, a)).toBe('cold');
+    expect(done(world, 'stopped', a)).toEqual([]);
+  });
+
+  it('forgets a stop that waited for a lease when the unit exits', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    busy(world, a);
+    world.apply(stop(a));
+    const waiter = world.request(a);
+    world.apply({ kind: 'exited', unit: a, message: 'signal 11' });
+    world.advance(1_000);
+    expect(done(world, 'started', a)).toEqual([`grant ${waiter}`]);
+  });
+
+  it('does not start a quarantined unit again by itself', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    world.apply({ kind: 'wake', unit: a });
+    failed(world, a, true);
+    expect(told(world.advance(600_000))).toEqual([]);
+  });
+
+  it('takes a request after the quarantine although no tick came yet', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    world.request(a);
+    failed(world, a, true);
+    world.elapse(300_000);
+    expect(outcome(world, world.request(a))).toBe('waiting');
   });
 
   it('counts exits soon after a start as in a row', () => {

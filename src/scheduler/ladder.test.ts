@@ -67,6 +67,23 @@ describe('the ladder', () => {
     expect(told(world.advance(60_000))).toEqual([`stop ${a} idle`]);
   });
 
+  it('stops at once what has no idle time', () => {
+    const world = fakeWorld([fakeUnit('a', { idleAfterMs: 0 })], 10);
+    const waiter = world.request(a);
+    done(world, 'started', a);
+    expect(told(world.apply({ kind: 'release', waiter, unit: a }))).toEqual([`stop ${a} idle`]);
+  });
+
+  it('rests although one who waited for a slot left and will come back', () => {
+    const world = fakeWorld([fakeUnit('a', { slots: 1 })], 10);
+    busy(world, a);
+    const [held] = world.leasesOf(a);
+    const waiter = world.request(a);
+    world.apply({ kind: 'leave', waiter, unit: a, keep: true });
+    if (held) world.apply({ kind: 'release', waiter: held, unit: a });
+    expect(told(world.advance(60_000))).toEqual([`stop ${a} idle`]);
+  });
+
   it('keeps what is pinned ready, and lets it rest an idle time after it is unpinned', () => {
     const world = fakeWorld([fakeUnit('a')], 10);
     idle(world, a);

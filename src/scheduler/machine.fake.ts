@@ -1,5 +1,5 @@
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { reservationOf } from './state.ts';
+import { createUnit, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event } from './types.ts';
 
@@ -72,9 +72,14 @@ function gone(machine: Machine, unit: UnitId): void {
   machine.leases.delete(unit);
 }
 
+interface Found {
+  readonly unit: UnitId;
+  readonly frozen: boolean;
+}
+
 /** What the event itself means for the machine, before the scheduler has heard of it. */
 export function happen(machine: Machine, event: Event): void {
-  const { instances, waiting, leases } = machine;
+  const { waiting, leases } = machine;
   if (event.kind === 'request') {
     machine.callers.set(event.waiter.id, { unit: event.waiter.unit, state: 'waiting' });
     waiting.add(event.waiter.id);
@@ -86,13 +91,21 @@ export function happen(machine: Machine, event: Event): void {
   } else if (event.kind === 'failed' || event.kind === 'exited') {
     gone(machine, event.unit);
   } else if (event.kind === 'recovered') {
-    const unit = machine.state.units.get(event.unit);
-    if (!unit || instances.has(event.unit)) return;
-    const stage = event.frozen ? 'frozen' : 'ready';
-    instances.set(event.unit, { stage, bytes: reservationOf(unit), readySince: machine.now });
+    find(machine, event, machine.state.units.get(event.unit));
+  } else if (event.kind === 'configure') {
+    for (const one of event.found ?? []) {
+      const spec = event.units.find(({ id }) => id === one.unit);
+      find(machine, one, machine.state.units.get(one.unit) ?? (spec && createUnit(spec)));
+    }
   } else {
     finish(machine, event);
   }
+}
+
+/** What an earlier process left is there, whatever the limit says. */
+function find({ instances, now }: Machine, { unit: id, frozen }: Found, unit: Unit | undefined): void {
+  if (!unit || instances.has(id)) return;
+  instances.set(id, { stage: frozen ? 'frozen' : 'ready', bytes: reservationOf(unit), readySince: now });
 }
 
 /** The end of what was under way; late and repeated ends find nothing to end. */

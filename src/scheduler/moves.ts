@@ -18,7 +18,6 @@ export function lease(unit: Unit, waiter: WaiterId, effects: Effect[]): void {
 
 export function begin(unit: Unit, bytes: number, now: number, effects: Effect[]): void {
   unit.phase = { kind: 'starting', since: now, bytes };
-  unit.measuredBytes = null;
   effects.push({ kind: 'start', unit: unit.spec.id, bytes });
 }
 

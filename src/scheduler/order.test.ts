@@ -122,11 +122,49 @@ describe('order', () => {
     expect(outcome(world, late)).toBe('waiting');
   });
 
+  it('a frozen unit whose waiter did not age thaws instead of making room', () => {
+    const world = fakeWorld([fakeUnit('a', { idleRung: 'frozen' }), fakeUnit('b')], 10);
+    idle(world, a);
+    world.advance(55_000);
+    world.request(a);
+    world.request(b, { class: 'interactive' });
+    expect(done(world, 'frozen', a)).toEqual([`thaw ${a}`]);
+  });
+
+  it('takes over what comes in, and evicts, at the moment it ages', () => {
+    const world = fakeWorld([fakeUnit('a'), fakeUnit('b'), fakeUnit('c'), fakeUnit('d', { declaredBytes: 20 })], 20);
+    idle(world, a);
+    busy(world, b);
+    world.request(d, { class: 'batch' });
+    world.advance(1_000);
+    world.request(c, { class: 'interactive' });
+    release(world, b);
+    expect([phase(world, a), phase(world, b)]).toEqual(['stopping', 'ready']);
+    world.advance(28_999);
+    expect(phase(world, b)).toBe('ready');
+    world.advance(1);
+    expect(phase(world, b)).toBe('stopping');
+  });
+
+  it('regression: what is in the way is found after those before the aged claim were served', () => {
+    const units = [fakeUnit('a', { priority: 0, slots: 1 }), fakeUnit('b', { priority: 75 }), fakeUnit('c')];
+    const world = fakeWorld(units, 20);
+    busy(world, a, b);
+    const first = world.request(a);
+    world.request(c);
+    world.advance(30_000);
+    const late = world.request(b);
+    expect(outcome(world, late)).toBe('waiting');
+    expect(release(world, a)).toEqual([`grant ${first}`, `grant ${late}`]);
+  });
+
   it('regression: who ages at a time that rounds is not forgotten', () => {
-    const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 10, { ageingMs: 0.1 });
-    busy(world, a);
+    const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 10, { ageingMs: 0.1, minResidencyMs: 0 });
+    world.request(a);
+    done(world, 'started', a);
     world.elapse(0.7);
     world.request(b);
+    expect(0.7 + 0.1 - 0.7).toBeLessThan(0.1);
     world.advance(0.1);
     expect(outcome(world, world.request(a))).toBe('waiting');
   });

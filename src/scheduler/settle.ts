@@ -14,7 +14,8 @@ import type { Effect, Reason } from './types.ts';
  * 3. units that are to stop do so once nothing works on them, and those idle for long enough go down a rung;
  * 4. charged bytes above the limit are brought down by idle units;
  * 5. memory is handed to the claims in their turn, idle units making room;
- * 6. ready units serve their waiters; those that stand in the way of an aged claim only whom that one has to let go first.
+ * 6. ready units serve their waiters and frozen ones thaw for theirs, those who come before a blocked aged claim first;
+ *    then the units that stand in its way take no more.
  * While the platform stops only 1, 2 and the asked-for stops of 3 are left.
  */
 export function settle(state: State, now: number, effects: Effect[]): void {

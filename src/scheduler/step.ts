@@ -49,7 +49,7 @@ const concernsItAlone = (unit: Unit, { calm }: State): boolean =>
   calm && unit.phase.kind === 'ready' && unit.waiters.size === 0 && !unit.stopWanted && !unit.removed;
 
 const handlers: Handlers = {
-  configure(state, { units }, _now, effects) {
+  configure(state, { units, found = [] }, now, effects) {
     const named = new Set(units.map(({ id }) => id));
     for (const spec of units) describe(state, spec);
     for (const unit of state.units.values()) {
@@ -57,6 +57,7 @@ const handlers: Handlers = {
       unit.removed = true;
       refuse(unit, notInCatalogue(unit.spec.id), effects);
     }
+    for (const { unit, frozen } of found) takeOver(state.units.get(unit), frozen, now);
   },
   describe: (state, { unit }) => describe(state, unit),
   limit(state, { bytes }) {
@@ -106,13 +107,7 @@ const handlers: Handlers = {
     unit.pinned = pinned;
     markIdle(unit, now);
   },
-  recovered(state, { unit: id, frozen }, now) {
-    const unit = state.units.get(id);
-    if (!unit || 'bytes' in unit.phase) return;
-    unit.reason = { code: 'recovered' };
-    unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
-    if (!frozen) becomeReady(unit, now);
-  },
+  recovered: (state, { unit, frozen }, now) => takeOver(state.units.get(unit), frozen, now),
   started(state, { unit: id }, now) {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'starting') return;
@@ -171,6 +166,13 @@ const stopping: Refusal = { code: 'SHUTTING_DOWN', message: 'The platform is sto
 
 const notInCatalogue = (id: UnitId): Refusal => ({ code: 'NOT_FOUND', message: `${id} is not in the catalogue.` });
 
+function takeOver(unit: Unit | undefined, frozen: boolean, now: number): void {
+  if (!unit || 'bytes' in unit.phase) return;
+  unit.reason = { code: 'recovered' };
+  unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
+  if (!frozen) becomeReady(unit, now);
+}
+
 function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
   const { id } = unit.spec;
   if (state.closing) return stopping;
@@ -199,7 +201,7 @@ const learn = (before: number | null, ms: number): number => (before === null ? 
 function forgetRemoved(state: State): void {
   const gone: UnitId[] = [];
   for (const unit of state.units.values()) {
-    if (unit.removed && !('bytes' in unit.phase) && unit.waiters.size === 0) gone.push(unit.spec.id);
+    if (unit.removed && !('bytes' in unit.phase)) gone.push(unit.spec.id);
   }
   for (const id of gone) state.units.delete(id);
 }

@@ -65,8 +65,16 @@ export interface Failure {
 }
 
 export type Event =
-  /** The catalogue changed: units that are not named any more are stopped, and forgotten once cold. */
-  | { readonly kind: 'configure'; readonly units: readonly UnitSpec[] }
+  /**
+   * The catalogue changed: units that are not named any more are stopped, and forgotten once cold. `found` are the
+   * instances that an earlier process left: told here, they are in the account before anything is started, which matters
+   * for what is always on.
+   */
+  | {
+      readonly kind: 'configure';
+      readonly units: readonly UnitSpec[];
+      readonly found?: readonly { readonly unit: UnitId; readonly frozen: boolean }[];
+    }
   /** One unit's facts changed, as when a model's file arrived and its header says what it weighs. */
   | { readonly kind: 'describe'; readonly unit: UnitSpec }
   | { readonly kind: 'limit'; readonly bytes: number }
@@ -81,7 +89,7 @@ export type Event =
    */
   | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason; readonly force: boolean }
   | { readonly kind: 'pin'; readonly unit: UnitId; readonly pinned: boolean }
-  /** An instance that an earlier process left was taken over. It may bring the account over the limit. */
+  /** Another instance that an earlier process left was taken over. It may bring the account over the limit. */
   | { readonly kind: 'recovered'; readonly unit: UnitId; readonly frozen: boolean }
   | { readonly kind: 'started'; readonly unit: UnitId }
   /** The start came to nothing, and nothing is left of it. */

@@ -163,7 +163,9 @@ async function blueprint(
   if (kind === 'service') return serviceBlueprint(directory.service(name), settings().service(name), { home });
   const model = directory.model(name);
   const { path } = store.get(name) ?? (await pullAgain());
-  const facts = { shape: shape(name), path, threads: settings().threads ?? cores };
+  // Engines' threads wait for one another by spinning: with one for each core, whatever else runs makes all of them wait.
+  const threads = settings().threads ?? Math.max(1, cores - 1);
+  const facts = { shape: shape(name), path, threads };
   return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
 
   /** Someone removed the file since it was prepared. */

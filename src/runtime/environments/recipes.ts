@@ -1,3 +1,5 @@
+import { nodePackages } from '#catalog/service';
+import { Fault } from '#kernel/faults';
 import { join } from 'node:path';
 import { createSingleFlight } from '#kernel/single-flight';
 import type { Plan } from './builder.ts';
@@ -12,7 +14,8 @@ export interface Recipe extends Pick<ReadyMarker, 'wish'> {
   plan(context: BuildContext): Promise<Plan>;
 }
 
-export function nodeRecipe(spec: NodeSpec): Recipe {
+export function nodeRecipe(written: NodeSpec): Recipe {
+  const spec = forThisMachine(written);
   const wish = digest(nodeWish(spec));
   return {
     wish,
@@ -24,6 +27,17 @@ export function nodeRecipe(spec: NodeSpec): Recipe {
       },
     }),
   };
+}
+
+/** The packages for every machine and those for this one, as one list. */
+function forThisMachine(spec: NodeSpec): NodeSpec {
+  const packages = nodePackages(spec);
+  if (packages) return { ...spec, packages: [...packages] };
+  const named = Object.keys(spec.platforms ?? {}).join(', ');
+  throw new Fault(
+    'NOT_SUPPORTED',
+    `There are no packages for ${process.platform}-${process.arch}: the definition has ${named}.`,
+  );
 }
 
 /** Python's content depends on which interpreter is found, which takes asking some: only when it must be built. */
