@@ -20,6 +20,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/**/*.test.ts'],
+          globalSetup: ['test/_setup.ts'],
           // Real processes and real engines on two cores: one file at a time keeps their timings honest.
           fileParallelism: false,
           testTimeout: 120_000,
