@@ -3,7 +3,7 @@ import { chooseVictims, isEvictable, isProtected, mayYield, residentUntil } from
 import { byTurn, claims, headOf } from './order.ts';
 import type { Claim } from './order.ts';
 import { begin, refuse, stop } from './moves.ts';
-import { chargedOf, incomingOf, reservationOf, sum, wantedBecause } from './state.ts';
+import { chargedOf, incomingOf, reasonFor, reservationOf, sum } from './state.ts';
 import type { Queued, State, Unit } from './state.ts';
 import type { Effect, Refusal } from './types.ts';
 
@@ -99,7 +99,7 @@ function tooLarge(unit: Unit, need: number, fixed: number, state: State): Refusa
 }
 
 function start({ unit, head }: Claim, bytes: number, now: number, effects: Effect[]): void {
-  unit.reason = head ? { code: 'asked', by: head.principal } : wantedBecause(unit);
+  unit.reason = reasonFor(unit, head);
   begin(unit, bytes, now, effects);
 }
 

@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
 import { claims } from './order.ts';
-import { reservationOf, reservedOf, sum } from './state.ts';
+import { chargedOf, reservationOf, sum } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
 
@@ -14,7 +14,7 @@ export function explain(unit: Unit, state: State, now: number): string {
     case 'cold':
       return unit.waiters.size > 0 ? explainWait(unit, state, now) : `cold: ${because(unit.reason)}`;
     case 'starting':
-      return `starting since ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
+      return `starting for ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
     case 'ready':
       if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
       if (unit.spec.tier === 'core') return 'ready: core, always on';
@@ -38,7 +38,7 @@ export function explain(unit: Unit, state: State, now: number): string {
 function explainWait(unit: Unit, state: State, now: number): string {
   const ahead = claims(state, now).findIndex((claim) => claim.unit === unit);
   const need = formatBytes(reservationOf(unit));
-  const free = formatBytes(Math.max(0, state.limitBytes - sum(state, reservedOf)));
+  const free = formatBytes(Math.max(0, state.limitBytes - sum(state, chargedOf)));
   const turn = ahead > 0 ? `, after ${ahead} other${ahead > 1 ? 's' : ''}` : '';
   return `waits for memory: needs ${need}, ${free} are free${turn}`;
 }

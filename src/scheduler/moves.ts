@@ -37,8 +37,9 @@ export function freeze(unit: Unit, reason: Reason, now: number, effects: Effect[
   effects.push({ kind: 'freeze', unit: unit.spec.id });
 }
 
-export function thaw(unit: Unit, now: number, effects: Effect[]): void {
+export function thaw(unit: Unit, reason: Reason, now: number, effects: Effect[]): void {
   unit.phase = { kind: 'thawing', since: now, bytes: reservedOf(unit) };
+  unit.reason = reason;
   effects.push({ kind: 'thaw', unit: unit.spec.id });
 }
 

@@ -3,7 +3,7 @@ import type { Blocked } from './admit.ts';
 import { chooseVictims, isEvictable, isIdle, residentUntil } from './eviction.ts';
 import { freeze, lease, stop, thaw } from './moves.ts';
 import { agesAt, headOf } from './order.ts';
-import { chargedOf, incomingOf, isWanted, sum } from './state.ts';
+import { chargedOf, incomingOf, isWanted, reasonFor, sum } from './state.ts';
 import type { Queued, State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
 
@@ -108,7 +108,7 @@ function serve(unit: Unit, may: (waiter: Queued) => boolean, state: State, now: 
   const { kind } = unit.phase;
   if (kind === 'frozen') {
     const head = headOf(unit, state, now);
-    if (head ? may(head) : isWanted(unit)) thaw(unit, now, effects);
+    if (head ? may(head) : isWanted(unit)) thaw(unit, reasonFor(unit, head), now, effects);
     return;
   }
   if (kind !== 'ready' || unit.stopWanted) return;

@@ -92,11 +92,11 @@ export const incomingOf = (unit: Unit): number => (unit.phase.kind === 'stopping
 export const isWanted = (unit: Unit): boolean =>
   !unit.removed && (unit.intent || unit.pinned || unit.spec.tier === 'core');
 
-/** The reason of a unit that is brought up with nobody waiting for it. */
-export const wantedBecause = (unit: Unit): Reason => ({
-  code: 'wanted',
-  because: unit.spec.tier === 'core' ? 'core' : unit.pinned ? 'pinned' : 'started',
-});
+/** Why a unit is brought up: for its first waiter, or with nobody waiting because it is wanted. */
+export function reasonFor(unit: Unit, head: Queued | undefined): Reason {
+  if (head) return { code: 'asked', by: head.principal };
+  return { code: 'wanted', because: unit.spec.tier === 'core' ? 'core' : unit.pinned ? 'pinned' : 'started' };
+}
 
 /** Sums over all units; a few dozen additions, so no running total can drift from the lines. */
 export function sum(state: State, bytes: (unit: Unit) => number): number {

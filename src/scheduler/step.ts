@@ -1,7 +1,7 @@
 import type { UnitId } from '#kernel/ids';
 import { becomeCold, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
 import { settle } from './settle.ts';
-import { createUnit, isWanted, reservationOf, unitOf, wantedBecause } from './state.ts';
+import { createUnit, isWanted, reservationOf, unitOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
@@ -132,10 +132,7 @@ const handlers: Handlers = {
   },
   thawed(state, { unit: id }, now) {
     const unit = state.units.get(id);
-    if (unit?.phase.kind !== 'thawing') return;
-    const [first] = unit.waiters.values();
-    unit.reason = first ? { code: 'asked', by: first.principal } : wantedBecause(unit);
-    becomeReady(unit, now);
+    if (unit?.phase.kind === 'thawing') becomeReady(unit, now);
   },
   measured(state, { unit: id, bytes }) {
     const unit = state.units.get(id);
