@@ -85,7 +85,7 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   const door = await createFront(options, parts, closers);
 
   await configure(stores, core);
-  await takeOver(core);
+  await takeOver(core, log);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
   closers.add(every(clock, surveyMs, () => core.supervisor.survey(), log));
@@ -117,9 +117,15 @@ async function configure({ catalog }: Stores, { units, scheduler }: Core): Promi
   scheduler.dispatch({ kind: 'configure', units: units.specs() });
 }
 
-async function takeOver({ supervisor, scheduler }: Core): Promise<void> {
+async function takeOver({ supervisor, scheduler, needs }: Core, log: Logger): Promise<void> {
   const found = await supervisor.recover((unit) => scheduler.state.units.has(unit));
   for (const { unit, frozen } of found) scheduler.dispatch({ kind: 'recovered', unit, frozen });
+  for (const { unit } of found) {
+    // It runs already: what it stands on is held again as soon as it can be.
+    needs
+      .take(unit, new AbortController().signal)
+      .catch((error: unknown) => log.warn('what an instance needs is missing', { unit, error: String(error) }));
+  }
 }
 
 function pin({ scheduler }: Core, unit: UnitId): void {

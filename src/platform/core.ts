@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
 import { createWaker } from '#routing/wake';
@@ -20,6 +21,8 @@ import type { Units } from '#units/units';
 import { progressOf } from '#units/views';
 import type { ViewSources } from '#units/views';
 import type { AppOptions } from '../app.ts';
+import { createNeeds } from './needs.ts';
+import type { Needs } from './needs.ts';
 import { outcomesFor } from './outcomes.ts';
 import type { Reporter } from './reporter.ts';
 import { schedulerSettings, settingsOf } from './settings.ts';
@@ -33,6 +36,7 @@ export interface Core {
   readonly units: Units;
   readonly supervisor: Supervisor;
   readonly waker: Waker;
+  readonly needs: Needs;
   readonly views: ViewSources;
   readonly limit: () => MemoryLimit;
   readonly logFile: (unit: UnitId) => string;
@@ -84,6 +88,7 @@ export async function createCore(
     cores: availableParallelism(),
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
+  const needs = createNeeds(directory, () => waker);
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },
@@ -99,20 +104,14 @@ export async function createCore(
       identity: stores.identity,
       store: stores.models,
       usedFiles: stores.usedFiles,
+      needs,
     }),
     blueprint: (unit) => units.blueprint(unit),
+    needs: (unit, signal) => needs.take(unit, signal),
     place: () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } }),
   });
   closers.add(() => supervisor.close());
-  const views: ViewSources = {
-    ...{ state: scheduler.state, clock, limitReason: () => limit().reason, titles: units.titles },
-    url: (unit) => (unit.startsWith('service/') ? `${hooks.url()}/services/${unit.slice('service/'.length)}/` : null),
-    preparing: (unit) => units.preparing.progress(unit),
-    preparationFailure: (unit) => units.preparing.failure(unit),
-    starting: (unit) => supervisor.starting(unit),
-    record: (unit) => supervisor.record(unit),
-    failure: (unit) => supervisor.failure(unit),
-  };
+  const views = viewSources({ scheduler, units, supervisor }, limit, hooks, clock);
   const waker = createWaker({
     ...{ scheduler, clock, log },
     preparation: {
@@ -123,10 +122,27 @@ export async function createCore(
     target: targetOf(supervisor, units),
     progress: (unit, waiter) => progressOf(unit, waiter, views),
   });
-  return { directory, scheduler, units, supervisor, waker, views, limit, logFile };
+  return { directory, scheduler, units, supervisor, waker, needs, views, limit, logFile };
 }
 
 async function lastLines(logs: Logs, file: string, lines: number): Promise<readonly string[]> {
   const text = await logs.excerpt(file, { lines });
   return text === '' ? [] : text.split('\n');
+}
+
+function viewSources(
+  { scheduler, units, supervisor }: Pick<Core, 'scheduler' | 'units' | 'supervisor'>,
+  limit: () => MemoryLimit,
+  hooks: CoreHooks,
+  clock: Clock,
+): ViewSources {
+  return {
+    ...{ state: scheduler.state, clock, limitReason: () => limit().reason, titles: units.titles },
+    url: (unit) => (unit.startsWith('service/') ? `${hooks.url()}/services/${unit.slice('service/'.length)}/` : null),
+    preparing: (unit) => units.preparing.progress(unit),
+    preparationFailure: (unit) => units.preparing.failure(unit),
+    starting: (unit) => supervisor.starting(unit),
+    record: (unit) => supervisor.record(unit),
+    failure: (unit) => supervisor.failure(unit),
+  };
 }

@@ -4,18 +4,20 @@ import type { Outcomes } from '#runtime/instance';
 import type { Scheduler } from '#scheduler/run-loop';
 import type { Units } from '#units/units';
 import type { PlatformIdentity } from './identity.ts';
+import type { Needs } from './needs.ts';
 
 export interface OutcomeDeps {
   readonly scheduler: Scheduler;
   readonly units: Units;
   readonly identity: PlatformIdentity;
   readonly store: ModelStore;
+  readonly needs: Needs;
   /** Digests of the model files that engines have open. */
   readonly usedFiles: Set<string>;
 }
 
 /** What happens to an instance, as the scheduler's events; and what else follows from it. */
-export function outcomesFor({ scheduler, units, identity, usedFiles, store }: OutcomeDeps): Outcomes {
+export function outcomesFor({ scheduler, units, identity, usedFiles, store, needs }: OutcomeDeps): Outcomes {
   const file = (unit: UnitId) =>
     unit.startsWith('model/') ? store.get(unit.slice('model/'.length))?.sha256 : undefined;
   const remember = (unit: UnitId) => {
@@ -30,6 +32,7 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store }: Ou
     },
     ended(unit) {
       identity.minted.withdraw(unit);
+      needs.give(unit);
       const sha256 = file(unit);
       if (sha256) usedFiles.delete(sha256);
     },

@@ -21,13 +21,15 @@ export interface StartDeps {
   readonly outcomes: Outcomes;
   /** How to run a unit; throws when its definition is gone or unusable. */
   readonly blueprint: (unit: UnitId) => Promise<Blueprint>;
+  /** Makes ready what the unit stands on; `outcomes.ended` lets it go again. */
+  readonly needs: (unit: UnitId, signal: AbortSignal) => Promise<void>;
   readonly place: () => Omit<LaunchPlace, 'logFile'>;
   readonly clock: Clock;
   readonly host: string;
 }
 
 /**
- * Brings an instance up, in this order: its environment, a port and a key, the record (so that a platform that dies now
+ * Brings an instance up, in this order: what it needs, its environment, a port and a key, the record (so that a platform that dies now
  * knows of it later), the process, its health. Throws when any of them fails or the start is aborted; the caller then
  * ends the process and removes the record.
  */
@@ -35,6 +37,7 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
   const { signal } = starting.abort;
   throwIfAborted(signal);
   const blueprint = await deps.blueprint(unit);
+  await withinNeeds(unit, signal, deps);
   const environment = await deps.environments.ensure(blueprint.run, {
     signal,
     onProgress: ({ what }) => (starting.what = what),
@@ -62,6 +65,18 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
   if (status.state === 'exited') throw new Fault('START_FAILED', 'it ended at once');
   await untilUp(blueprint, running, starting, logFile, deps.clock);
   return running;
+}
+
+/** Milliseconds in which what a unit needs must be ready; the unit's own memory is held meanwhile. */
+const needsMs = 180_000;
+
+async function withinNeeds(unit: UnitId, signal: AbortSignal, { needs, clock }: StartDeps): Promise<void> {
+  const limit = deadline(clock, needsMs, `what ${unit} needs was not ready within ${formatDuration(needsMs)}`, signal);
+  try {
+    await needs(unit, limit.signal);
+  } finally {
+    limit.clear();
+  }
 }
 
 /** Waits for health, at most as long as the definition allows. */

@@ -24,6 +24,9 @@ export interface Plans {
   tryRefresh(model: string): Promise<void>;
 }
 
+/** Tokens the embedded engine evaluates at once (`catalog/services/llama/config.ts`): small, so that a client who leaves is noticed soon. */
+const batch = 32;
+
 /** The memory plans of the models that are here, each made once for a file and a shape. */
 export function createPlans(store: ModelStore, shape: (model: string) => Shape, log: Logger): Plans {
   const plans = new Map<string, PlannedModel & { readonly sha256: string; readonly asked: Shape }>();
@@ -35,8 +38,9 @@ export function createPlans(store: ModelStore, shape: (model: string) => Shape, 
     const sameFile = before?.sha256 === stored.sha256;
     if (sameFile && isSame(before.asked, asked)) return;
     const header = sameFile ? before.header : await readGguf(stored.path);
-    const context = Math.min(asked.context, header.contextLength);
-    const plan = planMemory(header, { contextPerSlot: context, slots: asked.slots });
+    // A header that does not say what it was made for is taken at the user's word.
+    const context = Math.min(asked.context, header.contextLength || asked.context);
+    const plan = planMemory(header, { contextPerSlot: context, slots: asked.slots, batch });
     plans.set(model, { sha256: stored.sha256, asked, header, plan, shape: { ...asked, context } });
   };
   return {

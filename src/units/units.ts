@@ -181,8 +181,11 @@ const isExternal = (id: string, { directory, settings }: Bench): boolean =>
 
 function unusable(id: string, { directory, settings }: Bench): string | null {
   if (settings().service(id).enabled === false) return 'it is switched off in sutaz.yaml';
-  const chosen = chosenRun(directory.service(id).definition, settings().service(id));
-  return chosen.way === null ? chosen.why : null;
+  const { definition } = directory.service(id);
+  const chosen = chosenRun(definition, settings().service(id));
+  if (chosen.way === null) return chosen.why;
+  // No graphics card is in the ledger yet: what cannot do without one would fail at its start, each time.
+  return chosen.way === 'process' && definition.resources.gpu === 'required' ? 'it needs a GPU' : null;
 }
 
 const runnable = (bench: Bench): string[] =>

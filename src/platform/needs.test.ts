@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+import { Fault } from '#kernel/faults';
+import { unitId } from '#kernel/ids';
+import type { Waker } from '#routing/wake';
+import type { Directory } from '#units/directory';
+import { createNeeds } from './needs.ts';
+
+const app = unitId('service', 'app');
+const signal = new AbortController().signal;
+
+function bench(failing?: string) {
+  const log: string[] = [];
+  const directory = {
+    service: () => ({ definition: { needs: ['db', 'cache'] } }),
+    serviceUnit: (id: string) => unitId('service', id),
+  } as unknown as Directory;
+  const waker = {
+    async wake(unit: string) {
+      if (unit === `service/${failing}`) throw new Fault('NO_MEMORY', 'too large');
+      log.push(`+${unit}`);
+      return { release: () => log.push(`-${unit}`) };
+    },
+  } as unknown as Waker;
+  return { log, needs: createNeeds(directory, () => waker) };
+}
+
+it('makes what is needed ready in order and lets it go once', async () => {
+  const { log, needs } = bench();
+  await needs.take(app, signal);
+  expect(log).toEqual(['+service/db', '+service/cache']);
+  needs.give(app);
+  needs.give(app);
+  expect(log.slice(2)).toEqual(['-service/db', '-service/cache']);
+});
+
+it('names what was not to be had, and still holds what it took until it is let go', async () => {
+  const { log, needs } = bench('cache');
+  await expect(needs.take(app, signal)).rejects.toMatchObject({
+    code: 'START_FAILED',
+    message: 'it needs service/cache, which could not be made ready: too large',
+  });
+  needs.give(app);
+  expect(log).toEqual(['+service/db', '-service/db']);
+});

@@ -1,0 +1,49 @@
+import type { UnitId } from '#kernel/ids';
+import { parseUnitId } from '#kernel/ids';
+import { Fault, toFault } from '#kernel/faults';
+import type { Awake, Waker } from '#routing/wake';
+import type { Directory } from '#units/directory';
+
+/** What units stand on while they run: leases on the services their definitions need. */
+export interface Needs {
+  /** Makes everything the unit needs ready and holds it. Throws START_FAILED that names what was not to be had. */
+  take(unit: UnitId, signal: AbortSignal): Promise<void>;
+  /** Lets it all go; for a unit that holds nothing, does nothing. */
+  give(unit: UnitId): void;
+}
+
+export function createNeeds(directory: Directory, waker: () => Waker): Needs {
+  const held = new Map<UnitId, Awake[]>();
+  const give = (unit: UnitId): void => {
+    const leases = held.get(unit) ?? [];
+    held.delete(unit);
+    for (const lease of leases) lease.release();
+  };
+  return {
+    give,
+    async take(unit, signal) {
+      give(unit);
+      const leases: Awake[] = [];
+      held.set(unit, leases);
+      // One after the other, in the definition's order: two that need memory do not stand in each other's way.
+      for (const need of needsOf(unit, directory)) {
+        try {
+          leases.push(await waker().wake(need, { principal: unit, class: 'interactive', signal }));
+        } catch (error) {
+          const { code, message } = toFault(error);
+          if (code === 'CANCELLED') throw error;
+          throw new Fault('START_FAILED', `it needs ${need}, which could not be made ready: ${message}`, {
+            cause: error,
+          });
+        }
+      }
+    },
+  };
+}
+
+function needsOf(unit: UnitId, directory: Directory): UnitId[] {
+  const { kind, name } = parseUnitId(unit);
+  const service =
+    kind === 'service' ? directory.service(name) : directory.engine(directory.model(name).definition.engine);
+  return service.definition.needs.map((id) => directory.serviceUnit(id));
+}
