@@ -84,8 +84,7 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   const parts = { stores, core, operator, live, reporter, url: () => url, notReady: () => notReady };
   const door = await createFront(options, parts, closers);
 
-  await configure(stores, core);
-  await takeOver(core, log);
+  await takeUp(stores, core, log);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
   closers.add(every(clock, surveyMs, () => core.supervisor.survey(), log));
@@ -117,9 +116,15 @@ async function configure({ catalog }: Stores, { units, scheduler }: Core): Promi
   scheduler.dispatch({ kind: 'configure', units: units.specs() });
 }
 
-async function takeOver({ supervisor, scheduler, needs }: Core, log: Logger): Promise<void> {
-  const found = await supervisor.recover((unit) => scheduler.state.units.has(unit));
-  for (const { unit, frozen } of found) scheduler.dispatch({ kind: 'recovered', unit, frozen });
+/**
+ * The first configuration, together with what an earlier process left running: told one after the other, a core unit
+ * would be started a second time in between.
+ */
+async function takeUp({ catalog }: Stores, { units, supervisor, scheduler, needs }: Core, log: Logger): Promise<void> {
+  await Promise.all([...catalog.current().models.keys()].map((model) => units.plans.tryRefresh(model)));
+  const specs = units.specs();
+  const found = await supervisor.recover((unit) => specs.some(({ id }) => id === unit));
+  scheduler.dispatch({ kind: 'configure', units: specs, found });
   for (const { unit } of found) {
     // It runs already: what it stands on is held again as soon as it can be.
     needs

@@ -1,5 +1,5 @@
-import type { ExitedStatus } from '#contracts/runtime';
-import { deadline } from '#kernel/abort';
+import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
+import { deadline, sleep } from '#kernel/abort';
 import { Fault, toFault } from '#kernel/faults';
 import { parseUnitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
@@ -47,6 +47,7 @@ export interface Supervisor {
 
 /** Everything the operations below share: one writer, this file. */
 interface Floor extends StartDeps {
+  readonly log: Logger;
   readonly instances: Map<UnitId, Instance>;
   readonly failures: Map<UnitId, Failure>;
   /** The newest start of each unit, so that a stop can reach one that still waits for its turn. */
@@ -54,7 +55,7 @@ interface Floor extends StartDeps {
 }
 
 export function createSupervisor({ log, host = '127.0.0.1', ...deps }: SupervisorOptions): Supervisor {
-  const floor: Floor = { ...deps, host, instances: new Map(), failures: new Map(), starts: new Map() };
+  const floor: Floor = { ...deps, log, host, instances: new Map(), failures: new Map(), starts: new Map() };
   const { driver, instances } = floor;
   const turns = createTurns((unit, error) => log.error('an instance operation failed', { unit, error: String(error) }));
   const unlisten = driver.onExit((handle, status) => {
@@ -118,7 +119,7 @@ async function start(floor: Floor, unit: UnitId, memoryBytes: number, abort: Abo
     floor.failures.delete(unit);
     floor.outcomes.started(unit);
   } catch (error) {
-    if (starting.handle) await floor.driver.stop(starting.handle, 2_000);
+    if (starting.handle) await end(floor, starting.handle, 2_000);
     forget(floor, unit);
     // The stop that called it off tells of the end itself.
     if (abort.signal.reason === calledOff) return;
@@ -139,7 +140,7 @@ async function stop(floor: Floor, unit: UnitId): Promise<void> {
       // Its definition is gone: then so is what it said of this.
       () => 5_000,
     );
-    await floor.driver.stop(instance.record.handle, grace);
+    await end(floor, instance.record.handle, grace);
     forget(floor, unit);
   }
   floor.outcomes.stopped(unit);
@@ -158,7 +159,7 @@ async function change(floor: Floor, unit: UnitId, to: 'frozen' | 'running'): Pro
     else floor.outcomes.thawed(unit);
   } catch (error) {
     // Half frozen is neither: it is ended, and the next request starts it anew.
-    await floor.driver.stop(record.handle, 2_000);
+    await end(floor, record.handle, 2_000);
     forget(floor, unit);
     floor.outcomes.exited(unit, toFault(error).message);
   }
@@ -171,9 +172,28 @@ async function bury(floor: Floor, record: Running, status: ExitedStatus): Promis
   // A stop or another end came first.
   if (!instance || !('record' in instance) || instance.record.id !== record.id) return;
   forget(floor, unit);
-  await floor.driver.stop(handle, 0);
+  await end(floor, handle, 0);
   const message = await remember(floor, unit, howItEnded(status), true);
   floor.outcomes.exited(unit, message);
+}
+
+/** Milliseconds between tries to end an instance that its driver could not end. */
+const tryAgainMs = 1_000;
+
+/**
+ * Ends an instance for good. A driver that fails at it is asked again a few times; then the platform goes on as if it
+ * had, and says so in its log: a unit that stops for ever would keep its bytes from everyone else.
+ */
+async function end(floor: Floor, handle: InstanceHandle, graceMs: number): Promise<void> {
+  for (let left = 3; ; left--) {
+    try {
+      return await floor.driver.stop(handle, graceMs);
+    } catch (error) {
+      floor.log.error('an instance could not be ended', { unit: handle.unit, error: String(error), triesLeft: left });
+      if (left === 0) return;
+      await sleep(floor.clock, tryAgainMs);
+    }
+  }
 }
 
 async function measure(floor: Floor, unit: UnitId): Promise<void> {
