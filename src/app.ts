@@ -31,8 +31,10 @@ export interface AppOptions {
   readonly drivers: Drivers;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The folder that holds `catalog/` and `console/`. */
-  readonly root: string;
+  /** The folder of the built-in definitions. */
+  readonly catalog: string;
+  /** The folder of the built console. It need not exist. */
+  readonly console: string;
   /** Someone asked the platform to end. */
   readonly onShutdown: () => void;
 }

@@ -18,7 +18,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
     // Both are imported when they are needed: a command that only asks the platform loads none of it.
     runPlatform: async (options) => (await import('./main.ts')).runPlatform(options),
     validateCatalog: async (options) =>
-      (await import('./validate.ts')).validateCatalog({ ...options, builtIn: join(root, 'catalog') }),
+      (await import('./validate.ts')).validateCatalog({ ...options, builtIn: join(import.meta.dirname, '../catalog') }),
   },
 });
 

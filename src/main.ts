@@ -32,7 +32,9 @@ export const runPlatform: RunPlatform = async ({ home: path, configFile, onReady
     try {
       const app = await startApp({
         ...{ home, config, drivers: standardDrivers(host), clock: systemClock, log },
-        root: packageRoot(import.meta.dirname),
+        // Beside the sources in a checkout, beside their compiled form in the published package.
+        catalog: join(import.meta.dirname, '../catalog'),
+        console: join(packageRoot(import.meta.dirname), 'console/dist'),
         onShutdown: asked.ask,
       }).catch(nameThePort(loaded.value.listen.port));
       onReady({ url: app.url, pid: app.pid, keyFile: app.keyFile });
@@ -80,6 +82,6 @@ const nameThePort = (port: number) => (error: unknown) => {
   );
 };
 
-/** The folder with `catalog/` and `console/`: one above in a checkout, two in the published package. */
+/** The folder of package.json: one above in a checkout, two in the published package. */
 const packageRoot = (from: string): string =>
   existsSync(join(from, 'package.json')) ? from : packageRoot(dirname(from));

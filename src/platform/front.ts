@@ -1,5 +1,4 @@
 import type { Server } from 'node:http';
-import { join } from 'node:path';
 import { loadConsole } from '#edge/console';
 import type { Control } from '#edge/control';
 import { createDoor } from '#edge/door';
@@ -27,7 +26,7 @@ export interface FrontParts {
 
 /** The door and all it leads to. It does not listen yet. */
 export async function createFront(
-  { config, clock, log, root }: AppOptions,
+  { config, clock, log, console: folder }: AppOptions,
   parts: FrontParts,
   closers: Closers,
 ): Promise<Server> {
@@ -58,7 +57,7 @@ export async function createFront(
     },
     port: () => portOf(door),
     url,
-    console: await loadConsole(join(root, 'console', 'dist')),
+    console: await loadConsole(folder),
     renderMetrics: () => metrics.render(),
     notReady,
   });

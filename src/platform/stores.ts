@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { openCatalog } from '#catalog/source';
 import type { CatalogSource } from '#catalog/source';
 import type { RuntimeDriver } from '#contracts/runtime';
@@ -31,7 +30,7 @@ export interface Stores {
 }
 
 export async function openStores(
-  { home, config, clock, log, root, drivers }: AppOptions,
+  { home, config, clock, log, catalog: builtIn, drivers }: AppOptions,
   closers: Closers,
 ): Promise<Stores> {
   const { listen, catalog: more, logs: bounds } = config.current();
@@ -39,7 +38,7 @@ export async function openStores(
   closers.add(() => state.close());
   const users = [home.catalog, ...more.folders].map((path) => ({ path, origin: 'user' as const }));
   const catalog = await openCatalog({
-    folders: [{ path: join(root, 'catalog'), origin: 'built-in' }, ...users],
+    folders: [{ path: builtIn, origin: 'built-in' }, ...users],
     clock,
     log,
   });
