@@ -1,7 +1,6 @@
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
-import { holdFor } from '#routing/wake';
 import type { Awake, Waker } from '#routing/wake';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders, responseHeaders, serverTiming } from './headers.ts';
@@ -57,17 +56,32 @@ export async function wakePlain(
   { waker, clock, holdMs }: ForwardDeps,
 ): Promise<Awake> {
   const caller = callerOf(exchange);
-  const hold = holdFor(clock, holdMs(), unit, exchange.signal);
+  const hold = holdUntil(exchange.signal, clock, holdMs(), () => {
+    // Before this caller leaves: else the start is called off for want of anyone who waits.
+    waker.linger(unit, caller.principal, comebackMs);
+    return stillWaking(unit, waker);
+  });
   try {
     return await waker.wake(unit, { ...caller, signal: hold.signal });
-  } catch (error) {
-    const timedOut = error instanceof Fault && error.code === 'TIMEOUT' && !exchange.signal.aborted;
-    if (!timedOut) throw error;
-    waker.linger(unit, caller.principal, comebackMs);
-    throw stillWaking(unit, waker);
   } finally {
     hold.clear();
   }
+}
+
+/** A signal that aborts when the client leaves, or with what `onLate` returns when the time is up. */
+function holdUntil(client: AbortSignal, clock: Clock, ms: number, onLate: () => Fault) {
+  const controller = new AbortController();
+  const onLeave = () => controller.abort(client.reason);
+  if (client.aborted) onLeave();
+  client.addEventListener('abort', onLeave, { once: true });
+  const cancel = clock.after(ms, () => controller.abort(onLate()));
+  return {
+    signal: controller.signal,
+    clear() {
+      cancel();
+      client.removeEventListener('abort', onLeave);
+    },
+  };
 }
 
 /** How long a wake goes on for a caller who was told to come back. */

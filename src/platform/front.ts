@@ -4,6 +4,7 @@ import type { Control } from '#edge/control';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
 import { createUpstreams } from '#edge/upstream';
+import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
 import { createMetrics } from '#observe/metrics';
@@ -80,14 +81,20 @@ export function listen(door: Server, port: number, host: string): Promise<void> 
   });
 }
 
-/** No new connection; what is under way may finish until the time, in milliseconds, is up. */
+/** Milliseconds between looks for connections that have become idle while the door drains. */
+const lookMs = 50;
+
+/**
+ * No new connection; what is under way may finish until the time, in milliseconds, is up. A connection whose request has
+ * ended stays open for its next one: those are closed as they become idle.
+ */
 export async function drain(door: Server, clock: Clock, ms: number): Promise<void> {
-  let cancel = (): void => undefined;
-  const late = new Promise<void>((resolve) => (cancel = clock.after(ms, resolve)));
-  const closed = new Promise<void>((resolve) => door.close(() => resolve()));
-  door.closeIdleConnections();
-  await Promise.race([closed, late]);
-  cancel();
+  let open = true;
+  door.close(() => (open = false));
+  for (const until = clock.now() + ms; open && clock.now() < until;) {
+    door.closeIdleConnections();
+    await sleep(clock, lookMs);
+  }
 }
 
 function closeNow(door: Server): Promise<void> {

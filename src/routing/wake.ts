@@ -1,5 +1,4 @@
 import type { ApiProgress } from '#contracts/api';
-import { deadline } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import { Fault, isAbort, toFault } from '#kernel/faults';
 import type { UnitId, WaiterId } from '#kernel/ids';
@@ -123,9 +122,4 @@ export function createWaker(options: WakerOptions): Waker {
 function external(unit: UnitId, target: Target | null): Awake {
   if (!target) throw new Fault('NOT_FOUND', `${unit} has no address.`);
   return { target, queueMs: 0, wakeMs: 0, release: () => undefined };
-}
-
-/** A caller's signal bounded by the hold limit, after which it is told to come back. */
-export function holdFor(clock: Clock, ms: number, unit: UnitId, signal: AbortSignal): ReturnType<typeof deadline> {
-  return deadline(clock, ms, `${unit} is still waking.`, signal);
 }

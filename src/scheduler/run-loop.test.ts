@@ -278,3 +278,24 @@ describe('races', () => {
     expect(granted.count).toBeGreaterThan(1_000);
   }, 30_000);
 });
+
+it('regression: a time that falls due between the decision and the alarm is not missed', async () => {
+  // Real timers ring a little early, and real time goes on between two looks at the clock.
+  const clock = fakeClock();
+  let drift = 0;
+  const drifting = { ...clock, now: () => clock.now() + drift };
+  const settings = { ...defaultSettings, backoffFirstMs: 20 };
+  const { acquire, scheduler, ready, unit } = setUp({ clock: drifting, settings });
+  const waits = acquire(a);
+  scheduler.dispatch({ kind: 'failed', unit: a, message: 'no', permanent: false });
+  expect(unit(a).phase.kind).toBe('backoff');
+  drift = -0.05;
+  const dispatched = vi.spyOn(drifting, 'now');
+  // The tick decides 0.05 ms before the backoff ends; the alarm is set 0.05 ms after.
+  dispatched.mockImplementationOnce(() => clock.now() + drift).mockImplementation(() => clock.now() + 0.05);
+  clock.advance(20);
+  clock.advance(1);
+  expect(unit(a).phase.kind).toBe('starting');
+  ready(a);
+  (await waits).release();
+});

@@ -84,10 +84,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const alarm = createAlarm(clock, () => dispatch({ kind: 'tick' }));
   const queue: Event[] = [];
   let draining = false;
+  let decidedAt = clock.now();
 
   const take = (event: Event) => {
     attempt(() => options.onEvent?.(event));
-    for (const effect of step(state, event, clock.now())) {
+    decidedAt = clock.now();
+    for (const effect of step(state, event, decidedAt)) {
       attempt(() => options.onEffect?.(effect));
       const carriedOut = attempt(() => carryOut(effect, options.effects, pending));
       // Nothing will report this start's end, and a unit that starts for ever would hold its bytes for ever.
@@ -106,7 +108,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         attempt(() => take(event));
       }
       draining = false;
-      alarm.set(nextWake(state, clock.now()));
+      // From the time of the decision: what fell due since then, however briefly ago, has not been looked at yet.
+      alarm.set(nextWake(state, decidedAt));
       attempt(() => options.onChange?.());
     }
   };

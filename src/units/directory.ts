@@ -1,5 +1,6 @@
 import type { Catalog, Defined } from '#catalog/snapshot';
 import type { ModelDefinition } from '#catalog/model';
+import { formatProblem } from '#config/strict';
 import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { parseUnitId, unitId } from '#kernel/ids';
@@ -69,11 +70,8 @@ function unknown(what: string, name: string, names: Iterable<string>, catalog: C
   const param = what === 'model' ? { param: 'model' } : {};
   const disabled = catalog.disabled.find(({ id }) => id === name);
   if (disabled) {
-    const why = disabled.problems[0];
-    const place = why
-      ? `${why.file}:${why.line}: ${why.key ? `${why.key}: ` : ''}${why.message}`
-      : 'its definition is not valid';
-    return new Fault('NOT_FOUND', `${name} is disabled: ${place}`, param);
+    const places = disabled.problems.slice(0, 3).map(formatProblem).join('; ');
+    return new Fault('NOT_FOUND', `${name} is disabled: ${places || 'its definition is not valid'}`, param);
   }
   const definition = catalog.services.get(name)?.definition;
   if (definition && definition.kind !== 'server') {
