@@ -84,15 +84,15 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   const live = createLive(operator.state, clock);
   closers.add(() => live.close());
   const parts = { stores, core, operator, live, reporter, url: () => url, notReady: () => notReady };
-  const door = await createFront(options, parts, closers);
+  const front = await createFront(options, parts, closers);
 
   await takeUp(stores, core, log);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
   closers.add(every(clock, surveyMs, () => core.supervisor.survey(), log));
   const { host, port } = config.current().listen;
-  await listen(door, port, host);
-  url = `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(door)}`;
+  await listen(front.server, port, host);
+  url = `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(front.server)}`;
   await home.announce({ url, pid: process.pid, startedAt, version });
   notReady = null;
   log.info('the platform is ready', { url, limitBytes: core.limit().bytes });
@@ -105,7 +105,7 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
       notReady = 'the platform is stopping';
       core.scheduler.dispatch({ kind: 'shutdown' });
       live.close();
-      await drain(door, clock, drainMs);
+      await drain(front, clock, drainMs);
       await stopAll(core);
       await closers.close();
     },

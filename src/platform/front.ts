@@ -1,4 +1,6 @@
 import type { Server } from 'node:http';
+import { trackConnections } from '#edge/connections';
+import type { Connections } from '#edge/connections';
 import { loadConsole } from '#edge/console';
 import type { Control } from '#edge/control';
 import { createDoor } from '#edge/door';
@@ -25,12 +27,17 @@ export interface FrontParts {
   readonly notReady: () => string | null;
 }
 
+export interface Front {
+  readonly server: Server;
+  readonly connections: Connections;
+}
+
 /** The door and all it leads to. It does not listen yet. */
 export async function createFront(
   { config, clock, log, console: folder }: AppOptions,
   parts: FrontParts,
   closers: Closers,
-): Promise<Server> {
+): Promise<Front> {
   const { stores, core, operator, live, url, notReady } = parts;
   const { identity } = stores;
   const metrics = createMetrics();
@@ -62,8 +69,9 @@ export async function createFront(
     renderMetrics: () => metrics.render(),
     notReady,
   });
-  closers.add(() => closeNow(door));
-  return door;
+  const connections = trackConnections(door);
+  closers.add(() => closeNow(door, connections));
+  return { server: door, connections };
 }
 
 export const portOf = (door: Server): number => {
@@ -81,23 +89,28 @@ export function listen(door: Server, port: number, host: string): Promise<void> 
   });
 }
 
-/** Milliseconds between looks for connections that have become idle while the door drains. */
+/** Milliseconds between looks for connections that are not needed any more while the door drains. */
 const lookMs = 50;
+/** Milliseconds that WebSockets may take to say good-bye. */
+const upgradedMs = 2_000;
 
 /**
  * No new connection; what is under way may finish until the time, in milliseconds, is up. A connection whose request has
- * ended stays open for its next one: those are closed as they become idle.
+ * ended stays open for its next one: those are closed as they become free.
  */
-export async function drain(door: Server, clock: Clock, ms: number): Promise<void> {
+export async function drain({ server, connections }: Front, clock: Clock, ms: number): Promise<void> {
   let open = true;
-  door.close(() => (open = false));
-  for (const until = clock.now() + ms; open && clock.now() < until;) {
-    door.closeIdleConnections();
+  server.close(() => (open = false));
+  const began = clock.now();
+  while (open && clock.now() < began + ms) {
+    connections.closeUnused();
+    if (clock.now() > began + upgradedMs) connections.closeUpgraded();
     await sleep(clock, lookMs);
   }
 }
 
-function closeNow(door: Server): Promise<void> {
+function closeNow(door: Server, connections: Connections): Promise<void> {
+  connections.closeUpgraded();
   door.closeAllConnections();
   return new Promise((resolve) => (door.listening ? door.close(() => resolve()) : resolve()));
 }

@@ -1,0 +1,43 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/** The connections of a listener, by what they are used for. */
+export interface Connections {
+  /** Closes those on which no request is under way: Node's own notion of idle leaves out those that never had one. */
+  closeUnused(): void;
+  /** Closes those that became something else than HTTP. They never end by themselves. */
+  closeUpgraded(): void;
+}
+
+export function trackConnections(server: Server): Connections {
+  const requests = new Map<Socket, number>();
+  const upgraded = new Set<Socket>();
+  const add = (socket: Socket, by: number) => {
+    const before = requests.get(socket);
+    if (before !== undefined) requests.set(socket, before + by);
+  };
+  server.on('connection', (socket: Socket) => {
+    requests.set(socket, 0);
+    socket.once('close', () => {
+      requests.delete(socket);
+      upgraded.delete(socket);
+    });
+  });
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    const { socket } = req;
+    add(socket, 1);
+    res.once('close', () => add(socket, -1));
+  });
+  server.on('upgrade', ({ socket }: IncomingMessage) => {
+    requests.delete(socket);
+    upgraded.add(socket);
+  });
+  return {
+    closeUnused() {
+      for (const [socket, busy] of requests) if (busy === 0) socket.destroy();
+    },
+    closeUpgraded() {
+      for (const socket of upgraded) socket.destroy();
+    },
+  };
+}
