@@ -21,6 +21,9 @@ export const runPlatform: RunPlatform = async ({ home: path, configFile, onReady
     ...(configFile === undefined ? {} : { file: configFile }),
   };
   const home = await openHome(path);
+  // The clock's timers keep no process alive, and while the platform stops there may be nothing else: without this Node
+  // would end it between two steps of its own stop.
+  const alive = setInterval(() => undefined, 2 ** 30);
   const ending = new AbortController();
   try {
     const loaded = await loadConfig(loading);
@@ -47,6 +50,7 @@ export const runPlatform: RunPlatform = async ({ home: path, configFile, onReady
   } finally {
     ending.abort();
     await home.release();
+    clearInterval(alive);
   }
 };
 

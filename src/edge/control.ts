@@ -13,7 +13,7 @@ import type { UnitId } from '#kernel/ids';
 import type { Sessions } from '#security/sessions';
 import { demand } from './auth.ts';
 import { problemOf } from './errors.ts';
-import { sendJson } from './exchange.ts';
+import { decodeSegment, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import type { Live } from './live.ts';
 import { eventStream } from './sse.ts';
@@ -112,20 +112,12 @@ export async function handleControl(exchange: Exchange, deps: ControlDeps): Prom
     if (!match) continue;
     if (method === exchange.method) {
       demand(exchange, role);
-      return handle(exchange, deps, decode(match[1] ?? ''));
+      return handle(exchange, deps, decodeSegment(match[1] ?? ''));
     }
     allowed.push(method);
   }
   if (allowed.length > 0) throw new Fault('METHOD_NOT_ALLOWED', `${exchange.path} takes ${allowed.join(', ')}.`);
   throw new Fault('NOT_FOUND', `There is no ${exchange.path}.`);
-}
-
-function decode(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch (error) {
-    throw new Fault('BAD_REQUEST', 'The address is not properly percent-encoded.', { cause: error });
-  }
 }
 
 const sendUnit = (exchange: Exchange, status: number, control: Control, id: UnitId): void =>

@@ -12,7 +12,7 @@ import { handleConsole, sendPage } from './console.ts';
 import type { ConsoleFiles } from './console.ts';
 import { handleControl } from './control.ts';
 import type { ControlDeps } from './control.ts';
-import { beginExchange, sendFault, sendJson } from './exchange.ts';
+import { beginExchange, decodeSegment, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
@@ -96,7 +96,7 @@ export function addressOf(url: string): Address | null {
   const match = /^\/services\/([^/?]+)(.*)$/s.exec(url);
   if (!match?.[1]) return null;
   return {
-    service: decodeURIComponent(match[1]),
+    service: decodeSegment(match[1]),
     path: match[2]?.startsWith('/') ? match[2] : '',
     prefix: `/services/${match[1]}`,
   };

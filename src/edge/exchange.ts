@@ -108,6 +108,15 @@ function failStream(exchange: Exchange, fault: Fault): void {
   res.write(`${event}data: ${JSON.stringify(data)}\n\n`, () => res.destroy());
 }
 
+/** One segment of a path, decoded. */
+export function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (error) {
+    throw new Fault('BAD_REQUEST', 'The address is not properly percent-encoded.', { cause: error });
+  }
+}
+
 /** The whole body, at most `limit` bytes. */
 export async function readBody(exchange: Exchange, limit: number): Promise<Buffer> {
   const { req } = exchange;

@@ -2,7 +2,7 @@ import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { demand } from './auth.ts';
-import { parseObject, readBody, sendJson } from './exchange.ts';
+import { decodeSegment, parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
@@ -30,7 +30,7 @@ export async function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promis
   }
   if (path === '/v1/models' && method === 'GET') return listModels(exchange, deps);
   const named = /^\/v1\/models\/(.+)$/.exec(path)?.[1];
-  if (named && method === 'GET') return showModel(exchange, decodeURIComponent(named), deps);
+  if (named && method === 'GET') return showModel(exchange, decodeSegment(named), deps);
   throw new Fault(
     'NOT_FOUND',
     `There is no ${method} ${path}. Served here: ${[...engineCalls, '/v1/models'].join(', ')}.`,
