@@ -66,6 +66,10 @@ export function createOperator(deps: OperatorDeps): Control {
       const { id } = directory.model(name).definition;
       if (!store.get(id))
         throw new Fault('NOT_FOUND', `${id} is not here: there is nothing to remove.`, { param: 'model' });
+      const loaded = scheduler.state.units.get(unitId('model', id));
+      if (loaded && 'bytes' in loaded.phase) {
+        throw new Fault('CONFLICT', `${id} is loaded (${loaded.phase.kind}): stop it first with \`sutaz stop ${id}\`.`);
+      }
       await store.remove(id);
       units.preparing.forget(unitId('model', id));
       await units.plans.tryRefresh(id);

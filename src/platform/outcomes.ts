@@ -12,8 +12,8 @@ export interface OutcomeDeps {
   readonly identity: PlatformIdentity;
   readonly store: ModelStore;
   readonly needs: Needs;
-  /** Digests of the model files that engines have open. */
-  readonly usedFiles: Set<string>;
+  /** Digests of the model files that engines have open, by unit. */
+  readonly usedFiles: Map<UnitId, string>;
 }
 
 /** What happens to an instance, as the scheduler's events; and what else follows from it. */
@@ -28,13 +28,12 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store, need
     begun({ unit, key }) {
       identity.minted.mint({ id: unit, name: `instance of ${unit}`, role: 'use' }, key);
       const sha256 = file(unit);
-      if (sha256) usedFiles.add(sha256);
+      if (sha256) usedFiles.set(unit, sha256);
     },
     ended(unit) {
       identity.minted.withdraw(unit);
       needs.give(unit);
-      const sha256 = file(unit);
-      if (sha256) usedFiles.delete(sha256);
+      usedFiles.delete(unit);
     },
     started(unit) {
       scheduler.dispatch({ kind: 'started', unit });

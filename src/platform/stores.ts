@@ -3,6 +3,7 @@ import type { CatalogSource } from '#catalog/source';
 import type { RuntimeDriver } from '#contracts/runtime';
 import type { StateStore } from '#contracts/state';
 import type { Closers } from '#kernel/closers';
+import type { UnitId } from '#kernel/ids';
 import { createPuller } from '#models/pull';
 import type { Puller } from '#models/pull';
 import { openModelStore } from '#models/store';
@@ -25,8 +26,8 @@ export interface Stores {
   readonly environments: Environments;
   readonly runtime: RuntimeDriver;
   readonly logs: Logs;
-  /** Digests of the model files that engines have open. Written by the outcomes, read by the store. */
-  readonly usedFiles: Set<string>;
+  /** Digests of the model files that engines have open, by unit: two may have the same. Written by the outcomes. */
+  readonly usedFiles: Map<UnitId, string>;
 }
 
 export async function openStores(
@@ -45,8 +46,13 @@ export async function openStores(
   closers.add(() => catalog.close());
   const runtime = await drivers.openRuntime();
   closers.add(() => runtime.close());
-  const usedFiles = new Set<string>();
-  const models = await openModelStore({ dir: home.models, clock, log, inUse: (sha256) => usedFiles.has(sha256) });
+  const usedFiles = new Map<UnitId, string>();
+  const models = await openModelStore({
+    dir: home.models,
+    clock,
+    log,
+    inUse: (sha256) => [...usedFiles.values()].includes(sha256),
+  });
   return {
     state,
     identity: await openIdentity(state, home, clock, listen.hosts),
