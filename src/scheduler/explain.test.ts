@@ -24,12 +24,12 @@ describe('explain', () => {
     done(world, 'stopped', a);
     told.push(why(world));
     expect(told).toEqual([
-      'cold: nobody asked for it yet',
+      'nobody asked for it yet',
       'starting for 2 s: asked for by ada',
       'busy with 1 of 2',
       'idle: stops after 1 min without use',
       'stopping: nobody used it for 1 min',
-      'cold: nobody used it for 1 min',
+      'nobody used it for 1 min',
     ]);
   });
 

@@ -12,7 +12,7 @@ export function explain(unit: Unit, state: State, now: number): string {
   const { phase } = unit;
   switch (phase.kind) {
     case 'cold':
-      return unit.waiters.size > 0 ? explainWait(unit, state, now) : `cold: ${because(unit.reason)}`;
+      return unit.waiters.size > 0 ? explainWait(unit, state, now) : because(unit.reason);
     case 'starting':
       return `starting for ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
     case 'ready':

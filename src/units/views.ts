@@ -124,7 +124,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
     const preparing = from.preparing(id);
     if (current === 'preparing' && preparing) return `${preparing.phase}${preparing.what ? `: ${preparing.what}` : ''}`;
     const failed = from.preparationFailure(id);
-    if (current === 'cold' && failed) return `cold: ${failed.message}`;
+    if (current === 'cold' && failed) return failed.message;
     return explain(one, state, now);
   }
 }
