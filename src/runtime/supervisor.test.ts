@@ -1,0 +1,230 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ExitedStatus, InstanceHandle, RuntimeDriver } from '#contracts/runtime';
+import { systemClock } from '#kernel/clock';
+import type { InstanceId } from '#kernel/ids';
+import { unitId } from '#kernel/ids';
+import { silentLogger } from '#kernel/logger';
+import type { Blueprint } from './blueprint.ts';
+import type { InstanceRecord, Records } from './records.ts';
+import { createSupervisor } from './supervisor.ts';
+
+const unit = unitId('service', 'x');
+
+interface Fakes {
+  readonly alive: Map<string, InstanceHandle>;
+  readonly told: string[];
+  readonly rows: Map<string, InstanceRecord>;
+  /** What the health check finds: a line in the log file, since that needs no port. */
+  healthy: boolean;
+  exit(): void;
+}
+
+function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {}) {
+  const listeners = new Set<(handle: InstanceHandle, status: ExitedStatus) => void>();
+  const fakes: Fakes = {
+    alive: new Map(),
+    told: [],
+    rows: new Map(),
+    healthy: true,
+    exit() {
+      const [handle] = fakes.alive.values();
+      if (!handle) return;
+      fakes.alive.delete(handle.id);
+      for (const listener of listeners) listener(handle, { state: 'exited', code: 3, signal: null, oomKilled: false });
+    },
+  };
+  const driver: RuntimeDriver = {
+    traits: { survivesRestart: true, enforcesMemory: false },
+    async start({ id }) {
+      if (failing.start) throw new Error('no such program');
+      const handle: InstanceHandle = { driver: 'fake', version: 1, id, unit, state: { pid: 1 } };
+      fakes.alive.set(id, handle);
+      return handle;
+    },
+    recover: async (handle) => fakes.alive.get(handle.id) ?? null,
+    inspect: async (handle) =>
+      fakes.alive.has(handle.id)
+        ? { state: 'running', pid: 1, memoryBytes: 7 }
+        : { state: 'exited', code: 3, signal: null, oomKilled: false },
+    async stop(handle) {
+      if (failing.stop && failing.stop-- > 0) throw new Error('will not go');
+      fakes.alive.delete(handle.id);
+    },
+    list: async () => [...fakes.alive.values()],
+    onExit(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    freeze: async () => undefined,
+    async thaw() {
+      if (failing.thaw) throw new Error('stays frozen');
+    },
+    close: async () => undefined,
+  };
+  const records: Records = {
+    put: (record) => void fakes.rows.set(record.unit, record),
+    delete: (id) => void fakes.rows.delete(id),
+    list: () => [...fakes.rows.values()],
+  };
+  const tell = (what: string) => () => void fakes.told.push(what);
+  const blueprint: Blueprint = {
+    unit,
+    run: { command: ['node'], env: {} },
+    // The bench's own log: this file, which has a line that matches, or does not.
+    health: { log: 'import fc' },
+    startupTimeoutMs: 5_000,
+    stopGraceMs: 10,
+    serviceDir: '/tmp',
+    dataDir: '/tmp',
+    env: {},
+    values: {},
+  };
+  const supervisor = createSupervisor({
+    driver,
+    records,
+    environments: { ensure: async () => null },
+    logs: {
+      file: () => (fakes.healthy ? import.meta.filename : '/nowhere'),
+      last: async () => ['last words'],
+      bound: async () => undefined,
+    },
+    outcomes: {
+      begun: () => undefined,
+      ended: () => undefined,
+      started: tell('started'),
+      failed: (_, message) => void fakes.told.push(`failed: ${message}`),
+      exited: (_, message) => void fakes.told.push(`exited: ${message}`),
+      stopped: tell('stopped'),
+      frozen: tell('frozen'),
+      thawed: tell('thawed'),
+      measured: (_, bytes) => void fakes.told.push(`measured ${bytes}`),
+    },
+    blueprint: async () => blueprint,
+    needs: async () => undefined,
+    place: () => ({ home: '/tmp', capabilities: {} }),
+    // Real time, but nothing here takes longer than a turn of the event loop, and a stop's second try is skipped to.
+    clock: { ...systemClock, after: (ms, callback) => systemClock.after(ms >= 1_000 && ms < 2_000 ? 0 : ms, callback) },
+    log: silentLogger,
+  });
+  return { supervisor, fakes };
+}
+
+describe('the supervisor', () => {
+  it('starts, tells the address and the memory, and stops', async () => {
+    const { supervisor, fakes } = bench();
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    expect(supervisor.endpoint(unit)).toMatchObject({ host: '127.0.0.1', key: expect.stringMatching(/^sutaz-i-/) });
+    await supervisor.survey();
+    supervisor.stop(unit);
+    await supervisor.idle();
+    expect(fakes.told).toEqual(['started', 'measured 7', 'stopped']);
+    expect([fakes.alive.size, fakes.rows.size, supervisor.endpoint(unit)]).toEqual([0, 0, null]);
+  });
+
+  it('calls off a start that a stop overtakes, and tells of the stop alone', async () => {
+    const { supervisor, fakes } = bench();
+    fakes.healthy = false;
+    supervisor.start(unit, 10);
+    await new Promise((resolve) => setImmediate(resolve));
+    supervisor.stop(unit);
+    await supervisor.idle();
+    expect(fakes.told).toEqual(['stopped']);
+    expect([fakes.alive.size, fakes.rows.size]).toEqual([0, 0]);
+  });
+
+  it('tells a start that fails, or ends before it is healthy, with the last words', async () => {
+    const none = bench({ start: true });
+    none.supervisor.start(unit, 10);
+    await none.supervisor.idle();
+    expect(none.fakes.told).toEqual(['failed: no such program']);
+    const { supervisor, fakes } = bench();
+    fakes.healthy = false;
+    supervisor.start(unit, 10);
+    while (fakes.alive.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    fakes.exit();
+    await supervisor.idle();
+    expect(fakes.told).toEqual(['failed: it ended while it started, ended with exit code 3: last words']);
+    expect(supervisor.failure(unit)?.log).toEqual(['last words']);
+    expect(fakes.rows.size).toBe(0);
+  });
+
+  it('tells an instance that ends by itself, and ends one that will not thaw', async () => {
+    const { supervisor, fakes } = bench({ thaw: true });
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    fakes.exit();
+    await supervisor.idle();
+    supervisor.start(unit, 10);
+    supervisor.freeze(unit);
+    supervisor.thaw(unit);
+    await supervisor.idle();
+    expect(fakes.told).toEqual([
+      'started',
+      'exited: ended with exit code 3: last words',
+      'started',
+      'frozen',
+      'exited: stays frozen',
+    ]);
+    expect([fakes.alive.size, fakes.rows.size]).toEqual([0, 0]);
+  });
+
+  it('regression: a driver that cannot end an instance does not leave its unit stopping for ever', async () => {
+    const { supervisor, fakes } = bench({ stop: 2 });
+    supervisor.start(unit, 10);
+    supervisor.stop(unit);
+    await supervisor.idle();
+    expect(fakes.told.at(-1)).toBe('stopped');
+    expect(fakes.alive.size).toBe(0);
+  });
+
+  it('takes over what runs and is known, and ends or forgets the rest', async () => {
+    const { supervisor, fakes } = bench();
+    const id = 'i-1' as InstanceId;
+    const handle: InstanceHandle = { driver: 'fake', version: 1, id, unit, state: { pid: 1 } };
+    const record: InstanceRecord = { id, unit, handle, host: 'h', port: 1, key: 'k', startedAt: '' };
+    const other = unitId('service', 'gone');
+    fakes.alive.set(id, handle).set('i-2', { ...handle, id: 'i-2' as InstanceId, unit: other });
+    fakes.rows
+      .set(unit, record)
+      .set(other, { ...record, id: 'i-2' as InstanceId, unit: other, handle: { ...handle, id: 'i-2' as InstanceId } });
+    fakes.rows.set('service/half', { ...record, unit: unitId('service', 'half'), handle: null });
+    expect(await supervisor.recover((known) => known === unit)).toEqual([{ unit, frozen: false }]);
+    expect([...fakes.alive.keys(), ...fakes.rows.keys()]).toEqual([id, unit]);
+    expect(supervisor.endpoint(unit)).toMatchObject({ host: 'h', port: 1, key: 'k' });
+  });
+
+  it('whatever is asked in whatever order, each ends in one outcome and nothing is left over', async () => {
+    const action = fc.constantFrom('start', 'stop', 'freeze', 'thaw', 'exit', 'turn');
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { maxLength: 20 }), async (actions) => {
+        const { supervisor, fakes } = bench();
+        let starts = 0;
+        let running = false;
+        for (const what of actions) {
+          // The scheduler starts only what is cold, and stops only what is not.
+          if (what === 'start' && !running) {
+            running = true;
+            starts++;
+            supervisor.start(unit, 1);
+          } else if (what === 'stop' && running) {
+            running = false;
+            supervisor.stop(unit);
+          } else if (what === 'freeze' || what === 'thaw') supervisor[what](unit);
+          else if (what === 'exit') fakes.exit();
+          else if (what === 'turn') await new Promise((resolve) => setImmediate(resolve));
+        }
+        await supervisor.idle();
+        supervisor.stop(unit);
+        await supervisor.idle();
+        expect([fakes.alive.size, fakes.rows.size]).toEqual([0, 0]);
+        const ends = fakes.told.filter((told) => /^(stopped|failed|exited)/.test(told)).length;
+        expect(ends).toBeGreaterThanOrEqual(starts);
+        expect(fakes.told.filter((told) => told === 'started').length).toBeLessThanOrEqual(starts);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
