@@ -1,7 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
 const conditions = ['source', 'node', 'import', 'module', 'default'];
-const common = { resolve: { conditions }, ssr: { resolve: { conditions } } };
+// The tests and what runs before them are two environments; `#folder/file` must be the source in both.
+const common = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  environments: { ssr: { resolve: { conditions } }, __vitest__: { resolve: { conditions } } },
+};
 
 export default defineConfig({
   ...common,
