@@ -8,6 +8,7 @@ import { createClosers } from '#kernel/closers';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
+import { repeat } from '#kernel/repeat';
 import type { Home } from '#runtime/home';
 import { createCore } from './platform/core.ts';
 import type { Core } from './platform/core.ts';
@@ -89,7 +90,14 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   await takeUp(stores, core, log);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
-  closers.add(every(clock, surveyMs, () => core.supervisor.survey(), log));
+  closers.add(
+    repeat(
+      clock,
+      surveyMs,
+      () => core.supervisor.survey(),
+      (error) => log.warn('a look at the instances failed', { error: String(error) }),
+    ),
+  );
   const { host, port } = config.current().listen;
   await listen(front.server, port, host);
   url = `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(front.server)}`;
@@ -173,23 +181,4 @@ async function stopAll({ scheduler, supervisor }: Core): Promise<void> {
     scheduler.dispatch({ kind: 'stop', unit, reason: { code: 'shutdown' }, force: true });
   }
   await supervisor.idle();
-}
-
-function every(clock: Clock, ms: number, work: () => Promise<void>, log: Logger): () => void {
-  let stopped = false;
-  let cancel = (): void => undefined;
-  const again = () => {
-    cancel = clock.after(ms, () => {
-      work()
-        .catch((error: unknown) => log.warn('a periodic look failed', { error: String(error) }))
-        .finally(() => {
-          if (!stopped) again();
-        });
-    });
-  };
-  again();
-  return () => {
-    stopped = true;
-    cancel();
-  };
 }

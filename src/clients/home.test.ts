@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { homePaths, isAlive, resolveHome } from './home.ts';
 
-const machine = { env: {}, platform: 'linux', homedir: '/home/a', cwd: '/work' } as const;
+const machine = { env: {}, platform: 'linux', homedir: '/home/a', cwd: '/here' } as const;
 
 describe('the home folder', () => {
   test.each([
@@ -20,9 +20,9 @@ describe('the home folder', () => {
       '/home/a/.local/share/sutaz',
     ],
     ['SUTAZ_HOME before it', { ...machine, env: { XDG_DATA_HOME: '/data', SUTAZ_HOME: '/s' } }, undefined, '/s'],
-    ['a relative SUTAZ_HOME', { ...machine, env: { SUTAZ_HOME: 's' } }, undefined, '/work/s'],
+    ['a relative SUTAZ_HOME', { ...machine, env: { SUTAZ_HOME: 's' } }, undefined, '/here/s'],
     ['an empty SUTAZ_HOME is none', { ...machine, env: { SUTAZ_HOME: '' } }, undefined, '/home/a/.local/share/sutaz'],
-    ['--home before everything', { ...machine, env: { SUTAZ_HOME: '/s' } }, 'h', '/work/h'],
+    ['--home before everything', { ...machine, env: { SUTAZ_HOME: '/s' } }, 'h', '/here/h'],
   ])('%s', (_, given, asked, expected) => expect(resolveHome(given, asked)).toBe(expected));
 });
 

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelSource } from '#contracts/models';
 import { throwIfAborted } from '#kernel/abort';
+import { repeat } from '#kernel/repeat';
 import { Fault } from '#kernel/faults';
 import { diskFull, ensureSpace, isDiskFull } from '../files.ts';
 import { temporaryPrefix } from '../leftovers.ts';
@@ -80,25 +81,8 @@ async function downloadAll({ packages }: PythonSource, folder: string, context: 
   }
 }
 
-/** Runs `look` again and again, never twice at once, until the returned function is called. */
-function poll(context: SourceContext, look: () => Promise<void>): () => void {
-  let stopped = false;
-  let cancel = (): void => undefined;
-  const again = () => {
-    cancel = context.clock.after(pollMs, () => {
-      look()
-        .catch((error: unknown) => context.log.debug('progress not read', { error: String(error) }))
-        .finally(() => {
-          if (!stopped) again();
-        });
-    });
-  };
-  again();
-  return () => {
-    stopped = true;
-    cancel();
-  };
-}
+const poll = ({ clock, log }: SourceContext, look: () => Promise<void>): (() => void) =>
+  repeat(clock, pollMs, look, (error) => log.debug('progress not read', { error: String(error) }));
 
 /** Bytes of all files below a folder. What vanishes while it is counted (pip renames its files) does not count. */
 async function bytesIn(folder: string): Promise<number> {
