@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -54,6 +55,20 @@ describe('a service that is asked for', () => {
     );
     expect(logTypes(events.seen, 'service/nap').slice(0, 4)).toEqual(['start', 'ready', 'stop', 'cold']);
     await events.stop();
+  });
+
+  it('freezes where its definition says so, and thaws for the next request as the same process', async () => {
+    const freezing = echoService('frost', { dir, idle: '300ms' }).replace('rung: cold', 'rung: frozen');
+    await start({ catalog: { 'services/frost.yaml': freezing } });
+    const { pid } = (await (await platform.fetch('/services/frost/x')).json()) as { pid: number };
+    await platform.untilState('frost', 'frozen');
+    expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') T ');
+    const again = await platform.fetch('/services/frost/x');
+    expect(await again.json()).toMatchObject({ pid });
+    await platform.untilState('frost', 'frozen');
+    // A frozen instance is stopped with the rest.
+    expect(await platform.stop()).toBe(0);
+    expect(exited(pid)).toBe(true);
   });
 
   it('shows a browser a page that waits, and then itself, at the same address', async () => {
