@@ -77,6 +77,10 @@ describe("OpenAI's own client", () => {
     const vector = embedding.data[0]?.embedding ?? [];
     expect(vector.length).toBe(576);
     expect(Math.hypot(...vector)).toBeCloseTo(1, 3);
+    // The client asks for base64 and decodes it, unless told otherwise: both ways are the same numbers.
+    const floats = await client.embeddings.create({ model, input: 'one', encoding_format: 'float' });
+    expect(floats.data[0]?.embedding).toHaveLength(576);
+    for (const [i, value] of (floats.data[0]?.embedding ?? []).entries()) expect(vector[i]).toBeCloseTo(value, 5);
     const schema = {
       type: 'object',
       properties: { name: { type: 'string', maxLength: 20 } },
@@ -124,6 +128,7 @@ describe('errors are its typed errors', () => {
     const unknown = create({ model: 'smolm2:135m' });
     await expect(unknown).rejects.toBeInstanceOf(OpenAI.NotFoundError);
     await expect(unknown).rejects.toMatchObject({ code: 'model_not_found', message: expect.stringContaining(model) });
+    await expect(client.models.retrieve('smolm2:135m')).rejects.toBeInstanceOf(OpenAI.NotFoundError);
     const tools = create({ tools: [{ type: 'function', function: { name: 'f', parameters: {} } }] });
     await expect(tools).rejects.toBeInstanceOf(OpenAI.BadRequestError);
     await expect(tools).rejects.toMatchObject({ param: 'tools' });

@@ -87,6 +87,11 @@ it('a model survives the platform that is killed in the middle of its stream, an
   expect(exited(pid)).toBe(true);
   expect((await remove()).status).toBe(204);
   const pull = await platform.fetch('/sutaz/v1/models/twin%3A135m/pull', { method: 'POST' });
-  expect(await pull.text()).toContain('event: done');
+  expect(await pull.text()).toMatch(/^event: progress\ndata: \{"phase":[\s\S]*\n\nevent: done\n/);
   expect((await remove()).status).toBe(204);
+  // Removed, and asked for all the same: it is fetched again on the way.
+  expect(await chat('twin:135m')).toContain('data: [DONE]');
+  const { instance } = await platform.unit('twin:135m');
+  expect(await platform.stop()).toBe(0);
+  expect(exited(instance?.pid ?? process.pid)).toBe(true);
 });

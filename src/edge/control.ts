@@ -165,14 +165,18 @@ async function pullModel(exchange: Exchange, { control }: ControlDeps, name: str
 async function streamWork(exchange: Exchange, progress: () => unknown, work: () => Promise<unknown>): Promise<void> {
   const stream = eventStream(exchange);
   let told = '';
-  const timer = setInterval(() => {
+  const tell = () => {
     const now = progress();
     const text = JSON.stringify(now);
     if (now !== null && text !== told) stream.send('progress', now);
     told = text;
-  }, progressEveryMs);
+  };
+  const timer = setInterval(tell, progressEveryMs);
   try {
-    stream.send('done', await work());
+    const result = await work();
+    // What was over before the next event was due still says what it did.
+    tell();
+    stream.send('done', result);
   } catch (error) {
     stream.send('error', problemOf(toFault(error), exchange.traceId));
   } finally {

@@ -73,6 +73,8 @@ export function createLive(read: () => ApiState, clock: Clock): Live {
       for (const client of clients.keys()) client.send('log', event);
     },
     attach(exchange) {
+      // What is told from here on is the difference to what this client gets first, and not to an older look.
+      look();
       const client = eventStream(exchange);
       clients.set(client, { behind: !client.send('state', read()) });
       exchange.res.on('close', () => clients.delete(client));
