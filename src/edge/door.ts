@@ -1,10 +1,9 @@
-import { createServer } from 'node:http';
 import type { IncomingMessage, Server } from 'node:http';
-import { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#kernel/clock';
 import { Fault, faults, isAbort } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
+import { nodeHttp } from '#kernel/node-http';
 import type { Counter, Histogram } from '#observe/metrics';
 import { authenticate, demandService, namedHost } from './auth.ts';
 import type { Identity } from './auth.ts';
@@ -43,7 +42,11 @@ export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
 /** The one listener. Everything that comes in passes here; nothing of the platform's is reached another way. */
 export function createDoor(deps: DoorDeps): Server {
   const { headerTimeout, keepAlive, connections } = deps.limits();
-  const server = createServer({ keepAliveTimeout: keepAlive, headersTimeout: headerTimeout, requestTimeout: 0 });
+  const server = nodeHttp.createServer({
+    keepAliveTimeout: keepAlive,
+    headersTimeout: headerTimeout,
+    requestTimeout: 0,
+  });
   server.maxConnections = connections;
   server.on('request', (req, res) => {
     const exchange = beginExchange(req, res, deps.clock.now());
@@ -51,7 +54,7 @@ export function createDoor(deps: DoorDeps): Server {
     serve(exchange, deps).catch((error: unknown) => refuse(exchange, error, deps));
   });
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const exchange = beginExchange(req, new ServerResponse(req), deps.clock.now());
+    const exchange = beginExchange(req, new nodeHttp.ServerResponse(req), deps.clock.now());
     upgrade(exchange, { socket, head }, deps).catch((error: unknown) => refuseUpgrade(exchange, socket, error));
   });
   server.on('clientError', (_error, socket) => {

@@ -1,10 +1,10 @@
 import { open } from 'node:fs/promises';
-import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { HealthCheck } from '#catalog/service';
 import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import { isRecord } from '#kernel/json';
+import { nodeHttp } from '#kernel/node-http';
 
 export interface Target {
   readonly host: string;
@@ -43,7 +43,7 @@ export async function untilHealthy(
 
 function lookHttp(path: string, { host, port }: Target, signal: AbortSignal): Promise<Health> {
   return new Promise((resolve) => {
-    const req = request({ host, port, path, signal, timeout: lookTimeoutMs, agent: false }, (res) => {
+    const req = nodeHttp.request({ host, port, path, signal, timeout: lookTimeoutMs, agent: false }, (res) => {
       const ok = res.statusCode !== undefined && res.statusCode >= 200 && res.statusCode < 300;
       let body = '';
       res.setEncoding('utf8');
