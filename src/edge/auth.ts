@@ -36,11 +36,14 @@ export function authenticate(exchange: Exchange, identity: Identity): Principal 
   const { req } = exchange;
   const own = header(req, 'x-sutaz-key');
   const bearer = /^bearer\s+(.+)$/i.exec(header(req, 'authorization') ?? '')?.[1]?.trim();
-  const given = own ?? bearer ?? header(req, 'x-api-key');
+  const apiKey = header(req, 'x-api-key');
+  const given = own ?? bearer ?? apiKey;
   if (given !== undefined) {
     const principal = identity.verifyKey(given);
     if (!principal) throw new Fault('UNAUTHENTICATED', 'This key is not known here. `sutaz key` prints the right one.');
-    exchange.keyInAuthorization = own === undefined && bearer !== undefined;
+    // One key may stand in several headers: wherever it does, it stays here.
+    exchange.keyInAuthorization = bearer === given;
+    exchange.keyInApiKey = apiKey === given;
     return principal;
   }
   const session = cookie(req, sessionCookie);

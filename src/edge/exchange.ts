@@ -24,6 +24,8 @@ export interface Exchange {
   streaming: boolean;
   /** Whether the key came in the Authorization header, which then must not be passed on. */
   keyInAuthorization: boolean;
+  /** The same for `x-api-key`. */
+  keyInApiKey: boolean;
 }
 
 /** The trace of W3C's `traceparent`, when the caller sends one; else a new one. */
@@ -56,6 +58,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     principal: null,
     streaming: false,
     keyInAuthorization: false,
+    keyInApiKey: false,
   };
 }
 

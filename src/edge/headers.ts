@@ -34,6 +34,7 @@ export function requestHeaders(exchange: Exchange, onward: Onward): Record<strin
     headers[name] = value;
   }
   if (exchange.keyInAuthorization) delete headers.authorization;
+  if (exchange.keyInApiKey) delete headers['x-api-key'];
   stripCookies(headers);
   if (onward.key !== null) headers.authorization = `Bearer ${onward.key}`;
   // What a client claims of the way before us is not ours to vouch for: the chain begins here.

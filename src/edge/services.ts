@@ -66,7 +66,8 @@ export function redeemTicket(exchange: Exchange, identity: Identity): boolean {
   exchange.query.delete(ticketParameter);
   const query = exchange.query.toString();
   const headers: Record<string, string> = {
-    location: exchange.path + (query ? `?${query}` : ''),
+    // `//elsewhere` and `/\\elsewhere` are other hosts to a browser, and anyone may write such a link.
+    location: exchange.path.replace(/^[/\\]*/, '/') + (query ? `?${query}` : ''),
     'cache-control': 'no-store',
     'referrer-policy': 'no-referrer',
   };

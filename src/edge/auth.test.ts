@@ -1,0 +1,103 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import { fakeClock } from '#kernel/clock.fake';
+import type { Principal } from '#security/keys';
+import { createSessions } from '#security/sessions';
+import { authenticate, demand, demandService, namedHost } from './auth.ts';
+import { beginExchange } from './exchange.ts';
+import { requestHeaders } from './headers.ts';
+import { redeemTicket } from './services.ts';
+
+const admin: Principal = { id: 'admin', name: 'the owner', role: 'admin' };
+const own: Principal = { id: 'b', name: 'browser at x', role: 'service', service: 'x' };
+const sessions = createSessions(fakeClock());
+const identity = { verifyKey: (key: string) => (key === 'sutaz-good' ? admin : null), sessions, hosts: () => [] };
+
+function exchangeWith(headers: Record<string, string>, url = '/', method = 'GET') {
+  const req = new IncomingMessage(new Socket());
+  Object.assign(req, { url, method });
+  Object.assign(req.headers, { host: 'localhost:8080', ...headers });
+  return beginExchange(req, new ServerResponse(req), 0);
+}
+
+const session = () => sessions.redeem(sessions.ticket(admin).token)?.token ?? '';
+const code = (expected: string) => expect.objectContaining({ code: expected }) as Error;
+
+describe('who asks', () => {
+  it.each([
+    ['X-Sutaz-Key', { 'x-sutaz-key': 'sutaz-good' }],
+    ['Authorization', { authorization: 'bearer  sutaz-good ' }],
+    ['x-api-key', { 'x-api-key': 'sutaz-good' }],
+    ['all three', { 'x-sutaz-key': 'sutaz-good', authorization: 'Bearer sutaz-good', 'x-api-key': 'sutaz-good' }],
+  ])('regression: the key in %s is known and never travels on', (_, headers) => {
+    const exchange = exchangeWith(headers);
+    expect(authenticate(exchange, identity)).toBe(admin);
+    const sent = requestHeaders(exchange, { prefix: '', key: null, remote: '127.0.0.1' });
+    expect(JSON.stringify(sent)).not.toContain('sutaz-good');
+  });
+
+  it("leaves the service's own keys alone when ours came in a header of ours", () => {
+    const exchange = exchangeWith({ 'x-sutaz-key': 'sutaz-good', authorization: 'Bearer theirs', 'x-api-key': 'own' });
+    authenticate(exchange, identity);
+    const sent = requestHeaders(exchange, { prefix: '', key: null, remote: '127.0.0.1' });
+    expect(sent).toMatchObject({ authorization: 'Bearer theirs', 'x-api-key': 'own' });
+  });
+
+  it('a wrong key is not made good by a session', () => {
+    const exchange = exchangeWith({ authorization: 'Bearer wrong', cookie: `sutaz_session=${session()}` });
+    expect(() => authenticate(exchange, identity)).toThrow(code('UNAUTHENTICATED'));
+  });
+
+  it('a session counts from a page of the same origin only', () => {
+    const cookie = `a=1; sutaz_session=${session()}`;
+    const post = (origin: string) => exchangeWith({ cookie, origin }, '/', 'POST');
+    expect(authenticate(post('http://localhost:8080'), identity)).toEqual(admin);
+    expect(() => authenticate(post('http://x.localhost:8080'), identity)).toThrow(code('FORBIDDEN'));
+    expect(() => authenticate(exchangeWith({}), identity)).toThrow(code('UNAUTHENTICATED'));
+  });
+
+  it('a name that is not of the door is refused', () => {
+    expect(() => namedHost(exchangeWith({ host: 'evil.example' }).req, identity)).toThrow(code('FORBIDDEN'));
+  });
+
+  it('a role reaches what it stands for and no more', () => {
+    const exchange = exchangeWith({});
+    expect(() => demand(exchange, 'use')).toThrow(code('FORBIDDEN'));
+    exchange.principal = own;
+    demandService(exchange, 'x');
+    expect(() => demandService(exchange, 'y')).toThrow(code('FORBIDDEN'));
+    expect(() => demand(exchange, 'use')).toThrow(code('FORBIDDEN'));
+    exchange.principal = { ...own, role: 'use' };
+    demandService(exchange, 'y');
+    expect(() => demand(exchange, 'admin')).toThrow(code('FORBIDDEN'));
+  });
+});
+
+describe('a ticket in the address', () => {
+  it('becomes a cookie once, and leaves the address', () => {
+    const { token } = sessions.ticket(own);
+    const exchange = exchangeWith({}, `/page?a=1&sutaz_ticket=${token}`);
+    expect(redeemTicket(exchange, identity)).toBe(true);
+    expect(headerOf(exchange.res, 'location')).toBe('/page?a=1');
+    expect(headerOf(exchange.res, 'set-cookie')).toMatch(/^sutaz_session=.+; HttpOnly; SameSite=Lax$/);
+    const again = exchangeWith({}, `/page?sutaz_ticket=${token}`);
+    redeemTicket(again, identity);
+    expect(headerOf(again.res, 'set-cookie')).toBeUndefined();
+  });
+
+  it.each(['//evil.example/', '/\\evil.example/', '\\\\evil.example/'])(
+    'regression: %s leads to no other host',
+    (path) => {
+      const exchange = exchangeWith({}, `${path}?sutaz_ticket=x`);
+      redeemTicket(exchange, identity);
+      expect(headerOf(exchange.res, 'location')).toBe('/evil.example/');
+    },
+  );
+});
+
+/** A header of an answer whose head was written already: Node keeps it as text only. */
+function headerOf(res: ServerResponse, name: string): string | undefined {
+  const head = (res as unknown as { readonly _header: string })._header;
+  return new RegExp(`^${name}: (.*?)\\r$`, 'im').exec(head)?.[1];
+}
