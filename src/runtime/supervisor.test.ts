@@ -196,6 +196,33 @@ describe('the supervisor', () => {
     expect(supervisor.endpoint(unit)).toMatchObject({ host: 'h', port: 1, key: 'k' });
   });
 
+  it('regression: a row that cannot be taken over does not keep the others from it', async () => {
+    const { supervisor, fakes } = bench();
+    const id = 'i-1' as InstanceId;
+    const handle: InstanceHandle = { driver: 'fake', version: 1, id, unit, state: { pid: 1 } };
+    const record: InstanceRecord = { id, unit, handle, host: 'h', port: 1, key: 'k', startedAt: '' };
+    fakes.alive.set(id, handle);
+    const broken = unitId('service', 'broken');
+    const unreadable = {
+      get id(): InstanceId {
+        throw new Error('garbage');
+      },
+    };
+    fakes.rows.set(broken, { ...record, unit: broken, handle: unreadable as InstanceHandle }).set(unit, record);
+    expect(await supervisor.recover(() => true)).toEqual([{ unit, frozen: false }]);
+  });
+
+  it('regression: an end that nobody heard is found by the next survey', async () => {
+    const { supervisor, fakes } = bench();
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    fakes.alive.clear();
+    await supervisor.survey();
+    await supervisor.idle();
+    expect(fakes.told).toEqual(['started', 'exited: ended with exit code 3: last words']);
+    expect([supervisor.endpoint(unit), fakes.rows.size]).toEqual([null, 0]);
+  });
+
   it('whatever is asked in whatever order, each ends in one outcome and nothing is left over', async () => {
     const action = fc.constantFrom('start', 'stop', 'freeze', 'thaw', 'exit', 'turn');
     await fc.assert(

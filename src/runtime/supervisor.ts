@@ -58,12 +58,14 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
   const floor: Floor = { ...deps, log, host, instances: new Map(), failures: new Map(), starts: new Map() };
   const { driver, instances } = floor;
   const turns = createTurns((unit, error) => log.error('an instance operation failed', { unit, error: String(error) }));
+  const buryLater = (record: Running, status: ExitedStatus) =>
+    turns.take(record.unit, () => bury(floor, record, status));
   const unlisten = driver.onExit((handle, status) => {
     const instance = instances.get(handle.unit);
     if (instance?.state === 'starting' && instance.handle?.id === handle.id) {
       instance.abort.abort(new Fault('START_FAILED', `it ended while it started, ${howItEnded(status)}`));
     } else if (instance && 'record' in instance && instance.record.id === handle.id) {
-      turns.take(handle.unit, () => bury(floor, instance.record, status));
+      buryLater(instance.record, status);
     }
   });
   const running = (unit: UnitId): Running | null => {
@@ -85,7 +87,16 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
     async recover(known) {
       const healthy = (record: Running) => isHealthy(floor, record);
       const found = await Promise.all(
-        floor.records.list().map((one) => takeOver(one, known, healthy, { ...floor, log })),
+        floor.records.list().map((one) =>
+          takeOver(one, known, healthy, { ...floor, log }).catch((error: unknown) => {
+            // One row that cannot be read, or one process that will not end, must not keep the platform from starting.
+            log.error('an instance of before the restart could not be taken over', {
+              unit: one.unit,
+              error: String(error),
+            });
+            return null;
+          }),
+        ),
       );
       return found.flatMap((one) => {
         if (!one) return [];
@@ -101,7 +112,9 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       return instance?.state === 'starting' ? instance : null;
     },
     failure: (unit) => floor.failures.get(unit) ?? null,
-    survey: async () => void (await Promise.all([...instances.keys()].map((unit) => measure(floor, unit)))),
+    async survey() {
+      await Promise.all([...instances.keys()].map((unit) => measure(floor, unit, buryLater)));
+    },
     idle: () => turns.idle(),
     async close() {
       unlisten();
@@ -196,14 +209,19 @@ async function end(floor: Floor, handle: InstanceHandle, graceMs: number): Promi
   }
 }
 
-async function measure(floor: Floor, unit: UnitId): Promise<void> {
+/** What ended unheard, between its recovery and its entry here, is found by its status. */
+async function measure(
+  floor: Floor,
+  unit: UnitId,
+  onExited: (record: Running, status: ExitedStatus) => void,
+): Promise<void> {
   const instance = floor.instances.get(unit);
   if (!instance || !('record' in instance)) return;
   await floor.logs.bound(unit);
   const status = await floor.driver.inspect(instance.record.handle);
-  if (status.state !== 'exited' && floor.instances.get(unit) === instance) {
-    floor.outcomes.measured(unit, status.memoryBytes);
-  }
+  if (floor.instances.get(unit) !== instance) return;
+  if (status.state === 'exited') onExited(instance.record, status);
+  else floor.outcomes.measured(unit, status.memoryBytes);
 }
 
 function forget(floor: Floor, unit: UnitId): void {
