@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import type { Principal } from '#security/keys';
 import { createSessions } from '#security/sessions';
-import { authenticate, demand, demandService, namedHost } from './auth.ts';
+import { authenticate, demand, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
 import { beginExchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
 import { redeemTicket } from './services.ts';
@@ -58,7 +58,9 @@ describe('who asks', () => {
   });
 
   it('a name that is not of the door is refused', () => {
-    expect(() => namedHost(exchangeWith({ host: 'evil.example' }).req, identity)).toThrow(code('FORBIDDEN'));
+    expect(() => demandOwnHost(exchangeWith({ host: 'evil.example' }).req, identity)).toThrow(code('FORBIDDEN'));
+    expect(serviceOfHost(exchangeWith({ host: 'evil.example' }).req, identity)).toBeNull();
+    expect(serviceOfHost(exchangeWith({ host: 'x.localhost:80' }).req, identity)).toBe('x');
   });
 
   it('a role reaches what it stands for and no more', () => {

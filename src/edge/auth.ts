@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '#kernel/faults';
 import { isSameOrigin, nameHost } from '#security/hosts';
-import type { Named } from '#security/hosts';
 import type { Principal } from '#security/keys';
 import type { Sessions } from '#security/sessions';
 import { header } from './exchange.ts';
@@ -16,10 +15,15 @@ export interface Identity {
 
 export const sessionCookie = 'sutaz_session';
 
-/** Whom the request is for; refuses names that are not the door's. */
-export function namedHost(req: IncomingMessage, identity: Identity): Exclude<Named, { kind: 'unknown' }> {
+/** The service whose own host name the request was sent to; null for one to the door itself, or to nobody known. */
+export function serviceOfHost(req: IncomingMessage, identity: Identity): string | null {
   const named = nameHost(req.headers.host, identity.hosts());
-  if (named.kind !== 'unknown') return named;
+  return named.kind === 'service' ? named.id : null;
+}
+
+/** Throws FORBIDDEN for a name that is not the door's. */
+export function demandOwnHost(req: IncomingMessage, identity: Identity): void {
+  if (nameHost(req.headers.host, identity.hosts()).kind !== 'unknown') return;
   throw new Fault(
     'FORBIDDEN',
     `The host ${req.headers.host ?? '(none)'} is not a name of this door. Add it to listen.hosts if it should be.`,
@@ -31,8 +35,10 @@ export function namedHost(req: IncomingMessage, identity: Identity): Exclude<Nam
  * 1. `X-Sutaz-Key`, for services that need the Authorization header for themselves;
  * 2. `Authorization: Bearer`, and `x-api-key` as Anthropic's clients send it;
  * 3. the session cookie, when the request comes from a page of this very origin.
+ * At a service's own host name, a key of 2 that nobody here knows is the service's own (its pages send their tokens so), and
+ * the session decides.
  */
-export function authenticate(exchange: Exchange, identity: Identity): Principal {
+export function authenticate(exchange: Exchange, identity: Identity, atService = false): Principal {
   const { req } = exchange;
   const own = header(req, 'x-sutaz-key');
   const bearer = /^bearer\s+(.+)$/i.exec(header(req, 'authorization') ?? '')?.[1]?.trim();
@@ -40,11 +46,15 @@ export function authenticate(exchange: Exchange, identity: Identity): Principal 
   const given = own ?? bearer ?? apiKey;
   if (given !== undefined) {
     const principal = identity.verifyKey(given);
-    if (!principal) throw new Fault('UNAUTHENTICATED', 'This key is not known here. `sutaz key` prints the right one.');
-    // One key may stand in several headers: wherever it does, it stays here.
-    exchange.keyInAuthorization = bearer === given;
-    exchange.keyInApiKey = apiKey === given;
-    return principal;
+    if (principal) {
+      // One key may stand in several headers: wherever it does, it stays here.
+      exchange.keyInAuthorization = bearer === given;
+      exchange.keyInApiKey = apiKey === given;
+      return principal;
+    }
+    if (own !== undefined || !atService || cookie(req, sessionCookie) === undefined) {
+      throw new Fault('UNAUTHENTICATED', 'This key is not known here. `sutaz key` prints the right one.');
+    }
   }
   const session = cookie(req, sessionCookie);
   const principal = session === undefined ? null : identity.sessions.verify(session);

@@ -4,6 +4,7 @@ import { systemCode } from '#kernel/faults';
 import { hash } from 'node:crypto';
 import type { Sessions } from '#security/sessions';
 import { sessionCookie } from './auth.ts';
+import { onlyTakes } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { plainPage } from './waiting-page.ts';
 
@@ -49,7 +50,8 @@ const policy =
   "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 export function handleConsole(exchange: Exchange, files: ConsoleFiles, sessions: Sessions): void {
-  const { path, res } = exchange;
+  const { path, res, method } = exchange;
+  if (method !== 'GET' && method !== 'HEAD') throw onlyTakes(path, ['GET', 'HEAD']);
   if (path === '/console/open') return openSession(exchange, sessions);
   if (path === '/console') return void res.writeHead(308, { location: '/console/' }).end();
   const hashed = path.startsWith('/console/assets/');
@@ -65,7 +67,7 @@ export function handleConsole(exchange: Exchange, files: ConsoleFiles, sessions:
   };
   if (exchange.req.headers['if-none-match'] === asset.etag) return void res.writeHead(304, headers).end();
   res.writeHead(200, { ...headers, 'content-type': asset.type, 'content-length': asset.body.byteLength });
-  res.end(exchange.method === 'HEAD' ? undefined : asset.body);
+  res.end(method === 'HEAD' ? undefined : asset.body);
 }
 
 /** Turns a one-time link into a session. */
@@ -88,7 +90,19 @@ function openSession(exchange: Exchange, sessions: Sessions): void {
   exchange.res.end();
 }
 
-export function sendPage(exchange: Exchange, status: number, title: string, detail: string): void {
-  exchange.res.writeHead(status, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' });
+export function sendPage(
+  exchange: Exchange,
+  status: number,
+  title: string,
+  detail: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  exchange.res.writeHead(status, {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'x-sutaz-trace-id': exchange.traceId,
+    ...headers,
+  });
   exchange.res.end(plainPage(title, detail));
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type {
   ApiCatalog,
   ApiDefinition,
@@ -8,12 +9,14 @@ import type {
   ApiUnit,
 } from '#contracts/api';
 import type { OnProgress } from '#contracts/models';
+import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
+import { repeat } from '#kernel/repeat';
 import type { Sessions } from '#security/sessions';
 import { demand } from './auth.ts';
 import { problemOf } from './errors.ts';
-import { decodeSegment, sendJson } from './exchange.ts';
+import { decodeSegment, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import type { Live } from './live.ts';
 import { eventStream } from './sse.ts';
@@ -24,7 +27,7 @@ export interface Control {
   ledger(): ApiLedgerLines;
   unitId(name: string): UnitId;
   unit(id: UnitId): ApiUnit;
-  /** Goes on until the unit is ready or has failed, whoever leaves meanwhile. */
+  /** Goes on until the unit is ready or has failed, whoever leaves meanwhile. Throws CONFLICT at once when it cannot run here. */
   start(id: UnitId, principal: string): Promise<void>;
   stop(id: UnitId, force: boolean): void;
   pin(id: UnitId, pinned: boolean): void;
@@ -43,6 +46,7 @@ export interface ControlDeps {
   readonly control: Control;
   readonly live: Live;
   readonly sessions: Sessions;
+  readonly clock: Clock;
   readonly url: () => string;
 }
 
@@ -116,7 +120,7 @@ export async function handleControl(exchange: Exchange, deps: ControlDeps): Prom
     }
     allowed.push(method);
   }
-  if (allowed.length > 0) throw new Fault('METHOD_NOT_ALLOWED', `${exchange.path} takes ${allowed.join(', ')}.`);
+  if (allowed.length > 0) throw onlyTakes(exchange.path, allowed);
   throw new Fault('NOT_FOUND', `There is no ${exchange.path}.`);
 }
 
@@ -134,16 +138,15 @@ function pinUnit(pinned: boolean): Handler {
 /** Milliseconds between the events of a long work. */
 const progressEveryMs = 250;
 
-async function startUnit(exchange: Exchange, { control }: ControlDeps, name: string): Promise<void> {
+async function startUnit(exchange: Exchange, { control, clock }: ControlDeps, name: string): Promise<void> {
   const id = control.unitId(name);
   const started = control.start(id, exchange.principal?.id ?? 'admin');
-  if (exchange.query.get('wait') !== 'true') {
-    // Its failure is told by the unit's own state.
-    started.catch(() => undefined);
-    return sendUnit(exchange, 202, control, id);
-  }
+  // Its failure is told by the unit's own state, and to who waits for it.
+  started.catch(() => undefined);
+  if (exchange.query.get('wait') !== 'true') return sendUnit(exchange, 202, control, id);
   await streamWork(
     exchange,
+    clock,
     () => control.unit(id).progress,
     async () => {
       await started;
@@ -152,17 +155,23 @@ async function startUnit(exchange: Exchange, { control }: ControlDeps, name: str
   );
 }
 
-async function pullModel(exchange: Exchange, { control }: ControlDeps, name: string): Promise<void> {
+async function pullModel(exchange: Exchange, { control, clock }: ControlDeps, name: string): Promise<void> {
   let latest: unknown = null;
   await streamWork(
     exchange,
+    clock,
     () => latest,
     async () => ({ model: await control.pull(name, exchange.signal, (progress) => (latest = progress)) }),
   );
 }
 
 /** Tells of a long work by events: `progress` while it lasts, then `done` or `error`. */
-async function streamWork(exchange: Exchange, progress: () => unknown, work: () => Promise<unknown>): Promise<void> {
+async function streamWork(
+  exchange: Exchange,
+  clock: Clock,
+  progress: () => unknown,
+  work: () => Promise<unknown>,
+): Promise<void> {
   const stream = eventStream(exchange);
   let told = '';
   const tell = () => {
@@ -171,7 +180,13 @@ async function streamWork(exchange: Exchange, progress: () => unknown, work: () 
     if (now !== null && text !== told) stream.send('progress', now);
     told = text;
   };
-  const timer = setInterval(tell, progressEveryMs);
+  // A unit whose definition goes meanwhile has no progress to tell: how its work ends is told below.
+  const stop = repeat(
+    clock,
+    progressEveryMs,
+    async () => tell(),
+    () => undefined,
+  );
   try {
     const result = await work();
     // What was over before the next event was due still says what it did.
@@ -180,7 +195,7 @@ async function streamWork(exchange: Exchange, progress: () => unknown, work: () 
   } catch (error) {
     stream.send('error', problemOf(toFault(error), exchange.traceId));
   } finally {
-    clearInterval(timer);
+    stop();
     stream.end();
   }
 }
@@ -198,7 +213,19 @@ async function sendLogs(exchange: Exchange, { control }: ControlDeps, name: stri
   }
   head().flushHeaders();
   for await (const line of control.followLogs(id, lines, exchange.signal)) {
-    if (!res.write(`${line}\n`)) await new Promise((resume) => res.once('drain', resume).once('close', resume));
+    if (!res.write(`${line}\n`)) await drained(res);
   }
   res.end();
+}
+
+/** Resolves when the client has caught up, or has left. */
+function drained(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (res.destroyed) return resolve();
+    const done = () => {
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.on('drain', done).on('close', done);
+  });
 }

@@ -1,17 +1,18 @@
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#kernel/clock';
-import { Fault, faults, isAbort } from '#kernel/faults';
+import { Fault, faults, systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { nodeHttp } from '#kernel/node-http';
 import type { Counter, Histogram } from '#observe/metrics';
-import { authenticate, demandService, namedHost } from './auth.ts';
+import { authenticate, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
 import type { Identity } from './auth.ts';
 import { handleConsole, sendPage } from './console.ts';
 import type { ConsoleFiles } from './console.ts';
 import { handleControl } from './control.ts';
 import type { ControlDeps } from './control.ts';
-import { beginExchange, decodeSegment, sendFault, sendJson } from './exchange.ts';
+import { beginExchange, decodeSegment, faultHeaders, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
@@ -46,6 +47,8 @@ export function createDoor(deps: DoorDeps): Server {
     keepAliveTimeout: keepAlive,
     headersTimeout: headerTimeout,
     requestTimeout: 0,
+    // Java's client and `curl --http2` offer HTTP/2 with every request: that is an offer, and HTTP/1.1 is an answer to it.
+    shouldUpgradeCallback: ({ headers }) => !/\bh2c\b/i.test(headers.upgrade ?? ''),
   });
   server.maxConnections = connections;
   server.on('request', (req, res) => {
@@ -55,31 +58,46 @@ export function createDoor(deps: DoorDeps): Server {
   });
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
     const exchange = beginExchange(req, new nodeHttp.ServerResponse(req), deps.clock.now());
-    upgrade(exchange, { socket, head }, deps).catch((error: unknown) => refuseUpgrade(exchange, socket, error));
+    upgrade(exchange, { socket, head }, deps).catch((error: unknown) =>
+      logFault(exchange, refuseUpgrade(exchange, socket, error), deps),
+    );
   });
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-  });
+  server.on('clientError', (error, socket) => refuseBytes(systemCode(error), socket as Socket));
   return server;
+}
+
+/** Statuses for what Node's parser refuses; everything else is a bad request. */
+const parserStatus: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+function refuseBytes(code: string | undefined, socket: Socket): void {
+  // In the middle of an answer, or after one, a status line would be taken for a part of it.
+  if (!socket.writable || code === 'ECONNRESET' || socket.bytesWritten > 0) return void socket.destroy();
+  const status = parserStatus[code ?? ''] ?? '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
 }
 
 /**
  * Where a request goes. In this order:
- * 1. `/healthz` and `/readyz` need no name and no key;
- * 2. a host name `{id}.localhost` is that service, whatever the path;
+ * 1. a host name `{id}.localhost` is that service, whatever the path;
+ * 2. `/healthz` and `/readyz` need no name of ours and no key;
  * 3. the console's own files need no key: they hold nothing;
  * 4. everything else needs a key, then goes by its path.
  */
 async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   const { path, res } = exchange;
-  if (path === '/healthz') return void res.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n'); // 1
-  if (path === '/readyz') return sendReadiness(exchange, deps);
-  const named = namedHost(exchange.req, deps.identity);
-  if (named.kind === 'service') {
-    if (redeemTicket(exchange, deps.identity)) return; // 2
-    exchange.principal = authenticate(exchange, deps.identity);
-    return handleService(exchange, { service: named.id, path: exchange.req.url ?? '/', prefix: '' }, deps);
+  if (!path.startsWith('/')) throw new Fault('BAD_REQUEST', 'The address of a request must begin with a slash.');
+  const service = serviceOfHost(exchange.req, deps.identity);
+  if (service !== null) {
+    if (redeemTicket(exchange, deps.identity)) return; // 1
+    exchange.principal = authenticate(exchange, deps.identity, true);
+    return handleService(exchange, { service, path: exchange.req.url ?? '/', prefix: '' }, deps);
   }
+  if (path === '/healthz') return void res.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n'); // 2
+  if (path === '/readyz') return sendReadiness(exchange, deps);
+  demandOwnHost(exchange.req, deps.identity);
   if (path === '/console' || path.startsWith('/console/')) return handleConsole(exchange, deps.console, deps.sessions); // 3
   if (path === '/') return void res.writeHead(303, { location: '/console/' }).end();
   exchange.principal = authenticate(exchange, deps.identity); // 4
@@ -124,30 +142,44 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   const left = new AbortController();
   client.socket.on('error', () => left.abort(new Fault('CANCELLED', 'The client left.')));
   client.socket.on('close', () => left.abort(new Fault('CANCELLED', 'The client left.')));
-  const named = namedHost(exchange.req, deps.identity);
+  if (client.socket.destroyed) return;
   const url = exchange.req.url ?? '/';
-  const address = named.kind === 'service' ? { service: named.id, path: url, prefix: '' } : addressOf(url);
-  if (!address?.path) throw new Fault('NOT_FOUND', `Nothing at ${exchange.path} takes a WebSocket.`);
-  exchange.principal = authenticate(exchange, deps.identity);
+  const service = serviceOfHost(exchange.req, deps.identity);
+  if (service === null) demandOwnHost(exchange.req, deps.identity);
+  const address = service === null ? addressOf(url) : { service, path: url, prefix: '' };
+  if (!address?.path.startsWith('/')) throw new Fault('NOT_FOUND', `Nothing at ${exchange.path} takes a WebSocket.`);
+  exchange.principal = authenticate(exchange, deps.identity, service !== null);
   demandService(exchange, address.service);
   const unit = deps.services.unit(address.service);
-  const awake = await wakePlain({ ...exchange, signal: left.signal }, { unit }, deps);
+  const own = { ...exchange, signal: left.signal };
+  const awake = await wakePlain(own, { unit }, deps);
   try {
-    await passUpgrade(exchange, client, address.path, address.prefix, awake);
+    await passUpgrade(own, client, address.path, address.prefix, awake);
   } finally {
     awake.release();
   }
 }
 
-function refuse(exchange: Exchange, error: unknown, { log }: DoorDeps): void {
-  const { res, req, traceId } = exchange;
-  const fault = sendable(exchange, error);
-  if (fault.code === 'CANCELLED' || isAbort(error)) return;
-  const fields = { traceId, path: exchange.path, code: fault.code, error: fault.message };
+/** Milliseconds that a client may go on sending a body which was refused. */
+const lingerMs = 5_000;
+
+function refuse(exchange: Exchange, error: unknown, deps: DoorDeps): void {
+  const { res, req } = exchange;
+  logFault(exchange, sendable(exchange, error), deps);
+  if (req.complete || !res.writableEnded) return;
+  // Closed at once, the refusal would be lost on the way to a client that is still sending.
+  req.resume();
+  deps.clock.after(lingerMs, () => {
+    if (!req.complete) req.socket.destroy();
+  });
+}
+
+function logFault({ traceId, path }: Exchange, fault: Fault, { log }: DoorDeps): void {
+  if (fault.code === 'CANCELLED') return;
+  const fields = { traceId, path, code: fault.code, error: fault.message };
   if (fault.code === 'INTERNAL')
     log.error('a request failed', { ...fields, stack: (fault.cause as Error | undefined)?.stack });
   else if (faults[fault.code].status >= 500) log.warn('a request was refused', fields);
-  if (!req.complete && !res.writableEnded) req.resume();
 }
 
 /** People in a browser get a page, programs the shape of the API they asked. */
@@ -155,7 +187,7 @@ function sendable(exchange: Exchange, error: unknown): Fault {
   const page =
     error instanceof Fault && wantsPage(exchange.req) && !exchange.res.headersSent && !exchange.path.startsWith('/v1/');
   if (!page) return sendFault(exchange, error);
-  sendPage(exchange, faults[error.code].status, faults[error.code].title, error.message);
+  sendPage(exchange, faults[error.code].status, faults[error.code].title, error.message, faultHeaders(error));
   return error;
 }
 

@@ -2,45 +2,42 @@ import type { ApiProblem } from '#contracts/api';
 import { faults } from '#kernel/faults';
 import type { Fault, FaultCode } from '#kernel/faults';
 
-/** OpenAI's error `type` for each code; its clients choose their exception class by status, people read this. */
-const openaiTypes: Record<FaultCode, string> = {
-  BAD_REQUEST: 'invalid_request_error',
-  CONTEXT_TOO_LONG: 'invalid_request_error',
-  UNAUTHENTICATED: 'authentication_error',
-  FORBIDDEN: 'permission_error',
-  NOT_FOUND: 'invalid_request_error',
-  METHOD_NOT_ALLOWED: 'invalid_request_error',
-  CONFLICT: 'invalid_request_error',
-  TOO_LARGE: 'invalid_request_error',
-  QUEUE_FULL: 'rate_limit_error',
-  CANCELLED: 'invalid_request_error',
-  INTERNAL: 'server_error',
-  NOT_SUPPORTED: 'invalid_request_error',
-  UPSTREAM_FAILED: 'server_error',
-  NO_MEMORY: 'server_error',
-  START_FAILED: 'server_error',
-  WAKING: 'server_error',
-  SHUTTING_DOWN: 'server_error',
-  CIRCUIT_OPEN: 'server_error',
-  TIMEOUT: 'server_error',
-  DISK_FULL: 'server_error',
-};
-
-/** OpenAI's own names for codes that its clients know; the rest go by ours in lower case. */
-const openaiCodes: Partial<Record<FaultCode, string>> = {
-  CONTEXT_TOO_LONG: 'context_length_exceeded',
-  UNAUTHENTICATED: 'invalid_api_key',
-  QUEUE_FULL: 'rate_limit_exceeded',
+/**
+ * What OpenAI's clients know of each code: they choose their exception class by status, people read the `type`, programs
+ * the `code`. Where OpenAI has no name of its own for it, the code is ours in lower case.
+ */
+const openai: Readonly<Record<FaultCode, { readonly type: string; readonly code: string }>> = {
+  BAD_REQUEST: { type: 'invalid_request_error', code: 'bad_request' },
+  CONTEXT_TOO_LONG: { type: 'invalid_request_error', code: 'context_length_exceeded' },
+  UNAUTHENTICATED: { type: 'authentication_error', code: 'invalid_api_key' },
+  FORBIDDEN: { type: 'permission_error', code: 'forbidden' },
+  NOT_FOUND: { type: 'invalid_request_error', code: 'not_found' },
+  METHOD_NOT_ALLOWED: { type: 'invalid_request_error', code: 'method_not_allowed' },
+  CONFLICT: { type: 'invalid_request_error', code: 'conflict' },
+  TOO_LARGE: { type: 'invalid_request_error', code: 'too_large' },
+  QUEUE_FULL: { type: 'rate_limit_error', code: 'rate_limit_exceeded' },
+  CANCELLED: { type: 'invalid_request_error', code: 'cancelled' },
+  INTERNAL: { type: 'server_error', code: 'internal' },
+  NOT_SUPPORTED: { type: 'invalid_request_error', code: 'not_supported' },
+  UPSTREAM_FAILED: { type: 'server_error', code: 'upstream_failed' },
+  NO_MEMORY: { type: 'server_error', code: 'no_memory' },
+  START_FAILED: { type: 'server_error', code: 'start_failed' },
+  WAKING: { type: 'server_error', code: 'waking' },
+  SHUTTING_DOWN: { type: 'server_error', code: 'shutting_down' },
+  CIRCUIT_OPEN: { type: 'server_error', code: 'circuit_open' },
+  TIMEOUT: { type: 'server_error', code: 'timeout' },
+  DISK_FULL: { type: 'server_error', code: 'disk_full' },
 };
 
 export function openaiError(fault: Fault, traceId: string): Record<string, unknown> {
-  const code = fault.code === 'NOT_FOUND' && fault.param === 'model' ? 'model_not_found' : undefined;
+  const { type, code } = openai[fault.code];
+  const noModel = fault.code === 'NOT_FOUND' && fault.param === 'model';
   return {
     error: {
       message: fault.message,
-      type: openaiTypes[fault.code],
+      type,
       param: fault.param ?? null,
-      code: code ?? openaiCodes[fault.code] ?? fault.code.toLowerCase(),
+      code: noModel ? 'model_not_found' : code,
       source: fault.source,
       trace_id: traceId,
       ...(Object.keys(fault.details).length > 0 ? { details: fault.details } : {}),

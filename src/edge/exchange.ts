@@ -94,13 +94,24 @@ export function sendFault(exchange: Exchange, thrown: unknown): Fault {
   const body = openai ? openaiError(fault, traceId) : problemOf(fault, traceId);
   sendJson(exchange, faults[fault.code].status, body, {
     ...(openai ? {} : { 'content-type': 'application/problem+json; charset=utf-8' }),
-    ...(fault.retryAfter === undefined ? {} : { 'retry-after': String(Math.ceil(fault.retryAfter)) }),
-    ...(fault.code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer realm="sutaz"' } : {}),
-    // The rest of the request's body was not read: the connection cannot carry another one.
-    ...(fault.code === 'TOO_LARGE' ? { connection: 'close' } : {}),
+    ...faultHeaders(fault),
   });
   return fault;
 }
+
+/** What a status says in headers, whatever the body's shape. */
+export function faultHeaders({ code, retryAfter, details }: Fault): Record<string, string> {
+  return {
+    ...(retryAfter === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfter)) }),
+    ...(code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer realm="sutaz"' } : {}),
+    // RFC 9110, section 15.5.6: a 405 names what is allowed.
+    ...(Array.isArray(details.allow) ? { allow: details.allow.join(', ') } : {}),
+  };
+}
+
+/** METHOD_NOT_ALLOWED for an address that takes only these. */
+export const onlyTakes = (path: string, allow: readonly string[]): Fault =>
+  new Fault('METHOD_NOT_ALLOWED', `${path} takes ${allow.join(', ')}.`, { details: { allow } });
 
 function failStream(exchange: Exchange, fault: Fault): void {
   const { res, traceId, path } = exchange;
@@ -131,10 +142,16 @@ export async function readBody(exchange: Exchange, limit: number): Promise<Buffe
   if (declared > limit) throw tooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.byteLength;
-    if (size > limit) throw tooLarge();
-    chunks.push(chunk);
+  try {
+    // Not the plain iterator: left early, it would close the connection before the refusal is sent.
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.byteLength;
+      if (size > limit) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    throw new Fault('CANCELLED', 'The client left before its request was whole.', { cause: error });
   }
   return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }

@@ -109,7 +109,7 @@ async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, dep
   });
   if (onward.body) headers['content-length'] = String(onward.body.byteLength);
   const sent = deps.clock.now();
-  let refusal: Refusal | null = null;
+  let late: Late | null = null;
   const request = {
     origin: target.origin,
     method: exchange.method,
@@ -121,40 +121,48 @@ async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, dep
   await deps.upstreams.send(request, {
     head(status, answer) {
       const timing = serverTiming(awake.queueMs, awake.wakeMs, deps.clock.now() - sent);
+      const isStream = String(answer['content-type'] ?? '').startsWith('text/event-stream');
       if (res.headersSent) {
-        if (status >= 400) refusal = { status, chunks: [] };
+        if (status >= 400 || !isStream) late = { status, chunks: [], bytes: 0 };
         return;
       }
-      exchange.streaming = String(answer['content-type'] ?? '').startsWith('text/event-stream');
-      res.writeHead(status, { ...responseHeaders(answer, exchange, onward.prefix), 'server-timing': timing });
+      exchange.streaming = isStream;
+      const back = responseHeaders(answer, exchange, onward.prefix, target.origin);
+      res.writeHead(status, { ...back, 'server-timing': timing });
       if (exchange.streaming) res.flushHeaders();
     },
     data(chunk, resume) {
-      if (refusal) {
-        refusal.chunks.push(chunk);
-        return true;
-      }
+      if (late) return gather(late, chunk);
       if (res.write(chunk)) return true;
       res.once('drain', resume);
       return false;
     },
   });
-  if (refusal) endRefused(exchange, refusal);
+  if (late) endLate(exchange, late);
   else res.end();
 }
 
-/** An error status that came after the stream was begun by comments: it can only be told as an event now. */
-interface Refusal {
+/** An answer that is no stream, after a stream was begun by comments: it can only be told as one event of it. */
+interface Late {
   readonly status: number;
   readonly chunks: Buffer[];
+  bytes: number;
 }
 
-function endRefused(exchange: Exchange, refusal: Refusal): void {
-  const text = Buffer.concat(refusal.chunks).toString('utf8');
-  exchange.res.write(
-    `data: ${oneLine(text) || JSON.stringify({ error: { message: `status ${refusal.status}` } })}\n\n`,
-  );
-  exchange.res.end();
+/** Bytes of a late answer that are held to be put into one event. */
+const mostLate = 16 * 2 ** 20;
+
+function gather(late: Late, chunk: Buffer): true {
+  late.bytes += chunk.byteLength;
+  if (late.bytes > mostLate) throw new Fault('UPSTREAM_FAILED', 'Its answer is too large for one event of a stream.');
+  late.chunks.push(chunk);
+  return true;
+}
+
+function endLate({ res }: Exchange, { status, chunks }: Late): void {
+  const text = oneLine(Buffer.concat(chunks).toString('utf8'));
+  const data = text || (status >= 400 ? JSON.stringify({ error: { message: `status ${status}` } }) : '');
+  res.end(data ? `data: ${data}\n\n` : undefined);
 }
 
 const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, ' ').trim();

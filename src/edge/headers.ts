@@ -53,11 +53,12 @@ function stripCookies(headers: Record<string, string | string[]>): void {
   else delete headers.cookie;
 }
 
-/** The headers with which an answer goes back. A redirect within the service stays within its prefix. */
+/** The headers with which an answer goes back. A redirect within the service, which is at `origin`, stays within its prefix. */
 export function responseHeaders(
   headers: IncomingHttpHeaders,
   exchange: Exchange,
   prefix: string,
+  origin = '',
 ): Record<string, string | string[]> {
   const drop = connectionOnly(headers);
   const kept: Record<string, string | string[]> = {};
@@ -65,10 +66,23 @@ export function responseHeaders(
     if (value === undefined || drop.has(name) || name === 'server-timing') continue;
     kept[name] = value;
   }
-  const { location } = headers;
-  if (prefix && location?.startsWith('/') && !location.startsWith('//')) kept.location = `${prefix}${location}`;
+  // Ours name who may act here: no service sets them.
+  if (headers['set-cookie']) kept['set-cookie'] = headers['set-cookie'].filter((cookie) => !ourCookie.test(cookie));
+  if (headers.location !== undefined) kept.location = redirected(headers.location, exchange, prefix, origin);
   kept['x-sutaz-trace-id'] = exchange.traceId;
   return kept;
+}
+
+/**
+ * Where a redirect leads as the client sees it. Services write their own address in full, by the Host they were asked for
+ * or by the port they listen on, which nobody outside should go to.
+ */
+function redirected(location: string, { req }: Exchange, prefix: string, origin: string): string {
+  for (const own of [`http://${req.headers.host ?? ''}`, `https://${req.headers.host ?? ''}`, origin]) {
+    const rest = own && location.startsWith(own) ? location.slice(own.length) : null;
+    if (rest !== null && /^([/?#]|$)/.test(rest)) return `${prefix}${rest.startsWith('/') ? '' : '/'}${rest}`;
+  }
+  return location.startsWith('/') && !location.startsWith('//') ? `${prefix}${location}` : location;
 }
 
 /** `Server-Timing: queue;dur=0.1, wake;dur=812, upstream;dur=5.2`, in milliseconds. */

@@ -1,5 +1,6 @@
 import type { ApiEvent, ApiState, ApiUnit } from '#contracts/api';
 import type { Cancel, Clock } from '#kernel/clock';
+import { Fault } from '#kernel/faults';
 import type { Exchange } from './exchange.ts';
 import { eventStream } from './sse.ts';
 import type { EventStream } from './sse.ts';
@@ -32,6 +33,7 @@ export function createLive(read: () => ApiState, clock: Clock): Live {
   let cancel: Cancel | undefined;
   let soon = false;
   let quietSince = 0;
+  let closed = false;
 
   const schedule = (ms: number) => {
     cancel?.();
@@ -54,7 +56,8 @@ export function createLive(read: () => ApiState, clock: Clock): Live {
       else for (const unit of changed) if (!client.send('unit', unit)) facts.behind = true;
     }
     const ledger = JSON.stringify(state.ledger);
-    if (ledger !== toldLedger) for (const client of clients.keys()) client.send('ledger', state.ledger);
+    if (ledger !== toldLedger)
+      for (const [client, facts] of clients) if (!client.send('ledger', state.ledger)) facts.behind = true;
     toldLedger = ledger;
     if (clock.now() - quietSince >= keepAliveMs) {
       quietSince = clock.now();
@@ -65,7 +68,7 @@ export function createLive(read: () => ApiState, clock: Clock): Live {
   return {
     touch() {
       // Only the first of a burst sets the time, else a steady stream of changes would put the look off for ever.
-      if (soon) return;
+      if (soon || clients.size === 0) return;
       soon = true;
       schedule(gatherMs);
     },
@@ -73,15 +76,16 @@ export function createLive(read: () => ApiState, clock: Clock): Live {
       for (const client of clients.keys()) client.send('log', event);
     },
     attach(exchange) {
+      if (closed) throw new Fault('SHUTTING_DOWN', 'The platform is stopping.');
       // What is told from here on is the difference to what this client gets first, and not to an older look.
       look();
       const client = eventStream(exchange);
       clients.set(client, { behind: !client.send('state', read()) });
       exchange.res.on('close', () => clients.delete(client));
-      soon = false;
       schedule(lookMs);
     },
     close() {
+      closed = true;
       cancel?.();
       for (const client of clients.keys()) client.end();
       clients.clear();

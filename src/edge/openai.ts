@@ -2,7 +2,7 @@ import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { demand } from './auth.ts';
-import { decodeSegment, parseObject, readBody, sendJson } from './exchange.ts';
+import { decodeSegment, onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
@@ -25,12 +25,14 @@ export async function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promis
   const { path, method } = exchange;
   demand(exchange, 'use');
   if (engineCalls.has(path)) {
-    if (method !== 'POST') throw new Fault('METHOD_NOT_ALLOWED', `${path} takes POST.`);
+    if (method !== 'POST') throw onlyTakes(path, ['POST']);
     return callEngine(exchange, deps);
   }
-  if (path === '/v1/models' && method === 'GET') return listModels(exchange, deps);
-  const named = /^\/v1\/models\/(.+)$/.exec(path)?.[1];
-  if (named && method === 'GET') return showModel(exchange, decodeSegment(named), deps);
+  const named = /^\/v1\/models(?:\/(.+))?$/.exec(path);
+  if (named) {
+    if (method !== 'GET' && method !== 'HEAD') throw onlyTakes(path, ['GET', 'HEAD']);
+    return named[1] === undefined ? listModels(exchange, deps) : showModel(exchange, decodeSegment(named[1]), deps);
+  }
   throw new Fault(
     'NOT_FOUND',
     `There is no ${method} ${path}. Served here: ${[...engineCalls, '/v1/models'].join(', ')}.`,

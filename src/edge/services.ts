@@ -37,8 +37,11 @@ export async function handleService(exchange: Exchange, address: Address, deps: 
   demandService(exchange, address.service);
   const unit = deps.services.unit(address.service);
   if (isSession(exchange) && address.prefix) return moveToOwnHost(exchange, address, deps);
-  if (wantsPage(exchange.req) && !deps.waker.isReady(unit)) return showWaiting(exchange, unit, deps);
-  const stream = (exchange.req.headers.accept ?? '').includes('text/event-stream');
+  // One that cannot run here will not wake: asking for it says why.
+  const canWake = deps.waker.progress(unit).phase !== 'unknown';
+  if (wantsPage(exchange.req) && canWake && !deps.waker.isReady(unit)) return showWaiting(exchange, unit, deps);
+  // Who would take something else as well may get something else: only who wants nothing but events is told by them.
+  const stream = (exchange.req.headers.accept ?? '').trim().startsWith('text/event-stream');
   await forward(exchange, { unit, path: address.path, prefix: address.prefix, body: null, stream }, deps);
 }
 

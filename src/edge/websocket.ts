@@ -1,11 +1,14 @@
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { faults, toFault } from '#kernel/faults';
+import { abortFault } from '#kernel/abort';
+import { Fault, faults, toFault } from '#kernel/faults';
 import type { Awake } from '#routing/wake';
 import { problemOf } from './errors.ts';
+import { faultHeaders } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
+import { placeOf } from './upstream.ts';
 
 /** The client's side of a connection that is to become something else than HTTP. */
 export interface Upgrade {
@@ -16,7 +19,8 @@ export interface Upgrade {
 
 /**
  * Hands an upgraded connection through, byte by byte: the handshake is the service's own. Resolves when either side has
- * closed, so that the unit stays leased for as long as the connection is open.
+ * closed, so that the unit stays leased for as long as the connection is open. Rejects, with the client's side still open
+ * for an answer, when the service cannot be reached.
  */
 export async function passUpgrade(
   exchange: Exchange,
@@ -25,12 +29,11 @@ export async function passUpgrade(
   prefix: string,
   awake: Awake,
 ): Promise<void> {
-  const { hostname, port } = new URL(awake.target.origin);
-  const upstream = connect({ host: hostname, port: Number(port) });
+  const upstream = await connected(awake.target.origin, exchange.signal);
   try {
-    await connected(upstream);
     upstream.setNoDelay(true);
-    upstream.write(handshake(exchange, path, prefix, awake));
+    // Header values are bytes that Node reads as Latin-1.
+    upstream.write(handshake(exchange, path, prefix, awake), 'latin1');
     if (upgrade.head.byteLength > 0) upstream.write(upgrade.head);
     await piped(upgrade.socket, upstream);
   } finally {
@@ -39,12 +42,31 @@ export async function passUpgrade(
   }
 }
 
-function connected(socket: Socket): Promise<void> {
+function connected(origin: string, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    socket.once('connect', resolve);
-    socket.once('error', reject);
+    const { host, port, secure } = placeOf(origin);
+    const socket = secure
+      ? process.getBuiltinModule('node:tls').connect({ host, port, ...(isIP(host) ? {} : { servername: host }) })
+      : connect({ host, port });
+    const onAbort = () => socket.destroy(abortFault(signal));
+    const settle = (end: () => void) => {
+      signal.removeEventListener('abort', onAbort);
+      end();
+    };
+    socket.once(secure ? 'secureConnect' : 'connect', () => settle(() => resolve(socket)));
+    socket.on('error', (error) => settle(() => reject(unreachable(error))));
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
   });
 }
+
+const unreachable = (error: Error): Fault =>
+  error instanceof Fault
+    ? error
+    : new Fault('UPSTREAM_FAILED', `The service could not be reached: ${error.message}`, {
+        cause: error,
+        retryAfter: 1,
+      });
 
 function handshake(exchange: Exchange, path: string, prefix: string, awake: Awake): string {
   const { req, method } = exchange;
@@ -61,6 +83,8 @@ function handshake(exchange: Exchange, path: string, prefix: string, awake: Awak
 function piped(client: Duplex, upstream: Socket): Promise<void> {
   return new Promise((resolve) => {
     for (const side of [client, upstream]) {
+      // Closed while the other was being reached: that is not told again.
+      if (side.destroyed) resolve();
       side.once('close', resolve);
       // An error is followed by close; unheard it would end the process.
       side.on('error', () => resolve());
@@ -71,12 +95,19 @@ function piped(client: Duplex, upstream: Socket): Promise<void> {
 }
 
 /** Refuses an upgrade with a whole HTTP answer, since no answer object exists for it. */
-export function refuseUpgrade(exchange: Exchange, socket: Duplex, thrown: unknown): void {
+export function refuseUpgrade({ traceId }: Exchange, socket: Duplex, thrown: unknown): Fault {
   const fault = toFault(thrown);
-  const { status } = faults[fault.code];
-  const body = JSON.stringify(problemOf(fault, exchange.traceId));
-  socket.end(
-    `HTTP/1.1 ${status} ${faults[fault.code].title}\r\ncontent-type: application/problem+json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  if (!socket.writable) return fault;
+  const { status, title } = faults[fault.code];
+  const body = JSON.stringify(problemOf(fault, traceId));
+  const headers = {
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    'x-sutaz-trace-id': traceId,
+    connection: 'close',
+    ...faultHeaders(fault),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${title}\r\n${lines.join('')}\r\n${body}`);
+  return fault;
 }

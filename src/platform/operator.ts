@@ -44,7 +44,11 @@ export function createOperator(deps: OperatorDeps): Control {
     ledger: () => ledgerLines(views),
     unitId: (name) => directory.unit(name),
     unit,
-    start: (id, principal) => startAndRelease(id, principal, deps),
+    start(id, principal) {
+      // At once, so that it is the answer: later it would be nobody's.
+      mustRun(id, deps);
+      return startAndRelease(id, principal, deps);
+    },
     stop: (id, force) => stop(id, force, deps),
     pin(id, pinned) {
       mustRun(id, deps);
@@ -124,7 +128,6 @@ function mustRun(id: UnitId, { scheduler, units, directory }: OperatorDeps): voi
 }
 
 async function startAndRelease(id: UnitId, principal: string, deps: OperatorDeps): Promise<void> {
-  mustRun(id, deps);
   // Someone who says "start" knows of the failure: it is not held against the next try.
   deps.units.preparing.forgive(id);
   if (!deps.units.preparing.isDone(id)) await deps.units.preparing.run(id, new AbortController().signal);

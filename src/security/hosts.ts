@@ -11,7 +11,7 @@ const loopback = new Set(['localhost', '127.0.0.1', '[::1]']);
 export function nameHost(header: string | undefined, extra: readonly string[]): Named {
   if (!header) return { kind: 'unknown' };
   const host = header.toLowerCase().replace(/:\d+$/, '');
-  if (loopback.has(host) || extra.includes(host)) return { kind: 'door' };
+  if (loopback.has(host) || extra.some((name) => name.toLowerCase() === host)) return { kind: 'door' };
   const match = /^([a-z0-9]+(?:-[a-z0-9]+)*)\.localhost$/.exec(host);
   if (match?.[1]) return { kind: 'service', id: match[1] };
   return { kind: 'unknown' };
@@ -28,12 +28,14 @@ export interface FetchFacts {
 
 /**
  * Whether a request that a cookie vouches for may act: browsers send cookies with requests that other sites' pages make,
- * so that anything but a plain read must come from a page of the same origin (it carries `Origin` then).
+ * so that anything but a plain read must come from a page of the same origin (it carries `Origin` then). Another port of
+ * this machine is the same site to a browser and shares its cookies, but it is another origin.
  */
 export function isSameOrigin({ method, host, origin, fetchSite, fetchMode, upgrade }: FetchFacts): boolean {
   if (origin !== undefined) return host !== undefined && originHost(origin) === host.toLowerCase();
   const reads = !upgrade && (method === 'GET' || method === 'HEAD');
-  return reads ? fetchSite !== 'cross-site' || fetchMode === 'navigate' : fetchSite === 'same-origin';
+  if (!reads) return fetchSite === 'same-origin';
+  return fetchMode === 'navigate' || (fetchSite !== 'cross-site' && fetchSite !== 'same-site');
 }
 
 function originHost(origin: string): string | null {

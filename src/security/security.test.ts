@@ -89,13 +89,14 @@ describe('hosts', () => {
     ['[::1]:8080', { kind: 'door' }],
     ['LOCALHOST', { kind: 'door' }],
     ['box.lan:80', { kind: 'door' }],
+    ['nas.lan', { kind: 'door' }],
     ['node-red.localhost:8080', { kind: 'service', id: 'node-red' }],
     ['a.b.localhost', { kind: 'unknown' }],
     ['localhost.evil.example', { kind: 'unknown' }],
     ['evil.example', { kind: 'unknown' }],
     ['', { kind: 'unknown' }],
     [undefined, { kind: 'unknown' }],
-  ])('%s', (header, named) => expect(nameHost(header, ['box.lan'])).toEqual(named));
+  ])('%s', (header, named) => expect(nameHost(header, ['box.lan', 'NAS.lan'])).toEqual(named));
 });
 
 describe('a request that a cookie vouches for', () => {
@@ -112,6 +113,8 @@ describe('a request that a cookie vouches for', () => {
     ['is typed into the address bar', { fetchSite: 'none' }, true],
     ['follows a link from elsewhere', { fetchSite: 'cross-site', fetchMode: 'navigate' }, true],
     ['is an image of another site', { fetchSite: 'cross-site', fetchMode: 'no-cors' }, false],
+    ['is an image of another port', { fetchSite: 'same-site', fetchMode: 'no-cors' }, false],
+    ['comes from a program that says nothing', {}, true],
     ['posts from the same page', { method: 'POST', origin: 'http://localhost:8080' }, true],
     ['posts from another site', { method: 'POST', origin: 'https://evil.example' }, false],
     ['posts from another port', { method: 'POST', origin: 'http://localhost:9090' }, false],

@@ -1,0 +1,195 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import type { IncomingHttpHeaders, RequestListener, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ApiUnit } from '#contracts/api';
+import { fakeClock } from '#kernel/clock.fake';
+import { Fault } from '#kernel/faults';
+import type { UnitId } from '#kernel/ids';
+import { unitId } from '#kernel/ids';
+import type { LogFields } from '#kernel/logger';
+import { silentLogger } from '#kernel/logger';
+import type { Awake, Caller, Waker } from '#routing/wake';
+import type { Principal } from '#security/keys';
+import { createSessions } from '#security/sessions';
+import type { Control } from './control.ts';
+import { createDoor } from './door.ts';
+import type { DoorDeps } from './door.ts';
+import { createLive } from './live.ts';
+import { createUpstreams } from './upstream.ts';
+
+export const adminKey = 'sutaz-admin';
+const principals: Readonly<Record<string, Principal>> = {
+  [adminKey]: { id: 'admin', name: 'the owner', role: 'admin' },
+  'sutaz-use': { id: 'user', name: 'a user', role: 'use' },
+};
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
+
+/** A door on a real port before services of the test's own, with a waker that wakes when it is told to. */
+export async function openDoor(service: RequestListener, more: Partial<DoorDeps> = {}) {
+  const { createServer } = await import('node:http');
+  const upstream = createServer(service);
+  await once(upstream.listen(0, '127.0.0.1'), 'listening');
+  const clock = fakeClock();
+  const logged: LogFields[] = [];
+  const world = fakeWaker(`http://127.0.0.1:${portOf(upstream)}`);
+  const sessions = createSessions(clock);
+  const upstreams = createUpstreams();
+  const control = fakeControl();
+  const state = () => control.state();
+  const server = createDoor({
+    ...{ waker: world.waker, upstreams, clock, control, sessions },
+    log: { ...silentLogger, error: (_, fields) => logged.push(fields ?? {}) },
+    holdMs: () => 10_000,
+    limits: () => ({ body: 1_000, headerTimeout: 1_000, keepAlive: 1_000, connections: 100 }),
+    models: { unit: (name) => namedUnit('model', name), list: () => [] },
+    services: { unit: (name) => namedUnit('service', name), describe: () => ({ title: '<x>', why: 'asked' }) },
+    identity: { verifyKey: (key) => principals[key] ?? null, sessions, hosts: () => [] },
+    live: createLive(state, clock),
+    port: () => portOf(server),
+    url: () => `http://127.0.0.1:${portOf(server)}`,
+    console: new Map([
+      ['/console/index.html', { body: Buffer.from('<page>'), type: 'text/html; charset=utf-8', etag: '"1"' }],
+    ]),
+    renderMetrics: () => 'metrics\n',
+    notReady: () => null,
+    requests: { add: () => undefined },
+    seconds: { observe: () => undefined },
+    ...more,
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    ...{ world, clock, sessions, control, logged, upstream, port: portOf(server) },
+    ask: (path: string, options: Asking = {}) => ask(portOf(server), path, options),
+    close() {
+      for (const one of [server, upstream]) {
+        one.close();
+        one.closeAllConnections();
+      }
+      void upstreams.close();
+    },
+  };
+}
+
+export type OpenDoor = Awaited<ReturnType<typeof openDoor>>;
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+function namedUnit(kind: 'service' | 'model', name: string): UnitId {
+  if (name === 'x') return unitId(kind, name);
+  throw new Fault('NOT_FOUND', `No ${kind} is called ${name}.`, kind === 'model' ? { param: 'model' } : {});
+}
+
+/** Ready at once, unless `hold` was called: then whoever asks waits for `wake`, `fail`, or leaves. */
+function fakeWaker(origin: string) {
+  const waiting = new Set<{ resolve(awake: Awake): void; reject(error: unknown): void }>();
+  const world = {
+    leases: 0,
+    lingered: [] as string[],
+    held: false,
+    origin,
+    key: null as string | null,
+    waiting,
+    hold: () => void (world.held = true),
+    wake() {
+      world.held = false;
+      for (const one of waiting) one.resolve(awake());
+    },
+    fail(error: unknown) {
+      for (const one of waiting) one.reject(error);
+    },
+    waker: {} as Waker,
+  };
+  const awake = (): Awake => {
+    world.leases++;
+    let released = false;
+    const release = () => {
+      if (!released) world.leases--;
+      released = true;
+    };
+    return { target: { origin: world.origin, basePath: '', key: world.key }, queueMs: 0, wakeMs: 0, release };
+  };
+  const wake = (_: UnitId, { signal }: Caller): Promise<Awake> => {
+    if (!world.held) return Promise.resolve(awake());
+    return new Promise<Awake>((resolve, reject) => {
+      const one = { resolve, reject };
+      waiting.add(one);
+      signal.addEventListener('abort', () => {
+        waiting.delete(one);
+        reject(signal.reason as Error);
+      });
+    });
+  };
+  Object.assign(world.waker, {
+    wake,
+    isReady: () => !world.held,
+    linger: (unit: UnitId) => void world.lingered.push(unit),
+    progress: () => ({ phase: 'starting', percent: 10 }),
+  });
+  return world;
+}
+
+function fakeControl(): Control {
+  const unit = (id: UnitId) => ({ id, state: 'ready', progress: { phase: 'starting' } }) as unknown as ApiUnit;
+  const ledger = { limitBytes: 1, limitReason: '', reservedBytes: 0, measuredBytes: 0, freeBytes: 1 };
+  const platform = { version: '0', url: '', home: '', startedAt: '', pid: 1 };
+  const unused = () => {
+    throw new Fault('NOT_SUPPORTED', 'not in this test');
+  };
+  return {
+    state: () => ({ platform, ledger, units: [] }),
+    ledger: () => ({ ...ledger, lines: [] }),
+    unitId: (name) => namedUnit('service', name),
+    unit,
+    start: async () => undefined,
+    stop: () => undefined,
+    pin: () => undefined,
+    logs: async () => ['one', 'two'],
+    followLogs: unused,
+    models: () => [],
+    model: async () => unused(),
+    pull: async () => unused(),
+    removeModel: async () => undefined,
+    catalog: () => ({ services: [], models: [], disabled: [] }),
+    definition: async () => unused(),
+    shutdown: () => undefined,
+  };
+}
+
+export interface Asking {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+  readonly key?: string | null;
+  readonly signal?: AbortSignal;
+}
+
+export function ask(port: number, path: string, asking: Asking): Promise<Answer> {
+  const { method = 'GET', headers = {}, body, key = adminKey, signal } = asking;
+  return new Promise((resolve, reject) => {
+    const own = { host: `localhost:${port}`, ...(key === null ? {} : { 'x-sutaz-key': key }), ...headers };
+    const req = request({
+      port,
+      host: '127.0.0.1',
+      path,
+      method,
+      headers: own,
+      agent: false,
+      ...(signal && { signal }),
+    });
+    req.on('error', reject);
+    req.on('response', (res) => {
+      let text = '';
+      res.setEncoding('utf8');
+      res.on('data', (chunk: string) => (text += chunk));
+      res.on('error', reject);
+      res.on('end', () => resolve({ status: res.statusCode ?? 0, headers: res.headers, text }));
+    });
+    req.end(body);
+  });
+}
