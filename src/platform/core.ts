@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#kernel/clock';
@@ -95,6 +96,11 @@ export async function createCore(
     records: openRecords(stores.state),
     logs: {
       file: logFile,
+      size: (unit) =>
+        stat(logFile(unit)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
       last: (unit, lines) => lastLines(stores.logs, logFile(unit), lines),
       bound: async (unit) => void (await stores.logs.bound(logFile(unit))),
     },
@@ -106,7 +112,7 @@ export async function createCore(
       usedFiles: stores.usedFiles,
       needs,
     }),
-    blueprint: (unit) => units.blueprint(unit),
+    blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
     place: () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } }),
   });

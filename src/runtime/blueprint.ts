@@ -27,7 +27,8 @@ const placeholder = /\{([a-z][\w.-]*)\}/gi;
 /** Fills in `{name}`s. An unknown one is an error that names the nearest right one; other braces stay as they are. */
 export function fill(template: string, values: Readonly<Record<string, string>>, place: string): string {
   return template.replace(placeholder, (_, name: string) => {
-    const value = values[name];
+    // Own ones alone: every object has a `constructor`.
+    const value = Object.hasOwn(values, name) ? values[name] : undefined;
     if (value !== undefined) return value;
     const known = Object.keys(values);
     throw new Fault('START_FAILED', `${place}: nothing is known as {${name}}.${didYouMean(name, known)}`);

@@ -10,6 +10,8 @@ export interface Target {
   readonly host: string;
   readonly port: number;
   readonly logFile: string;
+  /** Where in the log this instance begins: an earlier one said that it was ready, too. */
+  readonly logFrom?: number;
 }
 
 export type Health = { readonly ok: true } | { readonly ok: false; readonly why: string; readonly percent?: number };
@@ -83,12 +85,14 @@ function lookTcp({ host, port }: Target, signal: AbortSignal): Promise<Health> {
   });
 }
 
-/** The first mebibyte is read: what a service says when it is ready, it says at its start. */
-async function lookLog(pattern: string, { logFile }: Target): Promise<Health> {
+/** The instance's first mebibyte is read: what a service says when it is ready, it says at its start. */
+async function lookLog(pattern: string, { logFile, logFrom = 0 }: Target): Promise<Health> {
   const file = await open(logFile).catch(() => null);
   if (!file) return { ok: false, why: 'it has not logged anything yet' };
   try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(2 ** 20), 0, 2 ** 20, 0);
+    // A log that was cut since has nothing of before in it.
+    const from = (await file.stat()).size < logFrom ? 0 : logFrom;
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(2 ** 20), 0, 2 ** 20, from);
     if (new RegExp(pattern, 'm').test(buffer.toString('utf8', 0, bytesRead))) return { ok: true };
     return { ok: false, why: `its log has no line like ${pattern} yet` };
   } finally {

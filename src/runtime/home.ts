@@ -49,8 +49,11 @@ export async function openHome(path: string): Promise<Home> {
       keyFile: join(keys, 'admin.key'),
       announce: (facts) => writeWhole(file, `${JSON.stringify(facts, null, 2)}\n`, 0o600),
       async release() {
-        await rm(file, { force: true });
-        release();
+        try {
+          await rm(file, { force: true });
+        } finally {
+          release();
+        }
       },
     };
   } catch (error) {
@@ -67,10 +70,9 @@ async function lock(home: string): Promise<() => void> {
   } catch (error) {
     db.close();
     if (!/locked|busy/i.test(String(error))) throw error;
-    const holder = await readFile(join(home, 'platform.json'), 'utf8').then(
-      (text) => JSON.parse(text) as PlatformFile,
-      () => null,
-    );
+    const holder = await readFile(join(home, 'platform.json'), 'utf8')
+      .then((text) => JSON.parse(text) as PlatformFile)
+      .catch(() => null);
     const where = holder ? ` at ${holder.url} (pid ${holder.pid})` : '';
     throw new Fault(
       'CONFLICT',

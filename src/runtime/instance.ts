@@ -35,6 +35,8 @@ export interface Outcomes {
 
 export interface InstanceLogs {
   file(unit: UnitId): string;
+  /** Bytes that are in it: what earlier instances wrote, when asked before a start. */
+  size(unit: UnitId): Promise<number>;
   /** The last lines of an instance's log, for an error's reason. */
   last(unit: UnitId, lines: number): Promise<readonly string[]>;
   /** Keeps the file within its bound. */

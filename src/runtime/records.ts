@@ -2,6 +2,7 @@ import type { Json } from '#contracts/driver';
 import type { InstanceHandle } from '#contracts/runtime';
 import type { StateStore, StateTable } from '#contracts/state';
 import type { InstanceId, UnitId } from '#kernel/ids';
+import { isRecord } from '#kernel/json';
 
 /** What must survive a restart of the platform so that an instance can be taken over. */
 export interface InstanceRecord {
@@ -22,6 +23,14 @@ export interface Records {
   list(): InstanceRecord[];
 }
 
+const texts = ['id', 'unit', 'host', 'key', 'startedAt'] as const;
+
+const isRecordOf = (value: unknown): boolean =>
+  isRecord(value) &&
+  texts.every((name) => typeof value[name] === 'string') &&
+  typeof value.port === 'number' &&
+  (value.handle === null || isRecord(value.handle));
+
 /** One row a unit, since a unit has one instance. */
 export function openRecords(store: StateStore): Records {
   // A record is JSON by construction; the store's type cannot know the brands of its ids.
@@ -29,6 +38,12 @@ export function openRecords(store: StateStore): Records {
   return {
     put: (record) => table.put(record.unit, record as InstanceRecord & Json),
     delete: (unit) => table.delete(unit),
-    list: () => table.list().map(({ value }) => value),
+    list: () =>
+      table.list().flatMap(({ key, value }) => {
+        if (isRecordOf(value)) return [value];
+        // Another version wrote it, or nobody of ours: nothing can be taken over by it.
+        table.delete(key);
+        return [];
+      }),
   };
 }

@@ -7,6 +7,7 @@ import type { UnitId } from '#kernel/ids';
 import { formatDuration } from '#kernel/quantities';
 import type { Blueprint } from './blueprint.ts';
 import { untilHealthy } from './health.ts';
+import type { Target } from './health.ts';
 import type { InstanceLogs, Outcomes, Running, Starting } from './instance.ts';
 import { instanceSpec } from './launch.ts';
 import type { Environments, LaunchPlace } from './launch.ts';
@@ -19,8 +20,11 @@ export interface StartDeps {
   readonly records: Records;
   readonly logs: InstanceLogs;
   readonly outcomes: Outcomes;
-  /** How to run a unit; throws when its definition is gone or unusable. */
-  readonly blueprint: (unit: UnitId) => Promise<Blueprint>;
+  /**
+   * How to run a unit; throws when its definition is gone or unusable. With a signal it may take its time to get what is
+   * missing; without one it never does: a stop must not wait for a download.
+   */
+  readonly blueprint: (unit: UnitId, signal?: AbortSignal) => Promise<Blueprint>;
   /** Makes ready what the unit stands on; `outcomes.ended` lets it go again. */
   readonly needs: (unit: UnitId, signal: AbortSignal) => Promise<void>;
   readonly place: () => Omit<LaunchPlace, 'logFile'>;
@@ -36,7 +40,7 @@ export interface StartDeps {
 export async function launch(unit: UnitId, memoryBytes: number, starting: Starting, deps: StartDeps): Promise<Running> {
   const { signal } = starting.abort;
   throwIfAborted(signal);
-  const blueprint = await deps.blueprint(unit);
+  const blueprint = await deps.blueprint(unit, signal);
   await withinNeeds(unit, signal, deps);
   const environment = await deps.environments.ensure(blueprint.run, {
     signal,
@@ -53,6 +57,7 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
   };
   const logFile = deps.logs.file(unit);
   const spec = await instanceSpec(blueprint, record, environment, { ...deps.place(), logFile }, memoryBytes);
+  const logFrom = await deps.logs.size(unit);
   throwIfAborted(signal);
   deps.records.put(record);
   deps.outcomes.begun(record);
@@ -63,7 +68,9 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
   // One that ended before anyone could listen is not waited for.
   const status = await deps.driver.inspect(handle);
   if (status.state === 'exited') throw new Fault('START_FAILED', 'it ended at once');
-  await untilUp(blueprint, running, starting, logFile, deps.clock);
+  await untilUp(blueprint, { ...running, logFile, logFrom }, starting, deps.clock);
+  // Its end or its stop may have come while the last look found it well.
+  throwIfAborted(signal);
   return running;
 }
 
@@ -82,27 +89,22 @@ async function withinNeeds(unit: UnitId, signal: AbortSignal, { needs, clock }: 
 /** Waits for health, at most as long as the definition allows. */
 async function untilUp(
   { health, startupTimeoutMs }: Blueprint,
-  { host, port }: Running,
+  target: Target,
   starting: Starting,
-  logFile: string,
   clock: Clock,
 ): Promise<void> {
   let last = 'it never answered';
   const limit = deadline(clock, startupTimeoutMs, 'startup', starting.abort.signal);
   try {
-    await untilHealthy(
-      health,
-      { host, port, logFile },
-      {
-        clock,
-        signal: limit.signal,
-        onLook(seen) {
-          if (seen.ok) return;
-          last = seen.why;
-          if (seen.percent !== undefined) starting.percent = seen.percent;
-        },
+    await untilHealthy(health, target, {
+      clock,
+      signal: limit.signal,
+      onLook(seen) {
+        if (seen.ok) return;
+        last = seen.why;
+        if (seen.percent !== undefined) starting.percent = seen.percent;
       },
-    );
+    });
   } catch (error) {
     if (starting.abort.signal.aborted) throw error;
     const message = `it was not healthy within ${formatDuration(startupTimeoutMs)}: ${last}`;

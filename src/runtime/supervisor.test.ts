@@ -86,6 +86,7 @@ function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {})
     environments: { ensure: async () => null },
     logs: {
       file: () => (fakes.healthy ? import.meta.filename : '/nowhere'),
+      size: async () => 0,
       last: async () => ['last words'],
       bound: async () => undefined,
     },
@@ -194,6 +195,34 @@ describe('the supervisor', () => {
     expect(await supervisor.recover((known) => known === unit)).toEqual([{ unit, frozen: false }]);
     expect([...fakes.alive.keys(), ...fakes.rows.keys()]).toEqual([id, unit]);
     expect(supervisor.endpoint(unit)).toMatchObject({ host: 'h', port: 1, key: 'k' });
+  });
+
+  it('regression: a disk that is full when an instance ends does not keep its unit stopping', async () => {
+    const { supervisor, fakes } = bench();
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    fakes.rows.delete = () => {
+      throw new Error('database or disk is full');
+    };
+    supervisor.stop(unit);
+    await supervisor.idle();
+    expect(fakes.told).toEqual(['started', 'stopped']);
+  });
+
+  it('regression: one that ends as its health is seen for the first time was not started', async () => {
+    const { supervisor, fakes } = bench();
+    const has = fakes.alive.has.bind(fakes.alive);
+    // It is there when it is inspected, and ends while its log, which says that it is ready, is read.
+    fakes.alive.has = (id) => {
+      setImmediate(() => fakes.exit());
+      return has(id);
+    };
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    await new Promise((resolve) => setImmediate(resolve));
+    await supervisor.idle();
+    expect(fakes.told.filter((told) => /^(failed|exited)/.test(told))).toHaveLength(1);
+    expect([supervisor.endpoint(unit), fakes.rows.size, fakes.alive.size]).toEqual([null, 0, 0]);
   });
 
   it('regression: a row that cannot be taken over does not keep the others from it', async () => {

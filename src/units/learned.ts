@@ -25,7 +25,8 @@ export function openLearned(store: StateStore): LearnedStore {
     put(key, { bytes, startMs }) {
       const before = rows.get(key) ?? nothing;
       if (!moved(before.bytes, bytes) && !moved(before.startMs, startMs)) return;
-      const row: Row = { bytes, startMs };
+      // What is not known now was known before: a size that was set by hand for a while has taught nothing.
+      const row: Row = { bytes: bytes ?? before.bytes, startMs: startMs ?? before.startMs };
       rows.set(key, row);
       table.put(key, row);
     },

@@ -34,10 +34,12 @@ export function createPlans(store: ModelStore, shape: (model: string) => Shape, 
     const stored = store.get(model);
     const before = plans.get(model);
     if (!stored) return void plans.delete(model);
-    const asked = shape(model);
     const sameFile = before?.sha256 === stored.sha256;
-    if (sameFile && isSame(before.asked, asked)) return;
+    if (sameFile && isSame(before.asked, shape(model))) return;
     const header = sameFile ? before.header : await readGguf(stored.path);
+    // Another file came, or it went, while this one was read: whoever brought that reads it, too.
+    if (store.get(model)?.sha256 !== stored.sha256) return;
+    const asked = shape(model);
     // A header that does not say what it was made for is taken at the user's word.
     const context = Math.min(asked.context, header.contextLength || asked.context);
     const plan = planMemory(header, { contextPerSlot: context, slots: asked.slots, batch });

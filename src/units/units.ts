@@ -1,6 +1,7 @@
 import type { Catalog } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
+import { Fault } from '#kernel/faults';
 import { parseUnitId, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
@@ -31,7 +32,8 @@ export interface Units {
   externalUrl(unit: UnitId): string | null;
   /** Why a service of the catalogue cannot run here; null when it can. */
   unusable(service: string): string | null;
-  blueprint(unit: UnitId): Promise<Blueprint>;
+  /** With a signal, a file that went since it was prepared is fetched again; without one that is NOT_FOUND. */
+  blueprint(unit: UnitId, signal?: AbortSignal): Promise<Blueprint>;
   /** How large a model is loaded: as its file allows, once that is here. */
   shape(model: string): Shape;
   learn(unit: UnitId, bytes: number | null, startMs: number | null): void;
@@ -99,7 +101,7 @@ export function createUnits(options: UnitsOptions): Units {
       if (kind !== 'service' || !isExternal(name, bench)) return null;
       return directory.service(name).definition.run.external?.url ?? null;
     },
-    blueprint: (unit) => blueprint(unit, bench, shape, () => preparing.forget(unit)),
+    blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(unit)),
     learn(unit, bytes, startMs) {
       const { kind, name } = parseUnitId(unit);
       const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
@@ -154,6 +156,7 @@ function specOfModel(model: string, bench: Bench, shape: (model: string) => Shap
 
 async function blueprint(
   unit: UnitId,
+  signal: AbortSignal | undefined,
   bench: Bench,
   shape: (model: string) => Shape,
   onMissing: () => void,
@@ -169,10 +172,11 @@ async function blueprint(
   return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
 
   /** Someone removed the file since it was prepared. */
-  function pullAgain(): Promise<StoredModel> {
+  async function pullAgain(): Promise<StoredModel> {
+    if (!signal) throw new Fault('NOT_FOUND', `The file of ${name} is gone.`);
     onMissing();
     const { sources, size } = model.definition;
-    return puller.pull(name, sources, { signal: new AbortController().signal, size });
+    return puller.pull(name, sources, { signal, size });
   }
 }
 
