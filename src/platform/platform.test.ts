@@ -1,0 +1,135 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ApiEvent } from '#contracts/api';
+import type { Json } from '#contracts/driver';
+import type { StateStore } from '#contracts/state';
+import { fakeClock } from '#kernel/clock.fake';
+import { unitId } from '#kernel/ids';
+import type { InstanceId } from '#kernel/ids';
+import { silentLogger } from '#kernel/logger';
+import type { ModelStore } from '#models/store';
+import { openHome } from '#runtime/home';
+import type { Home } from '#runtime/home';
+import type { Supervisor } from '#runtime/supervisor';
+import type { Scheduler } from '#scheduler/run-loop';
+import type { Units } from '#units/units';
+import { openIdentity } from './identity.ts';
+import type { Needs } from './needs.ts';
+import { outcomesFor } from './outcomes.ts';
+import { createReporter } from './reporter.ts';
+import { targetOf } from './targets.ts';
+
+const model = unitId('model', 'm');
+const service = unitId('service', 's');
+
+function memoryState(): StateStore {
+  const rows = new Map<string, Json>();
+  const table = <T extends Json>() => ({
+    get: (key: string) => (rows.get(key) as T | undefined) ?? null,
+    put: (key: string, value: T) => void rows.set(key, value),
+    delete: (key: string) => void rows.delete(key),
+    list: () => [...rows].map(([key, value]) => ({ key, value: value as T })),
+  });
+  return { table, close: async () => undefined };
+}
+
+describe('the first key', () => {
+  let folder: string;
+  let home: Home;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sutaz-identity-'));
+    home = await openHome(folder);
+  });
+  afterEach(async () => {
+    await home.release();
+    await rm(folder, { recursive: true });
+  });
+  const key = async () => (await readFile(home.keyFile, 'utf8')).trim();
+
+  it('is made once, readable by its owner only, and stays', async () => {
+    const state = memoryState();
+    const identity = await openIdentity(state, home, fakeClock(), []);
+    const first = await key();
+    expect(identity.verifyKey(first)).toMatchObject({ role: 'admin' });
+    expect((await stat(home.keyFile)).mode & 0o777).toBe(0o600);
+    await openIdentity(state, home, fakeClock(), []);
+    expect(await key()).toBe(first);
+  });
+
+  it('is made anew when its file is gone or says something else, and the old one is void', async () => {
+    const state = memoryState();
+    await openIdentity(state, home, fakeClock(), []);
+    const first = await key();
+    await writeFile(home.keyFile, 'sutaz-made-up\n');
+    const identity = await openIdentity(state, home, fakeClock(), []);
+    expect([identity.verifyKey(first), identity.verifyKey('sutaz-made-up')]).toEqual([null, null]);
+    expect(identity.verifyKey(await key())).toMatchObject({ role: 'admin' });
+  });
+});
+
+describe('where requests go', () => {
+  const supervisor = { endpoint: () => ({ host: '127.0.0.1', port: 5, key: 'secret' }) } as unknown as Supervisor;
+  const units = (url: string | null) => ({ externalUrl: () => url }) as unknown as Units;
+
+  it('an engine is shown its key, a service is not', () => {
+    expect(targetOf(supervisor, units(null))(model)?.key).toBe('secret');
+    expect(targetOf(supervisor, units(null))(service)).toEqual({
+      origin: 'http://127.0.0.1:5',
+      basePath: '',
+      key: null,
+    });
+  });
+
+  it('what runs elsewhere keeps its path, and what does not run has no place', () => {
+    const external = targetOf(supervisor, units('https://box.example/base/'));
+    expect(external(service)).toEqual({ origin: 'https://box.example', basePath: '/base', key: null });
+    const nothing = { endpoint: () => null } as unknown as Supervisor;
+    expect(targetOf(nothing, units(null))(model)).toBeNull();
+  });
+});
+
+it('an instance has its identity, its file and what it needs for as long as it lives', () => {
+  const told: string[] = [];
+  const usedFiles = new Map();
+  const outcomes = outcomesFor({
+    scheduler: {
+      state: { units: new Map([[model, { learnedBytes: 7, startMs: 8 }]]) },
+      dispatch: ({ kind }: { kind: string }) => told.push(kind),
+    } as unknown as Scheduler,
+    units: { learn: (...facts: unknown[]) => told.push(`learn ${facts.join(' ')}`) } as unknown as Units,
+    identity: {
+      minted: { mint: () => told.push('mint'), withdraw: () => told.push('withdraw') },
+    } as unknown as Parameters<typeof outcomesFor>[0]['identity'],
+    store: { get: () => ({ sha256: 'abc' }) } as unknown as ModelStore,
+    needs: { give: () => told.push('give') } as unknown as Needs,
+    usedFiles,
+  });
+  const id = 'i-1' as InstanceId;
+  outcomes.begun({ id, unit: model, handle: null, host: '', port: 1, key: 'k', startedAt: '' });
+  expect([...usedFiles]).toEqual([[model, 'abc']]);
+  outcomes.started(model);
+  outcomes.ended(model);
+  outcomes.stopped(model);
+  expect(usedFiles.size).toBe(0);
+  const learn = `learn ${model} 7 8`;
+  expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', learn, 'stopped']);
+});
+
+it('the reporter tells what happens to units and counts it, and says nothing of single requests', () => {
+  const told: ApiEvent[] = [];
+  const reporter = createReporter({ log: silentLogger, clock: fakeClock(), tell: (event) => told.push(event) });
+  reporter.effect({ kind: 'start', unit: service, bytes: 2 ** 20 });
+  reporter.event({ kind: 'started', unit: service });
+  reporter.effect({ kind: 'stop', unit: service, reason: { code: 'evicted', for: model, bytes: 5 } });
+  reporter.event({ kind: 'tick' });
+  reporter.event({ kind: 'measured', unit: service, bytes: 1 });
+  expect(told.map(({ type }) => type)).toEqual(['start', 'ready', 'evict']);
+  expect(told[0]).toMatchObject({ unit: service, at: '2023-11-14T22:13:20.000Z' });
+  expect([...reporter.counts]).toEqual([
+    ['start', 1],
+    ['ready', 1],
+    ['evict', 1],
+  ]);
+});

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest';
+import { buildCatalog } from '#catalog/snapshot';
+import type { Catalog } from '#catalog/snapshot';
+import type { Json } from '#contracts/driver';
+import type { StateStore } from '#contracts/state';
+import { createDirectory } from './directory.ts';
+import { openLearned } from './learned.ts';
+import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
+import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import type { UnitSettings } from './settings.ts';
+
+const service = (id: string, more: string) =>
+  `{ id: ${id}, name: ${id}, summary: A service for tests., homepage: 'https://x.example', license: MIT, category: tool, ${more} }`;
+const run = 'run: { process: { command: [node, server.js] } }, health: { tcp: true }, resources: { memory: 64MiB }';
+const files = {
+  service: {
+    web: service('web', `tier: on-demand, ${run}, stop: { grace: 3s }`),
+    store: service('store', `tier: persistent, ${run}`),
+    boxed: service(
+      'boxed',
+      `tier: on-demand, run: { docker: { image: 'a:1', port: 80 } }, health: { tcp: true }, resources: { memory: 1MiB }`,
+    ),
+    llama: service('llama', `tier: on-demand, kind: engine, ${run}`),
+    aider: service(
+      'aider',
+      `tier: on-demand, kind: job, run: { process: { command: [aider] } }, resources: { memory: 1MiB }`,
+    ),
+    broken: service('broken', 'tier: sometimes'),
+  },
+  model: {
+    'tiny:1b':
+      "{ id: 'tiny:1b', name: Tiny, summary: A model for tests., license: MIT, homepage: 'https://x.example', engine: llama, aliases: [tiny], size: 10MiB, context: 2048, sources: [{ file: { path: /models/tiny.gguf } }] }",
+  },
+};
+
+function catalogOf(): Catalog {
+  const texts = Object.entries(files).flatMap(([kind, byId]) =>
+    Object.entries(byId).map(([id, text]) => ({ kind: kind as 'service' | 'model', id, text })),
+  );
+  return buildCatalog(
+    texts.map(({ kind, id, text }) => ({
+      ...{ kind, text, origin: 'built-in' as const },
+      path: `/catalog/${kind}s/${id.replace(':', '-')}.yaml`,
+    })),
+  );
+}
+
+const settings: UnitSettings = { service: () => ({}), model: () => ({}), defaultModel: 'tiny' };
+const catalog = catalogOf();
+const directory = createDirectory(
+  () => catalog,
+  () => settings,
+);
+
+describe('the directory', () => {
+  it.each([
+    ['web', 'service/web'],
+    ['service/web', 'service/web'],
+    ['tiny', 'model/tiny:1b'],
+    ['model/tiny', 'model/tiny:1b'],
+    ['default', 'model/tiny:1b'],
+  ])('knows %s as %s', (name, id) => expect(directory.unit(name)).toBe(id));
+
+  it.each([
+    ['wbe', /No service or model is called wbe\. Did you mean web\?/],
+    ['model/tinny', /No model is called tinny\. Did you mean tiny/],
+    ['zzzzzz', /`sutaz catalog ls` lists what there is/],
+    ['broken', /^broken is disabled: .*broken\.yaml/],
+    ['aider', /a job: it is run, not reached/],
+    ['service/llama', /an engine: ask for one of its models/],
+    ['constructor', /is called constructor/],
+    ['', /is called/],
+  ])('says of %j what it can', (name, message) => {
+    expect(() => directory.unit(name)).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }) as Error);
+    expect(() => directory.unit(name)).toThrow(message);
+  });
+});
+
+describe('what the scheduler is told of a service', () => {
+  const web = directory.service('web').definition;
+  const nothing = { bytes: null, startMs: null };
+
+  it('is what its tier says, then its definition, then the settings', () => {
+    const store = serviceSpec(directory.service('store').definition, {}, nothing);
+    expect(store).toMatchObject({ idleAfterMs: 1_800_000, idleRung: 'frozen', declaredBytes: 64 * 2 ** 20 });
+    expect(serviceSpec(web, {}, nothing)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'cold' });
+    const own = { memory: 5, priority: 9, idle: { after: 1, rung: 'frozen' } } as const;
+    expect(serviceSpec(web, own, { bytes: 7, startMs: 8 })).toMatchObject({
+      ...{ declaredBytes: 5, learnedBytes: null, priority: 9, idleAfterMs: 1, idleRung: 'frozen', startMs: 8 },
+    });
+  });
+
+  it('runs by what this machine can do, or says why not', () => {
+    expect(chosenRun(web, {})).toEqual({ way: 'process' });
+    expect(chosenRun(web, { run: 'external' })).toMatchObject({ way: null, why: expect.stringContaining('external') });
+    const { definition } = directory.service('boxed');
+    expect(chosenRun(definition, {})).toMatchObject({ way: null, why: expect.stringContaining('docker') });
+    expect(() => serviceBlueprint(directory.service('boxed'), {}, { home: '/h' })).toThrow(/cannot run as a process/);
+  });
+
+  it('has its places and its settings', () => {
+    expect(serviceBlueprint(directory.service('web'), { env: { A: '1' } }, { home: '/h' })).toMatchObject({
+      ...{ serviceDir: '/catalog/services/web', dataDir: '/h/services/web', stopGraceMs: 3_000, env: { A: '1' } },
+    });
+  });
+});
+
+describe('what the scheduler is told of a model', () => {
+  const model = directory.model('tiny');
+  const engine = directory.engine('llama');
+  const shape = { context: 2_048, slots: 2 };
+
+  it('is its plan once its file is here, else its size and its engine', () => {
+    const facts = { shape, learned: { bytes: null, startMs: null } };
+    const planned = modelSpec(model.definition, engine.definition, {}, { ...facts, plannedBytes: 5 });
+    expect(planned).toMatchObject({ declaredBytes: 5, slots: 2 });
+    const guessed = modelSpec(model.definition, engine.definition, {}, { ...facts, plannedBytes: null });
+    expect(guessed.declaredBytes).toBe(74 * 2 ** 20);
+  });
+
+  it('is loaded in its own shape, and what was learned belongs to that shape', () => {
+    const general = { ...settings, context: 512, slots: 3 };
+    expect(shapeOf(model.definition, {}, settings)).toMatchObject({ context: 2_048 });
+    expect(shapeOf(model.definition, { context: 1_024 }, general)).toEqual({ context: 1_024, slots: 3 });
+    expect(learnedKey(model.definition, shape)).not.toBe(learnedKey(model.definition, { ...shape, slots: 3 }));
+    const { values } = modelBlueprint(model, engine, { shape, path: '/m.gguf', threads: 1 }, '/h');
+    expect(values).toMatchObject({ 'model.path': '/m.gguf', 'model.context': '2048', threads: '1' });
+  });
+});
+
+describe('what was learned', () => {
+  function bench() {
+    const rows = new Map<string, Json>();
+    let writes = 0;
+    const table = <T extends Json>() => ({
+      get: (key: string) => (rows.get(key) as T | undefined) ?? null,
+      put: (key: string, value: T) => void (writes++, rows.set(key, value)),
+      delete: (key: string) => void rows.delete(key),
+      list: () => [...rows].map(([key, value]) => ({ key, value: value as T })),
+    });
+    const store: StateStore = { table, close: async () => undefined };
+    return { store, learned: openLearned(store), writes: () => writes };
+  }
+
+  it('is written when it moved by a hundredth, and is there after a restart', () => {
+    const { store, learned, writes } = bench();
+    learned.put('a', { bytes: 1_000, startMs: null });
+    learned.put('a', { bytes: 1_010, startMs: null });
+    expect(writes()).toBe(1);
+    learned.put('a', { bytes: 1_011, startMs: 5 });
+    expect(openLearned(store).of('a')).toEqual({ bytes: 1_011, startMs: 5 });
+    expect(learned.of('b')).toEqual({ bytes: null, startMs: null });
+  });
+
+  it('regression: is not forgotten while one of the two is not known', () => {
+    const { learned } = bench();
+    learned.put('a', { bytes: 1_000, startMs: 5 });
+    learned.put('a', { bytes: null, startMs: 500 });
+    expect(learned.of('a')).toEqual({ bytes: 1_000, startMs: 500 });
+  });
+});
