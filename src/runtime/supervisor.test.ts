@@ -20,7 +20,7 @@ interface Fakes {
   exit(): void;
 }
 
-function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {}) {
+function bench(failing: { start?: boolean; thaw?: boolean; stop?: number; pause?: () => Promise<void> } = {}) {
   const listeners = new Set<(handle: InstanceHandle, status: ExitedStatus) => void>();
   const fakes: Fakes = {
     alive: new Map(),
@@ -37,6 +37,7 @@ function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {})
   const driver: RuntimeDriver = {
     traits: { survivesRestart: true, enforcesMemory: false },
     async start({ id }) {
+      await failing.pause?.();
       if (failing.start) throw new Error('no such program');
       const handle: InstanceHandle = { driver: 'fake', version: 1, id, unit, state: { pid: 1 } };
       fakes.alive.set(id, handle);
@@ -48,6 +49,7 @@ function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {})
         ? { state: 'running', pid: 1, memoryBytes: 7 }
         : { state: 'exited', code: 3, signal: null, oomKilled: false },
     async stop(handle) {
+      await failing.pause?.();
       if (failing.stop && failing.stop-- > 0) throw new Error('will not go');
       fakes.alive.delete(handle.id);
     },
@@ -56,8 +58,9 @@ function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {})
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    freeze: async () => undefined,
+    freeze: async () => failing.pause?.(),
     async thaw() {
+      await failing.pause?.();
       if (failing.thaw) throw new Error('stays frozen');
     },
     close: async () => undefined,
@@ -104,8 +107,8 @@ function bench(failing: { start?: boolean; thaw?: boolean; stop?: number } = {})
     blueprint: async () => blueprint,
     needs: async () => undefined,
     place: () => ({ home: '/tmp', capabilities: {} }),
-    // Real time, but nothing here takes longer than a turn of the event loop, and a stop's second try is skipped to.
-    clock: { ...systemClock, after: (ms, callback) => systemClock.after(ms >= 1_000 && ms < 2_000 ? 0 : ms, callback) },
+    // Real time, but nothing here takes longer than a turn of the event loop, and the pauses between looks and tries are skipped.
+    clock: { ...systemClock, after: (ms, callback) => systemClock.after(ms < 2_000 ? 0 : ms, callback) },
     log: silentLogger,
   });
   return { supervisor, fakes };
@@ -283,4 +286,65 @@ describe('the supervisor', () => {
       { numRuns: 150 },
     );
   });
+
+  it('tells the scheduler nothing that it cannot mean, and ends in one outcome what the scheduler began', async () => {
+    const action = fc.constantFrom('go', 'stop', 'rest', 'exit', 'turn', 'turn', 'turns', 'sick', 'well');
+    const cases = fc.tuple(fc.array(action, { maxLength: 40 }), fc.boolean(), fc.nat(3), fc.nat(5));
+    await fc.assert(
+      fc.asyncProperty(cases, async ([actions, start, stop, pauses]) => {
+        const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+        const pause = async () => {
+          for (let i = 0; i < pauses; i++) await turn();
+        };
+        const failing = { start: start && pauses > 2, stop, pause, thaw: start };
+        const { supervisor, fakes } = bench(failing);
+        let phase = 'cold';
+        const wrong: string[] = [];
+        fakes.told.push = (said) => {
+          const outcome = said.split(':')[0] ?? '';
+          const next = legal[phase]?.[outcome];
+          if (next === undefined) wrong.push(`${outcome} while ${phase}`);
+          else phase = next;
+          return 0;
+        };
+        const ask = (to: string, act: () => void) => {
+          phase = to;
+          act();
+        };
+        for (const what of actions) {
+          if (what === 'go' && phase === 'cold') ask('starting', () => supervisor.start(unit, 1));
+          else if (what === 'go' && phase === 'frozen') ask('thawing', () => supervisor.thaw(unit));
+          else if (what === 'rest' && phase === 'ready') ask('freezing', () => supervisor.freeze(unit));
+          else if (what === 'stop' && phase !== 'cold' && phase !== 'stopping')
+            ask('stopping', () => supervisor.stop(unit));
+          else if (what === 'exit') fakes.exit();
+          else if (what === 'sick' || what === 'well') fakes.healthy = what === 'well';
+          else if (what === 'turn') await turn();
+          else if (what === 'turns') for (let i = 0; i < 10; i++) await turn();
+        }
+        // One that was begun sick would be waited for until its time is up.
+        if (phase === 'starting') ask('stopping', () => supervisor.stop(unit));
+        await supervisor.idle();
+        expect(phase).toMatch(/^(cold|ready|frozen)$/);
+        if (phase !== 'cold') ask('stopping', () => supervisor.stop(unit));
+        await supervisor.idle();
+        expect([phase, wrong, fakes.alive.size, fakes.rows.size]).toEqual(['cold', [], 0, 0]);
+        expect(supervisor.record(unit)).toBeNull();
+      }),
+      { numRuns: 120 },
+    );
+  });
 });
+
+/** What each outcome means for the scheduler, by the phase its unit is in. One that was told to stop waits for that alone. */
+const legal: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  starting: { started: 'ready', failed: 'cold' },
+  ready: { exited: 'cold' },
+  freezing: { frozen: 'frozen', exited: 'cold' },
+  frozen: { exited: 'cold' },
+  thawing: { thawed: 'ready', exited: 'cold' },
+  stopping: {
+    ...{ stopped: 'cold', started: 'stopping', failed: 'stopping', exited: 'stopping' },
+    ...{ frozen: 'stopping', thawed: 'stopping' },
+  },
+};
