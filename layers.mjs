@@ -9,6 +9,8 @@ export const layers = {
   observe: ['kernel', 'contracts', 'config'],
   catalog: ['kernel', 'contracts', 'config'],
   scheduler: ['kernel', 'contracts'],
+  // The scheduler in virtual time, beside the policies it is compared with.
+  simulator: ['kernel', 'contracts', 'scheduler'],
   runtime: ['kernel', 'contracts', 'catalog'],
   models: ['kernel', 'contracts', 'catalog', 'resilience'],
   // Not in the first plan: where a definition, its settings and what was learned become a unit. It knows what the scheduler,

@@ -5,7 +5,7 @@ import { unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { createScheduler } from '#scheduler/run-loop';
 import type { Scheduler } from '#scheduler/run-loop';
-import { defaultSettings } from '#scheduler/types';
+import { defaultSettings, oneReplica, plainRungs } from '#scheduler/types';
 import { createWaker } from './wake.ts';
 import type { Target, WakerOptions } from './wake.ts';
 
@@ -24,7 +24,13 @@ function bench(more: Partial<WakerOptions> = {}) {
     effects: { start: tell('start'), stop: tell('stop'), freeze: tell('freeze'), thaw: tell('thaw') },
   });
   const spec = { tier: 'on-demand', priority: 50, declaredBytes: 10, learnedBytes: null, slots: 1 } as const;
-  const rest = { idleAfterMs: 60_000, idleRung: 'cold', startMs: null } as const;
+  const rest = {
+    idleAfterMs: 60_000,
+    idleRung: 'cold',
+    startMs: null,
+    rungs: plainRungs,
+    replicas: oneReplica,
+  } as const;
   scheduler.dispatch({ kind: 'configure', units: [{ id: unit, ...spec, ...rest }] });
   const prepared = { done: true, count: 0, work: () => Promise.resolve() };
   const waker = createWaker({

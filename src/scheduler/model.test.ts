@@ -4,6 +4,7 @@ import { unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { createState } from './state.ts';
 import { step } from './step.ts';
+import { oneReplica, plainRungs } from './types.ts';
 import type { Effect, Event, Settings, Tier, UnitSpec, WaiterClass } from './types.ts';
 import { check } from './machine.fake.ts';
 import { fakeWorld } from './world.fake.ts';
@@ -52,6 +53,8 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
     idleAfterMs: [200, 1_500, 6_000, 60_000][(c >> 4) & 3] ?? 0,
     idleRung: (c >> 6) & 1 ? 'frozen' : 'cold',
     startMs: null,
+    rungs: plainRungs,
+    replicas: oneReplica,
   };
 }
 

@@ -22,7 +22,25 @@ export interface UnitSpec {
   readonly idleRung: 'frozen' | 'cold';
   /** How long it took to start before; null when it never did. */
   readonly startMs: number | null;
+  readonly rungs: Rungs;
+  /** How many instances run at once: `min` as soon as it is awake, up to `max` while work piles up. */
+  readonly replicas: { readonly min: number; readonly max: number };
 }
+
+/** What the ways down and up cost, as far as it is known: milliseconds, and bytes. */
+export interface Rungs {
+  /** Whether it may be frozen to make room. Its idle time may freeze it all the same. */
+  readonly freezable: boolean;
+  /** Bytes that stay in memory while it is frozen; null when that was never measured, and all of them are charged. */
+  readonly frozenBytes: number | null;
+  readonly freezeMs: number | null;
+  readonly thawMs: number | null;
+  readonly stopMs: number | null;
+}
+
+/** Of a unit of which nothing is known but that it can be started and stopped. */
+export const plainRungs: Rungs = { freezable: false, frozenBytes: null, freezeMs: null, thawMs: null, stopMs: null };
+export const oneReplica: UnitSpec['replicas'] = { min: 1, max: 1 };
 
 export interface Waiter {
   readonly id: WaiterId;

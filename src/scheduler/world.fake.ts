@@ -6,7 +6,7 @@ import { nextWake } from './settle.ts';
 import { createState } from './state.ts';
 import type { State } from './state.ts';
 import { step } from './step.ts';
-import { defaultSettings } from './types.ts';
+import { defaultSettings, oneReplica, plainRungs } from './types.ts';
 import type { Effect, Event, Settings, UnitSpec, WaiterClass } from './types.ts';
 
 /** A scheduler with a machine to command and the time in the test's hands. Every effect and every account is checked. */
@@ -109,5 +109,7 @@ export const fakeUnit = (name: string, given: Partial<Omit<UnitSpec, 'id'>> = {}
   idleAfterMs: 60_000,
   idleRung: 'cold',
   startMs: null,
+  rungs: plainRungs,
+  replicas: oneReplica,
   ...given,
 });

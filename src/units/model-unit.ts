@@ -5,6 +5,7 @@ import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
+import { oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
 import type { ModelSettings, UnitSettings } from './settings.ts';
@@ -44,6 +45,8 @@ export function modelSpec(
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'cold',
     startMs: facts.learned.startMs,
+    rungs: plainRungs,
+    replicas: oneReplica,
   };
 }
 

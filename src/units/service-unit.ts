@@ -4,6 +4,7 @@ import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
+import { oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { ServiceSettings } from './settings.ts';
 
@@ -41,6 +42,8 @@ export function serviceSpec(
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? idleAfter[definition.tier],
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? (definition.tier === 'persistent' ? 'frozen' : 'cold'),
     startMs: learned.startMs,
+    rungs: plainRungs,
+    replicas: oneReplica,
   };
 }
 

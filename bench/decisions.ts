@@ -1,5 +1,5 @@
 /**
- * What the scheduler costs, in nanoseconds an operation: `node --conditions=source bench/scheduler.ts [--json]`.
+ * What the scheduler costs, in nanoseconds an operation: `node --conditions=source bench/decisions.ts [--json]`.
  * Medians of several rounds, since the machine does other things as well.
  */
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ import { createScheduler } from '#scheduler/run-loop';
 import { createState } from '#scheduler/state';
 import type { State } from '#scheduler/state';
 import { step } from '#scheduler/step';
-import { defaultSettings } from '#scheduler/types';
+import { defaultSettings, oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 
 const specOf = (i: number): UnitSpec => ({
@@ -23,6 +23,8 @@ const specOf = (i: number): UnitSpec => ({
   idleAfterMs: 600_000,
   idleRung: 'cold',
   startMs: 1_000,
+  rungs: plainRungs,
+  replicas: oneReplica,
 });
 const idOf = (n: number): WaiterId => `w${n}` as WaiterId;
 const settings = { ...defaultSettings, maxWaiters: 1_000 };
