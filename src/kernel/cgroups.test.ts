@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { cgroupFolder } from './cgroups.ts';
+
+const mount = (root: string, point: string, type = 'cgroup2') =>
+  `30 23 0:26 ${root} ${point} rw,nosuid shared:4 - ${type} ${type} rw`;
+const disk = '23 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw';
+
+describe('the folder of a control group', () => {
+  it.each([
+    ['0::/user.slice/a.scope', mount('/', '/sys/fs/cgroup'), '/sys/fs/cgroup/user.slice/a.scope'],
+    ['0::/', mount('/', '/sys/fs/cgroup'), '/sys/fs/cgroup'],
+    ['4:memory:/x\n0::/', mount('/', '/sys/fs/cgroup/unified'), '/sys/fs/cgroup/unified'],
+    ['0::/docker/abc/sub', mount('/docker/abc', '/sys/fs/cgroup'), '/sys/fs/cgroup/sub'],
+    ['0::/docker/abc', mount('/docker/abc', '/cg\\040roups'), '/cg roups'],
+    ['0::/elsewhere', mount('/docker/abc', '/sys/fs/cgroup'), null],
+    ['4:memory:/x', mount('/x', '/sys/fs/cgroup/memory', 'cgroup'), null],
+    ['0::/x', disk, null],
+    ['', '', null],
+  ])('of %j in %j is %j', (membership, mountinfo, folder) =>
+    expect(cgroupFolder(membership, `${disk}\n${mountinfo}\n`)).toBe(folder),
+  );
+});

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+
+/**
+ * The folder of this process's control group, version 2; null where none is mounted. In a container with a view of its
+ * own (a cgroup namespace) it is the group as seen from there.
+ */
+export async function ownCgroup(proc = '/proc/self'): Promise<string | null> {
+  const [membership, mounts] = await Promise.all(
+    ['cgroup', 'mountinfo'].map((name) => readFile(`${proc}/${name}`, 'utf8').catch(() => '')),
+  );
+  return cgroupFolder(membership ?? '', mounts ?? '');
+}
+
+/** From `/proc/<pid>/cgroup` (cgroups(7)) and `/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)). */
+export function cgroupFolder(membership: string, mountinfo: string): string | null {
+  // Version 1 has lines with a number of their own beside it, and may have all the controllers.
+  const group = /^0::(\/.*)$/m.exec(membership)?.[1];
+  const mount = mountinfo
+    .split('\n')
+    .map((line) => line.split(' - '))
+    .find(([, type]) => type?.startsWith('cgroup2 '))?.[0]
+    ?.split(' ');
+  const [root, point] = [mount?.[3], mount?.[4]].map((path) => path && unescape(path));
+  if (group === undefined || !root || !point) return null;
+  // A part of the hierarchy may be mounted, as into a container: paths count from there.
+  const inside = root === '/' ? group : group.startsWith(root) ? group.slice(root.length) : null;
+  return inside === null ? null : `${point}${inside}`.replace(/\/+$/, '') || '/';
+}
+
+/** Spaces and the like are written as their octal numbers there. */
+const unescape = (path: string): string =>
+  path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
