@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApiState, ApiUnit } from '#contracts/api';
+import { noteHome } from './_leftovers.ts';
 import { exited, until } from './_processes.ts';
 
 export const root = new URL('..', import.meta.url).pathname;
@@ -46,6 +47,8 @@ export interface StartOptions {
 export async function startPlatform(options: StartOptions = {}): Promise<TestPlatform> {
   const home = options.home ?? testHome();
   await prepare(home, options);
+  // A benchmark has no test home and ends its platform by itself.
+  if (process.env.SUTAZ_TEST_HOME) await noteHome(process.env.SUTAZ_TEST_HOME, home);
   const flags = ['up', '--home', home, '--port', '0', ...(options.memory ? ['--memory', options.memory] : [])];
   const argv = ['--conditions=source', '--disable-warning=ExperimentalWarning', join(root, 'src/cli.ts'), ...flags];
   const child = spawn(process.execPath, argv, {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildCatalog } from '#catalog/snapshot';
@@ -8,6 +8,7 @@ import { silentLogger } from '#kernel/logger';
 import { createPuller } from '#models/pull';
 import { openModelStore } from '#models/store';
 import { openEnvironments } from '#runtime/environments/environments';
+import { endLeftovers, notedHomes } from './_leftovers.ts';
 
 /**
  * One home for all integration tests of a run, with the embedded engine and the smallest model in it: both come from the
@@ -35,24 +36,8 @@ export default async function setup(): Promise<() => Promise<void>> {
     throw error;
   }
   return async () => {
-    await endLeftPlatform(home);
+    // A test that failed may have left a platform or its instances: they must not outlive the run.
+    for (const one of await notedHomes(home)) await endLeftovers(one);
     await rm(home, { recursive: true, force: true });
   };
-}
-
-/** A test that failed may have left its platform: it must not outlive the run. */
-async function endLeftPlatform(home: string): Promise<void> {
-  const text = await readFile(join(home, 'platform.json'), 'utf8').catch(() => null);
-  if (text === null) return;
-  const { pid } = JSON.parse(text) as { pid: number };
-  try {
-    process.kill(pid, 'SIGTERM');
-    for (let i = 0; i < 100; i++) {
-      process.kill(pid, 0);
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It is gone.
-  }
 }
