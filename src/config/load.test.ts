@@ -21,6 +21,7 @@ describe('the defaults', () => {
       memory: {},
       scheduler: {
         minResidency: 5_000,
+        horizon: 60_000,
         hold: 300_000,
         queue: 256,
         ageing: 30_000,

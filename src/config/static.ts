@@ -78,6 +78,9 @@ const memory = section(
 const scheduler = section(
   {
     minResidency: duration.prefault('5s').describe('A unit that has just become ready is not evicted for so long.'),
+    horizon: duration
+      .prefault('1m')
+      .describe('How far ahead it looks when it weighs which unit will be missed the least.'),
     hold: duration
       .prefault('5m')
       .describe('How long a plain caller is held while its unit wakes; then it is told to ask again.'),

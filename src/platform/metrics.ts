@@ -1,4 +1,5 @@
 import type { Counter, Histogram, Metrics } from '#observe/metrics';
+import { severity } from '#runtime/pressure';
 import { chargedOf, reservedOf, sum } from '#scheduler/state';
 import type { ViewSources } from '#units/views';
 import type { Reporter } from './reporter.ts';
@@ -17,6 +18,12 @@ export function registerMetrics(
   metrics.gauge('sutaz_memory_reserved_bytes', 'Reserved by units.', [], () => one(sum(state, reservedOf)));
   metrics.gauge('sutaz_memory_charged_bytes', 'The larger of reserved and measured, summed.', [], () =>
     one(sum(state, chargedOf)),
+  );
+  metrics.gauge(
+    'sutaz_memory_pressure',
+    'What memory calls for: 0 nothing, 1 giving up frozen units, 2 idle ones, 3 also starting nothing.',
+    [],
+    () => one(severity(state.pressure)),
   );
   metrics.gauge('sutaz_unit_measured_bytes', 'Proportional set size of a unit.', ['unit'], () =>
     [...state.units.values()].flatMap(({ spec, measuredBytes }) =>

@@ -17,6 +17,7 @@ export function settingsOf({ services, models }: Config): UnitSettings {
 export function schedulerSettings({ scheduler }: Config): Settings {
   return {
     minResidencyMs: scheduler.minResidency,
+    horizonMs: scheduler.horizon,
     maxWaiters: scheduler.queue,
     ageingMs: scheduler.ageing,
     backoffFirstMs: scheduler.backoff.first,

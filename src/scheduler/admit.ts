@@ -1,20 +1,25 @@
 import { formatBytes } from '#kernel/quantities';
-import { chooseVictims, isEvictable, isProtected, mayYield, residentUntil } from './eviction.ts';
-import { byTurn, claims, headOf } from './order.ts';
-import type { Claim } from './order.ts';
-import { begin, refuse, stop } from './moves.ts';
-import { chargedOf, incomingOf, reasonFor, reservationOf, sum } from './state.ts';
-import type { Queued, State, Unit } from './state.ts';
-import type { Effect, Refusal } from './types.ts';
+import { residentUntil } from './account.ts';
+import { claimOf } from './claims.ts';
+import type { Claim } from './claims.ts';
+import { evictable, mayYield, optionsOf } from './eviction.ts';
+import { begin, freeze, refuse, stop, thaw } from './moves.ts';
+import type { Queued } from './queue.ts';
+import { taken } from './shares.ts';
+import { fixedOf, needOf, reasonFor, reservationOf } from './state.ts';
+import type { State, Unit } from './state.ts';
+import type { Effect, Refusal, Sum } from './types.ts';
+import { chooseVictims } from './victims.ts';
+import type { Candidate, Choice } from './victims.ts';
 
 /** The memory that is still to hand out in this round. Taken from what is free first, then from what is coming. */
 interface Pool {
   /** Below zero while more is charged than the limit allows: what comes in fills that first. */
   free: number;
-  /** Bytes of units that are stopping. */
+  /** Bytes of units that are stopping or being frozen. */
   incoming: number;
-  /** The units that may be evicted, once somebody asked. */
-  idle: readonly Unit[] | null;
+  /** What the units that may be evicted can do, once somebody asked. */
+  idle: readonly Candidate<Unit>[] | null;
 }
 
 const left = (pool: Pool): number => pool.free + pool.incoming;
@@ -25,29 +30,37 @@ function take(pool: Pool, bytes: number): void {
   pool.incoming -= bytes - now;
 }
 
+/** Claims that one round looks at. Those behind so many others get their turn once these had theirs. */
+const lookahead = 64;
+
+/** The first aged claim that busy units stand in the way of, and the bytes it lacks. */
+export interface Blocked {
+  readonly claim: Claim;
+  readonly bytes: number;
+}
+
 /**
  * Hands memory to the claims in their turn; returns the aged claim that has to wait for busy units. For each claim:
  * 1. what cannot fit even with everything else gone is refused, with the bytes on both sides;
  * 2. what fits the free bytes starts;
  * 3. what fits once the units that are stopping are gone waits, and keeps those bytes to itself;
- * 4. what fits once idle units make room stops them, and waits as in 3;
+ * 4. what fits once idle units make room puts those to sleep that cost the least, and waits as in 3;
  * 5. what only busy units stand in the way of waits. Until it has aged, smaller claims may use the bytes meanwhile;
  *    then nobody overtakes it: nothing more is handed out or evicted for those behind it, and the units whose bytes it
  *    waits for take no new work until it had its turn (`inTheWay`).
  */
 export function admit(state: State, now: number, effects: Effect[]): Blocked | null {
-  const turn = claims(state, now);
-  if (turn.length === 0) return null;
-  const incoming = sum(state, incomingOf);
-  const pool: Pool = { free: state.limitBytes - sum(state, chargedOf), incoming, idle: null };
-  let fixed = sum(state, fixedOf);
+  if (state.pressure === 'admission') return null;
+  const turn = state.claims.slice(0, lookahead);
+  const { charged, incoming } = state.totals;
+  const pool: Pool = { free: state.limitBytes - charged, incoming, idle: null };
   let blocked: Blocked | null = null;
-  for (const claim of turn) {
-    const need = reservationOf(claim.unit);
-    if (turnAway(claim.unit, fixed, state, effects)) continue; // 1
+  for (const unit of turn) {
+    if (turnAway(unit, state, effects)) continue; // 1
+    const claim = claimOf(unit);
+    const need = needOf(unit);
     if (need <= Math.max(0, pool.free)) {
-      start(claim, need, now, effects); // 2
-      fixed += fixedOf(claim.unit);
+      grantMemory(claim, state, now, effects); // 2
       take(pool, need);
     } else if (need <= left(pool)) {
       take(pool, need); // 3
@@ -59,30 +72,24 @@ export function admit(state: State, now: number, effects: Effect[]): Blocked | n
     }
   }
   // A pinned unit that started after someone's turn may hold for good what that one waits for.
-  for (const { unit } of turn) if (unit.phase.kind === 'cold') turnAway(unit, fixed, state, effects);
+  for (const unit of turn) if (unit.booked.claim) turnAway(unit, state, effects);
   return blocked;
 }
 
-/** The first aged claim that busy units stand in the way of, and the bytes it lacks. */
-export interface Blocked {
-  readonly claim: Claim;
-  readonly bytes: number;
+/** Whether the waiter has its turn before the claim. Nobody has before a core unit. */
+export function precedes(waiter: Queued, { unit, head }: Claim): boolean {
+  if (unit.spec.tier === 'core') return false;
+  return !head || waiter.rank < head.rank || (waiter.rank === head.rank && waiter.seq < head.seq);
 }
 
-/** Whether the waiter has its turn before the claim. Nobody has before a core unit. */
-export const precedes = (waiter: Queued, claim: Claim, state: State, now: number): boolean =>
-  claim.unit.spec.tier !== 'core' && (!claim.head || byTurn(state, now)(waiter, claim.head) < 0);
-
-/** What a unit that never yields holds for good. One that is stopping or cold holds nothing for good. */
-const fixedOf = (unit: Unit): number => (isProtected(unit) && unit.phase.kind !== 'stopping' ? chargedOf(unit) : 0);
-
-function turnAway(unit: Unit, fixed: number, state: State, effects: Effect[]): boolean {
+function turnAway(unit: Unit, state: State, effects: Effect[]): boolean {
   const need = reservationOf(unit);
+  const fixed = state.totals.fixed - fixedOf(unit);
   if (need <= Math.max(0, state.limitBytes - fixed)) return false;
   const refusal = tooLarge(unit, need, fixed, state);
-  refuse(unit, refusal, effects);
   unit.intent = false;
   unit.reason = { code: 'failed', message: refusal.message };
+  refuse(unit, refusal, state, effects);
   return true;
 }
 
@@ -98,30 +105,53 @@ function tooLarge(unit: Unit, need: number, fixed: number, state: State): Refusa
   };
 }
 
-function start({ unit, head }: Claim, bytes: number, now: number, effects: Effect[]): void {
-  unit.reason = reasonFor(unit, head);
-  begin(unit, bytes, now, effects);
+function grantMemory({ unit, head }: Claim, state: State, now: number, effects: Effect[]): void {
+  if (unit.booked.claim && head) taken(state.shares, unit.booked.claim.tag);
+  const reason = reasonFor(unit, head);
+  if (unit.phase.kind === 'frozen') return thaw(unit, reason, state, now, effects);
+  unit.reason = reason;
+  begin(unit, state, now, effects);
 }
 
 function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: number, effects: Effect[]): boolean {
-  const candidates = claim.aged ? unleased(claim, state, now) : idle(pool, state, now);
-  const victims = chooseVictims(need - left(pool), candidates);
-  if (!victims) return false;
+  const candidates = claim.aged ? unleased(claim, state, now) : (pool.idle ??= evictable(state, now));
+  const choice = chooseVictims(need - left(pool), candidates);
+  if (!choice) return false;
   pool.idle = null;
-  for (const victim of victims) {
-    pool.incoming += chargedOf(victim);
-    stop(victim, { code: 'evicted', for: claim.unit.spec.id, bytes: chargedOf(victim) }, now, effects);
+  const sums = sumsOf(choice, candidates);
+  for (const { unit, act, frees, costMs } of choice.options) {
+    pool.incoming += frees;
+    const reason = { code: 'evicted', for: claim.unit.spec.id, bytes: frees, costMs, sums } as const;
+    if (act === 'stop') stop(unit, reason, state, now, effects);
+    else freeze(unit, reason, state, now, effects);
   }
   return true;
 }
 
-/** Found once for all claims until one of them takes some: with many claims and many units, looking is what costs. */
-const idle = (pool: Pool, state: State, now: number): readonly Unit[] =>
-  (pool.idle ??= [...state.units.values()].filter((unit) => isEvictable(unit, state, now)));
+/** Of the options that were not taken, the cheapest few are remembered beside those that were. */
+const remembered = 4;
+
+function sumsOf(choice: Choice<Unit>, candidates: readonly Candidate<Unit>[]): Sum[] {
+  const others = candidates
+    .flatMap((options) => options.filter((option) => !choice.options.includes(option)))
+    .sort((a, b) => a.costMs - b.costMs)
+    .slice(0, remembered);
+  const sum = (chosen: boolean) => (option: Candidate<Unit>[number]) => ({
+    ...{ unit: option.unit.spec.id, act: option.act, bytes: option.frees, costMs: option.costMs, chosen },
+  });
+  return [...choice.options.map(sum(true)), ...others.map(sum(false))];
+}
 
 /** For an aged claim also those make room whose waiters have their turn after it. */
-const unleased = (claim: Claim, state: State, now: number): readonly Unit[] =>
-  [...state.units.values()].filter((unit) => unit.leases.size === 0 && givesWay(unit, claim, state, now));
+function unleased(claim: Claim, state: State, now: number): Candidate<Unit>[] {
+  const found: Candidate<Unit>[] = [];
+  for (const unit of state.awake) {
+    if (unit.leases.size > 0 || unit === claim.unit || !givesWay(unit, claim, now)) continue;
+    const options = optionsOf(unit, state, now);
+    if (options.length > 0) found.push(options);
+  }
+  return found;
+}
 
 /**
  * Units that have to end their work for an aged claim: enough, and none to spare. Idle ones are among them, lest they
@@ -129,14 +159,18 @@ const unleased = (claim: Claim, state: State, now: number): readonly Unit[] =>
  * residency: then nothing is gained by keeping the others from work.
  */
 export function inTheWay({ claim, bytes }: Blocked, state: State, now: number): readonly Unit[] {
-  const others = [...state.units.values()].filter((unit) => givesWay(unit, claim, state, now));
-  return chooseVictims(bytes, others) ?? [];
+  const others = [...state.awake].filter((unit) => unit !== claim.unit && givesWay(unit, claim, now));
+  const choice = chooseVictims(
+    bytes,
+    others.map((unit) => optionsOf(unit, state, now)),
+  );
+  return choice?.options.map(({ unit }) => unit) ?? [];
 }
 
 /** A ready or frozen unit past its residency, all of whose waiters have their turn after the claim's. */
-function givesWay(unit: Unit, claim: Claim, state: State, now: number): boolean {
+function givesWay(unit: Unit, claim: Claim, now: number): boolean {
   if (!mayYield(unit)) return false;
-  if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit, state))) return false;
-  const head = headOf(unit, state, now);
-  return head === undefined || !precedes(head, claim, state, now);
+  if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit))) return false;
+  const head = unit.queue.line[0];
+  return head === undefined || !precedes(head, claim);
 }

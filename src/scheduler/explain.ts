@@ -1,7 +1,6 @@
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
-import { claims } from './order.ts';
-import { chargedOf, reservationOf, sum } from './state.ts';
+import { reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
 
@@ -12,7 +11,7 @@ export function explain(unit: Unit, state: State, now: number): string {
   const { phase } = unit;
   switch (phase.kind) {
     case 'cold':
-      return unit.waiters.size > 0 ? explainWait(unit, state, now) : because(unit.reason);
+      return unit.waiters.size > 0 ? explainWait(unit, state) : because(unit.reason);
     case 'starting':
       return `starting for ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
     case 'ready':
@@ -35,10 +34,10 @@ export function explain(unit: Unit, state: State, now: number): string {
 }
 
 /** What a cold unit with waiters waits for. */
-function explainWait(unit: Unit, state: State, now: number): string {
-  const ahead = claims(state, now).findIndex((claim) => claim.unit === unit);
+function explainWait(unit: Unit, state: State): string {
+  const ahead = state.claims.indexOf(unit);
   const need = formatBytes(reservationOf(unit));
-  const free = formatBytes(Math.max(0, state.limitBytes - sum(state, chargedOf)));
+  const free = formatBytes(Math.max(0, state.limitBytes - state.totals.charged));
   const turn = ahead > 0 ? `, after ${ahead} other${ahead > 1 ? 's' : ''}` : '';
   return `waits for memory: needs ${need}, ${free} are free${turn}`;
 }
@@ -60,6 +59,8 @@ export function because(reason: Reason): string {
       return `made room (${formatBytes(reason.bytes)}) for ${name(reason.for)}`;
     case 'relief':
       return `${formatBytes(reason.chargedBytes)} were in use of ${formatBytes(reason.limitBytes)}`;
+    case 'pressure':
+      return 'the memory of the machine ran short';
     case 'stopped-by-user':
       return 'stopped by hand';
     case 'abandoned':

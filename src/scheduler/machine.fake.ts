@@ -7,8 +7,14 @@ type Stage = 'starting' | 'ready' | 'freezing' | 'frozen' | 'thawing' | 'stoppin
 
 export interface Instance {
   stage: Stage;
-  readonly bytes: number;
+  /** Held: what was reserved for it; while it is frozen what it is seen to keep, as far as that was seen. */
+  bytes: number;
+  /** What it was seen to use last; it may be more. */
+  seen: number;
   readySince: number;
+  /** It may not be put to sleep to make room before. */
+  stays: number;
+  thawingSince: number;
 }
 
 export interface Caller {
@@ -95,18 +101,41 @@ export function happen(machine: Machine, event: Event): void {
   } else if (event.kind === 'configure') {
     for (const one of event.found ?? []) {
       const spec = event.units.find(({ id }) => id === one.unit);
-      find(machine, one, machine.state.units.get(one.unit) ?? (spec && createUnit(spec)));
+      find(machine, one, machine.state.units.get(one.unit) ?? (spec && createUnit(spec, 0)));
     }
+  } else if (event.kind === 'measured') {
+    const instance = machine.instances.get(event.unit);
+    if (instance) instance.seen = event.bytes;
+    if (instance?.stage === 'frozen') instance.bytes = event.bytes;
   } else {
     finish(machine, event);
   }
 }
 
 /** What an earlier process left is there, whatever the limit says. */
-function find({ instances, now }: Machine, { unit: id, frozen }: Found, unit: Unit | undefined): void {
+function find({ state, instances, now }: Machine, { unit: id, frozen }: Found, unit: Unit | undefined): void {
   if (!unit || instances.has(id)) return;
-  instances.set(id, { stage: frozen ? 'frozen' : 'ready', bytes: reservationOf(unit), readySince: now });
+  const stays = now + state.settings.minResidencyMs;
+  instances.set(id, {
+    stage: frozen ? 'frozen' : 'ready',
+    bytes: reservationOf(unit),
+    seen: 0,
+    readySince: now,
+    stays,
+    thawingSince: 0,
+  });
 }
+
+/** Ten times what a thaw is known to take. The state has not learned from this one yet. */
+function thawResidency({ state, instances, now }: Machine, id: UnitId): number {
+  const took = now - (instances.get(id)?.thawingSince ?? now);
+  const known = state.units.get(id)?.thawMs ?? took;
+  return 10 * (known + (took - known) / 3);
+}
+
+/** What it is known to keep while it is frozen, by an earlier freeze. */
+const keeps = ({ state }: Machine, id: UnitId, { bytes }: Instance): number =>
+  Math.min(bytes, state.units.get(id)?.frozenBytes ?? Infinity);
 
 /** The end of what was under way; late and repeated ends find nothing to end. */
 function finish(machine: Machine, event: Event): void {
@@ -114,7 +143,12 @@ function finish(machine: Machine, event: Event): void {
     const instance = machine.instances.get(unit);
     if (instance?.stage !== from) return;
     instance.stage = to;
-    if (to === 'ready') instance.readySince = machine.now;
+    if (to === 'frozen') instance.bytes = keeps(machine, unit, instance);
+    if (to !== 'ready') return;
+    const { minResidencyMs } = machine.state.settings;
+    instance.readySince = machine.now;
+    instance.stays =
+      machine.now + (from === 'thawing' ? Math.min(minResidencyMs, thawResidency(machine, unit)) : minResidencyMs);
   };
   if (event.kind === 'started') move(event.unit, 'starting', 'ready');
   else if (event.kind === 'frozen') move(event.unit, 'freezing', 'frozen');
@@ -144,7 +178,7 @@ function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => stri
   check(isWanted(machine, unit), () => `a start for nobody: ${where()}`);
   check(bytes === 0 || reserved(machine) + bytes <= state.limitBytes, () => `over the limit: ${where()}`);
   check(bytes >= (state.units.get(unit)?.spec.declaredBytes ?? 0), () => `reserves too little: ${where()}`);
-  instances.set(unit, { stage: 'starting', bytes, readySince: now });
+  instances.set(unit, { stage: 'starting', bytes, seen: 0, readySince: now, stays: Infinity, thawingSince: 0 });
 }
 
 function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
@@ -164,7 +198,7 @@ function mayTake({ state, now }: Machine, id: UnitId, instance: Instance, where:
   check(unit !== undefined, () => `takes an unknown unit: ${where()}`);
   const yields = unit.removed || (!unit.pinned && unit.spec.tier !== 'core');
   check(yields, () => `takes a protected unit: ${where()}`);
-  const rested = now >= instance.readySince + Math.min(state.settings.minResidencyMs, unit.spec.idleAfterMs);
+  const rested = now >= Math.min(instance.stays, instance.readySince + unit.spec.idleAfterMs);
   check(instance.stage === 'frozen' || rested, () => `takes a unit within its residency: ${where()}`);
 }
 
@@ -178,8 +212,19 @@ function climb(machine: Machine, { kind, unit }: Of<'freeze' | 'thaw'>, where: (
   } else {
     check(instance?.stage === 'frozen', () => `thaws what is not frozen: ${where()}`);
     check(wanted, () => `thaws for nobody: ${where()}`);
+    thawed(machine, unit, instance, where);
     instance.stage = 'thawing';
+    instance.thawingSince = machine.now;
   }
+}
+
+/** It takes back what it gave. */
+function thawed(machine: Machine, id: UnitId, instance: Instance, where: () => string): void {
+  const unit = machine.state.units.get(id);
+  const held = Math.max(instance.bytes, instance.seen);
+  const more = Math.max(0, (unit ? reservationOf(unit) : 0) - held);
+  check(more === 0 || reserved(machine) + more <= machine.state.limitBytes, () => `over the limit: ${where()}`);
+  instance.bytes += more;
 }
 
 function answer(machine: Machine, effect: Of<'grant' | 'refuse'>, where: () => string): void {

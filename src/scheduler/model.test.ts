@@ -13,6 +13,7 @@ import type { World } from './world.fake.ts';
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name) => unitId('model', name));
 const settings: Settings = {
   minResidencyMs: 500,
+  horizonMs: 2_000,
   maxWaiters: 6,
   ageingMs: 3_000,
   backoffFirstMs: 100,

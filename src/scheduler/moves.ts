@@ -1,12 +1,15 @@
 import type { WaiterId } from '#kernel/ids';
+import { touch } from './account.ts';
+import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
-import { reservedOf } from './state.ts';
+import { chargedOf, reservationOf, reservedOf } from './state.ts';
 import type { Effect, Reason, Refusal } from './types.ts';
 
 /** Refuses everyone who waits for the unit. */
-export function refuse(unit: Unit, refusal: Refusal, effects: Effect[]): void {
+export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effect[]): void {
   for (const waiter of unit.waiters.keys()) effects.push({ kind: 'refuse', waiter, unit: unit.spec.id, refusal });
-  unit.waiters.clear();
+  clear(unit.queue);
+  touch(state, unit);
 }
 
 /** Gives the waiter a slot. The caller has taken it out of the queue. */
@@ -16,36 +19,52 @@ export function lease(unit: Unit, waiter: WaiterId, effects: Effect[]): void {
   effects.push({ kind: 'grant', waiter, unit: unit.spec.id });
 }
 
-export function begin(unit: Unit, bytes: number, now: number, effects: Effect[]): void {
+export function begin(unit: Unit, state: State, now: number, effects: Effect[]): void {
+  const bytes = reservationOf(unit);
   unit.phase = { kind: 'starting', since: now, bytes };
   effects.push({ kind: 'start', unit: unit.spec.id, bytes });
+  touch(state, unit);
 }
 
 /** Begins a stop, whatever the unit was about. The bytes stay charged until the instance is gone. */
-export function stop(unit: Unit, reason: Reason, now: number, effects: Effect[]): void {
+export function stop(unit: Unit, reason: Reason, state: State, now: number, effects: Effect[]): void {
   forgiveFailures(unit);
   unit.phase = { kind: 'stopping', since: now, bytes: reservedOf(unit) };
   unit.reason = reason;
   unit.stopWanted = null;
   effects.push({ kind: 'stop', unit: unit.spec.id, reason });
+  touch(state, unit);
 }
 
-export function freeze(unit: Unit, reason: Reason, now: number, effects: Effect[]): void {
+export function freeze(unit: Unit, reason: Reason, state: State, now: number, effects: Effect[]): void {
   forgiveFailures(unit);
   unit.phase = { kind: 'freezing', since: now, bytes: reservedOf(unit) };
   unit.reason = reason;
   effects.push({ kind: 'freeze', unit: unit.spec.id });
+  touch(state, unit);
 }
 
-export function thaw(unit: Unit, reason: Reason, now: number, effects: Effect[]): void {
-  unit.phase = { kind: 'thawing', since: now, bytes: reservedOf(unit) };
+/** The bytes that the freeze gave back are charged again from now on. */
+export function thaw(unit: Unit, reason: Reason, state: State, now: number, effects: Effect[]): void {
+  const bytes = Math.max(chargedOf(unit), reservationOf(unit));
+  unit.measuredBytes = null;
+  unit.phase = { kind: 'thawing', since: now, bytes };
   unit.reason = reason;
   effects.push({ kind: 'thaw', unit: unit.spec.id });
+  touch(state, unit);
 }
 
-export function becomeReady(unit: Unit, now: number): void {
+/** The freeze is done. What it keeps is what it kept before, until that is measured. */
+export function becomeFrozen(unit: Unit, now: number): void {
+  const held = chargedOf(unit);
+  unit.measuredBytes = null;
+  unit.phase = { kind: 'frozen', since: now, bytes: Math.min(held, unit.frozenBytes ?? held) };
+}
+
+/** `stayMs`: at least so long, unless it is asked to go. */
+export function becomeReady(unit: Unit, stayMs: number, now: number): void {
   unit.intent = false;
-  unit.phase = { kind: 'ready', since: now, bytes: reservedOf(unit), idleSince: now };
+  unit.phase = { kind: 'ready', since: now, until: now + stayMs, bytes: reservedOf(unit), idleSince: now };
 }
 
 export function becomeCold(unit: Unit): void {
@@ -85,7 +104,7 @@ export function fail(unit: Unit, end: End, state: State, now: number, effects: E
     unit.phase = { kind: 'quarantined', until: now + settings.quarantineMs };
     unit.intent = false;
     const message = `${unit.spec.id} could not be started: ${end.message}`;
-    refuse(unit, { code: 'START_FAILED', message, retryAfterMs: settings.quarantineMs }, effects);
+    refuse(unit, { code: 'START_FAILED', message, retryAfterMs: settings.quarantineMs }, state, effects);
   } else {
     const delay = Math.min(settings.backoffMaxMs, settings.backoffFirstMs * 2 ** (count - 1));
     unit.phase = { kind: 'backoff', until: now + delay };

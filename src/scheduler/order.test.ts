@@ -11,7 +11,7 @@ describe('order', () => {
     const batch = world.request(a, { class: 'batch' });
     const [first, second] = [world.request(a), world.request(a)];
     const interactive = world.request(a, { class: 'interactive' });
-    const place = (waiter: typeof batch) => positionOf(unitOf(world.state, a), waiter, world.state, world.now);
+    const place = (waiter: typeof batch) => positionOf(unitOf(world.state, a), waiter);
     expect([batch, first, second, interactive].map(place)).toEqual([4, 2, 3, 1]);
     expect(done(world, 'started', a)).toEqual([interactive, first, second, batch].map((id) => `grant ${id}`));
     expect(place(batch)).toBeNull();
@@ -22,7 +22,7 @@ describe('order', () => {
     busy(world, a);
     world.request(b);
     world.request(c, { class: 'interactive' });
-    const before = (unit: UnitId) => unitsBefore(unitOf(world.state, unit), world.state, world.now);
+    const before = (unit: UnitId) => unitsBefore(unitOf(world.state, unit), world.state);
     expect([before(a), before(b), before(c)]).toEqual([0, 1, 0]);
   });
 

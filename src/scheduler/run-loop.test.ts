@@ -28,10 +28,10 @@ const code = (value: string) => expect.objectContaining({ code: value });
 
 describe('acquire', () => {
   it('starts the unit, tells the place in the queue, and grants a lease once it is ready', async () => {
-    const { acquire, ready, unit, scheduler, effects } = setUp();
+    const { acquire, ready, unit, effects } = setUp();
     const start = vi.spyOn(effects, 'start');
     const places: (number | null)[] = [];
-    const onQueued: Acquire['onQueued'] = (id) => places.push(positionOf(unit(a), id, scheduler.state, 0));
+    const onQueued: Acquire['onQueued'] = (id) => places.push(positionOf(unit(a), id));
     const waits = acquire(a, { onQueued });
     expect(start).toHaveBeenCalledWith(a, 10);
     expect(places).toEqual([1]);

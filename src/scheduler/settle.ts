@@ -1,70 +1,67 @@
+import { drop, nextDue, restsAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
-import { chooseVictims, isEvictable, isIdle, residentUntil } from './eviction.ts';
+import { evictable } from './eviction.ts';
 import { freeze, lease, stop, thaw } from './moves.ts';
-import { agesAt, headOf } from './order.ts';
-import { chargedOf, incomingOf, isWanted, reasonFor, sum } from './state.ts';
-import type { Queued, State, Unit } from './state.ts';
+import { age, next, overdue } from './queue.ts';
+import type { Queued } from './queue.ts';
+import { isWanted, needOf, reasonFor } from './state.ts';
+import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
+import { chooseVictims } from './victims.ts';
 
 /**
- * Does whatever the state calls for now; doing it twice does no more than once. In this order:
- * 1. waiters whose deadline passed are refused;
+ * Does whatever the state calls for now; doing it twice does no more than once. It looks at the units that changed or
+ * are due, in this order:
+ * 1. waiters whose deadline passed are refused, and those who waited past the bound come to the front;
  * 2. backoff and quarantine that are over end;
  * 3. units that are to stop do so once nothing works on them, and those idle for long enough go down a rung;
  * 4. charged bytes above the limit are brought down by idle units;
  * 5. memory is handed to the claims in their turn, idle units making room;
- * 6. ready units serve their waiters and frozen ones thaw for theirs, those who come before a blocked aged claim first;
- *    then the units that stand in its way take no more.
+ * 6. ready units serve their waiters and frozen ones thaw for theirs; those that stand in the way of a blocked aged
+ *    claim serve only who comes before it.
  * While the platform stops only 1, 2 and the asked-for stops of 3 are left.
  */
 export function settle(state: State, now: number, effects: Effect[]): void {
-  expire(state, now, effects);
-  ripen(state, now);
-  rest(state, now, effects);
-  state.calm = false;
-  if (state.closing) return;
-  relieve(state, now, effects);
-  const blocked = admit(state, now, effects);
-  if (blocked) serveBefore(blocked, state, now, effects);
-  const held = new Set(blocked ? inTheWay(blocked, state, now) : []);
-  for (const unit of state.units.values()) if (!held.has(unit)) serve(unit, () => true, state, now, effects);
-  state.calm = isCalm(state);
+  wakeDue(state, now);
+  const { touched } = state;
+  for (const unit of touched) attend(unit, state, now, effects);
+  if (!state.closing) {
+    yieldToPressure(state, now, effects);
+    relieve(state, now, effects);
+    const blocked = state.stirred ? handOut(state, now, effects) : state.blocked;
+    // A frozen unit whose waiters were refused for good can make room now.
+    relieve(state, now, effects);
+    // Serving a unit touches no other: nobody comes in while this goes round.
+    for (const unit of touched) serve(unit, blocked, state, now, effects);
+  }
+  for (const unit of touched) if (unit.removed && !('bytes' in unit.phase)) drop(state, unit);
+  touched.clear();
+  state.stirred = false;
 }
 
-function isCalm(state: State): boolean {
-  for (const unit of state.units.values()) {
-    if (unit.phase.kind === 'cold' && (unit.waiters.size > 0 || isWanted(unit))) return false;
-  }
-  return sum(state, chargedOf) - sum(state, incomingOf) <= state.limitBytes;
+function attend(unit: Unit, state: State, now: number, effects: Effect[]): void {
+  expire(unit, now, effects);
+  age(unit.queue, state.settings.ageingMs, now);
+  const { phase } = unit;
+  if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) unit.phase = { kind: 'cold' };
+  rest(unit, state, now, effects);
+  touch(state, unit);
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */
-function expire(state: State, now: number, effects: Effect[]): void {
-  for (const unit of state.units.values()) {
-    for (const waiter of unit.waiters.values()) {
-      if (waiter.deadline > now) continue;
-      unit.waiters.delete(waiter.id);
-      const waited = Math.round((now - waiter.since) / 1000);
-      const message = `${unit.spec.id} was not ready within ${waited} s.`;
-      effects.push({ kind: 'refuse', waiter: waiter.id, unit: unit.spec.id, refusal: { code: 'TIMEOUT', message } });
-    }
+function expire(unit: Unit, now: number, effects: Effect[]): void {
+  for (const waiter of overdue(unit.queue, now)) {
+    const waited = Math.round((now - waiter.since) / 1000);
+    const message = `${unit.spec.id} was not ready within ${waited} s.`;
+    effects.push({ kind: 'refuse', waiter: waiter.id, unit: unit.spec.id, refusal: { code: 'TIMEOUT', message } });
   }
 }
 
-function ripen(state: State, now: number): void {
-  for (const unit of state.units.values()) {
-    const { phase } = unit;
-    if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) unit.phase = { kind: 'cold' };
-  }
-}
-
-function rest(state: State, now: number, effects: Effect[]): void {
-  for (const unit of state.units.values()) {
-    const leaving = leavesFor(unit);
-    if (leaving) stop(unit, leaving, now, effects);
-    else if (!state.closing && now >= restsAt(unit)) descend(unit, now, effects);
-  }
+function rest(unit: Unit, state: State, now: number, effects: Effect[]): void {
+  const leaving = leavesFor(unit);
+  if (leaving) stop(unit, leaving, state, now, effects);
+  else if (!state.closing && now >= restsAt(unit)) descend(unit, state, now, effects);
 }
 
 /** Why it is to stop now. Nobody waits for a removed unit's start to end; a freeze or a thaw ends soon by itself. */
@@ -75,65 +72,86 @@ function leavesFor(unit: Unit): Reason | null {
   return kind === 'ready' || kind === 'frozen' ? unit.stopWanted : null;
 }
 
-function descend(unit: Unit, now: number, effects: Effect[]): void {
+function descend(unit: Unit, state: State, now: number, effects: Effect[]): void {
   if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return;
   const reason: Reason = { code: 'idle', ms: now - unit.phase.idleSince };
-  if (unit.spec.idleRung === 'cold') stop(unit, reason, now, effects);
-  else freeze(unit, reason, now, effects);
+  if (unit.spec.idleRung === 'cold') stop(unit, reason, state, now, effects);
+  else freeze(unit, reason, state, now, effects);
 }
 
-/** When an idle unit goes down a rung by itself; never while it is wanted. */
-function restsAt(unit: Unit): number {
-  if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return Infinity;
-  if (!isIdle(unit) || isWanted(unit)) return Infinity;
-  return unit.phase.idleSince + unit.spec.idleAfterMs;
+/** Of what pressure calls for, so much is given up each time it is told: a twentieth of the limit. */
+const aLittle = 1 / 20;
+
+/** Memory is short on the machine, whatever the account says: what sleeps goes first, then what is idle. */
+function yieldToPressure(state: State, now: number, effects: Effect[]): void {
+  if (!state.relief) return;
+  state.relief = false;
+  const reason: Reason = { code: 'pressure', level: state.pressure };
+  const candidates = evictable(state, now)
+    .map((options) => options.filter(({ act }) => act === 'stop'))
+    .filter(([option]) => state.pressure !== 'caches' || option?.unit.phase.kind === 'frozen');
+  const most = candidates.flat().reduce((total, { frees }) => total + frees, 0);
+  const choice = chooseVictims(Math.min(most, state.limitBytes * aLittle), candidates);
+  for (const { unit } of choice?.options ?? []) stop(unit, reason, state, now, effects);
 }
 
 function relieve(state: State, now: number, effects: Effect[]): void {
-  const charged = sum(state, chargedOf);
-  const over = charged - sum(state, incomingOf) - state.limitBytes;
+  const { charged, incoming } = state.totals;
+  const over = charged - incoming - state.limitBytes;
   if (over <= 0) return;
-  const idle = [...state.units.values()].filter((unit) => isEvictable(unit, state, now));
+  const idle = evictable(state, now);
   const reason: Reason = { code: 'relief', chargedBytes: charged, limitBytes: state.limitBytes };
-  for (const unit of chooseVictims(over, idle) ?? idle) stop(unit, reason, now, effects);
+  const all = idle.map((options) => options.filter(({ act }) => act === 'stop'));
+  for (const { unit, act } of chooseVictims(over, idle)?.options ?? all.flat()) {
+    if (act === 'stop') stop(unit, reason, state, now, effects);
+    else freeze(unit, reason, state, now, effects);
+  }
 }
 
-/** Those whose turn is before the aged claim's go first: what stands in its way is what is busy after that. */
-function serveBefore({ claim }: Blocked, state: State, now: number, effects: Effect[]): void {
-  const may = (waiter: Queued) => precedes(waiter, claim, state, now);
-  for (const unit of state.units.values()) if (unit.waiters.size > 0) serve(unit, may, state, now, effects);
+/** Hands out memory, and keeps those from new work that stand in the way of who waited too long. */
+function handOut(state: State, now: number, effects: Effect[]): Blocked | null {
+  const blocked = state.claims.length > 0 ? admit(state, now, effects) : null;
+  state.blocked = blocked;
+  if (!blocked && state.held.size === 0) return null;
+  const before = [...state.held];
+  state.held.clear();
+  // Those who come before the claim are served first: what is busy after that stands in its way.
+  if (blocked) for (const unit of state.awake) serve(unit, blocked, state, now, effects, true);
+  for (const unit of blocked ? inTheWay(blocked, state, now) : []) state.held.add(unit);
+  for (const unit of before) if (!state.held.has(unit)) state.touched.add(unit);
+  return blocked;
 }
 
-function serve(unit: Unit, may: (waiter: Queued) => boolean, state: State, now: number, effects: Effect[]): void {
+const anyone = (): boolean => true;
+
+/** With `before`, only those whose turn is before the blocked claim's; else that is so of held units alone. */
+function serve(
+  unit: Unit,
+  blocked: Blocked | null,
+  state: State,
+  now: number,
+  effects: Effect[],
+  before = state.held.has(unit),
+): void {
+  const may = blocked && before ? (waiter: Queued) => precedes(waiter, blocked.claim) : anyone;
   const { kind } = unit.phase;
+  const head = unit.queue.line[0];
   if (kind === 'frozen') {
-    const head = headOf(unit, state, now);
-    if (head ? may(head) : isWanted(unit)) thaw(unit, reasonFor(unit, head), now, effects);
+    if (needOf(unit) <= 0 && (head ? may(head) : isWanted(unit))) {
+      thaw(unit, reasonFor(unit, head), state, now, effects);
+    }
     return;
   }
-  if (kind !== 'ready' || unit.stopWanted) return;
-  while (unit.leases.size < unit.spec.slots) {
-    const head = headOf(unit, state, now);
-    if (!head || !may(head)) return;
-    unit.waiters.delete(head.id);
-    lease(unit, head.id, effects);
+  if (kind !== 'ready' || unit.stopWanted || !head) return;
+  let served = false;
+  for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
+    next(unit.queue);
+    lease(unit, first.id, effects);
+    served = true;
+    first = unit.queue.line[0];
   }
+  if (served) touch(state, unit);
 }
 
 /** When the state next calls for something although nothing happens. Infinity when it never does. */
-export function nextWake(state: State, now: number): number {
-  let at = Infinity;
-  const consider = (time: number) => {
-    if (time > now && time < at) at = time;
-  };
-  for (const unit of state.units.values()) {
-    if (unit.phase.kind === 'backoff' || unit.phase.kind === 'quarantined') consider(unit.phase.until);
-    consider(restsAt(unit));
-    if (unit.phase.kind === 'ready') consider(residentUntil(unit, state));
-    for (const waiter of unit.waiters.values()) {
-      consider(waiter.deadline);
-      consider(agesAt(waiter, state));
-    }
-  }
-  return at;
-}
+export const nextWake = (state: State, _now: number): number => nextDue(state);

@@ -1,17 +1,24 @@
 import { Fault } from '#kernel/faults';
 import type { UnitId, WaiterId } from '#kernel/ids';
-import type { Failure, Phase, Reason, Settings, UnitSpec, Waiter } from './types.ts';
+import { createArrivals } from './arrivals.ts';
+import type { Arrivals } from './arrivals.ts';
+import type { ClaimKey } from './claims.ts';
+import { createHeap } from './heap.ts';
+import type { Heap } from './heap.ts';
+import { createQueue } from './queue.ts';
+import type { Queue, Queued } from './queue.ts';
+import { createShares } from './shares.ts';
+import type { Shares } from './shares.ts';
+import type { Blocked } from './admit.ts';
+import type { Failure, Phase, PressureLevel, Reason, Settings, UnitSpec } from './types.ts';
 
-/** A waiter as it stands in its unit's queue. */
-export interface Queued extends Waiter {
-  /** The order of arrival over all units. */
-  readonly seq: number;
-  readonly since: number;
-}
+export type { Queued } from './queue.ts';
 
 /** One line of the ledger. Written by `step` only. */
 export interface Unit {
   spec: UnitSpec;
+  /** Of its coming into the account; no two units have the same. */
+  readonly order: number;
   phase: Phase;
   /** Why it is in its phase; while it is cold, why it stopped last. */
   reason: Reason;
@@ -26,9 +33,33 @@ export interface Unit {
   stopWanted: Reason | null;
   measuredBytes: number | null;
   learnedBytes: number | null;
+  /** What it was seen to hold while frozen. */
+  frozenBytes: number | null;
   startMs: number | null;
-  readonly waiters: Map<WaiterId, Queued>;
+  thawMs: number | null;
+  readonly queue: Queue;
+  readonly waiters: ReadonlyMap<WaiterId, Queued>;
   readonly leases: Set<WaiterId>;
+  readonly arrivals: Arrivals;
+  /** What `account.ts` derived from the fields above, when it looked last. */
+  readonly booked: Booked;
+}
+
+export interface Booked {
+  charged: number;
+  incoming: number;
+  fixed: number;
+  idle: boolean;
+  claim: ClaimKey | null;
+  /** When it was due last. */
+  lookedAt: number;
+  /** The time at which the unit is looked at although nothing happens. */
+  dueAt: number;
+}
+
+export interface Due {
+  readonly at: number;
+  readonly unit: Unit;
 }
 
 /** The whole account. Owned by one run-loop, changed by `step` alone. */
@@ -37,12 +68,27 @@ export interface State {
   limitBytes: number;
   seq: number;
   closing: boolean;
-  /**
-   * Nobody wants memory that is not there, and no more is charged than the limit allows. Found at the end of each
-   * settling; while it holds, a grant on a ready unit and its release concern that unit alone.
-   */
-  calm: boolean;
+  pressure: PressureLevel;
+  /** Pressure was told of and nothing was given up for it yet. */
+  relief: boolean;
   readonly units: Map<UnitId, Unit>;
+  /** Sums over the units' lines, kept up by `account.ts`; bytes. */
+  readonly totals: { charged: number; incoming: number; fixed: number };
+  /** The units that hold memory. */
+  readonly awake: Set<Unit>;
+  /** The units that want memory, in the order in which they get it. */
+  readonly claims: Unit[];
+  /** In what turn principals get memory. */
+  readonly shares: Shares;
+  readonly due: Heap<Due>;
+  /** Changed since the last settling. */
+  readonly touched: Set<Unit>;
+  /** Whether memory may be handed out differently than at the last settling. */
+  stirred: boolean;
+  /** Units that take no new work, since someone waited past the bound for their memory. */
+  readonly held: Set<Unit>;
+  /** For whom. */
+  blocked: Blocked | null;
 }
 
 export const createState = (settings: Settings, limitBytes: number): State => ({
@@ -50,25 +96,44 @@ export const createState = (settings: Settings, limitBytes: number): State => ({
   limitBytes,
   seq: 0,
   closing: false,
-  calm: true,
+  pressure: 'none',
+  relief: false,
   units: new Map(),
+  totals: { charged: 0, incoming: 0, fixed: 0 },
+  awake: new Set(),
+  claims: [],
+  shares: createShares(),
+  due: createHeap(),
+  touched: new Set(),
+  stirred: false,
+  held: new Set(),
+  blocked: null,
 });
 
-export const createUnit = (spec: UnitSpec): Unit => ({
-  spec,
-  phase: { kind: 'cold' },
-  reason: { code: 'never-asked' },
-  failure: null,
-  pinned: false,
-  intent: false,
-  removed: false,
-  stopWanted: null,
-  measuredBytes: null,
-  learnedBytes: spec.learnedBytes,
-  startMs: spec.startMs,
-  waiters: new Map(),
-  leases: new Set(),
-});
+export function createUnit(spec: UnitSpec, order: number): Unit {
+  const queue = createQueue();
+  return {
+    spec,
+    order,
+    phase: { kind: 'cold' },
+    reason: { code: 'never-asked' },
+    failure: null,
+    pinned: false,
+    intent: false,
+    removed: false,
+    stopWanted: null,
+    measuredBytes: null,
+    learnedBytes: spec.learnedBytes,
+    frozenBytes: spec.rungs.frozenBytes,
+    startMs: spec.startMs,
+    thawMs: spec.rungs.thawMs,
+    queue,
+    waiters: queue.waiters,
+    leases: new Set(),
+    arrivals: createArrivals(),
+    booked: { charged: 0, incoming: 0, fixed: 0, idle: false, claim: null, lookedAt: -Infinity, dueAt: Infinity },
+  };
+}
 
 export function unitOf(state: State, id: UnitId): Unit {
   const unit = state.units.get(id);
@@ -82,12 +147,39 @@ export const reservationOf = (unit: Unit): number => Math.max(unit.spec.declared
 /** Bytes the unit was admitted with; 0 while it holds none. */
 export const reservedOf = (unit: Unit): number => ('bytes' in unit.phase ? unit.phase.bytes : 0);
 
-/** Bytes it counts for: the reservation, or what it is seen to use where that is more. */
-export const chargedOf = (unit: Unit): number =>
-  'bytes' in unit.phase ? Math.max(unit.phase.bytes, unit.measuredBytes ?? 0) : 0;
+/**
+ * Bytes it counts for: the reservation, or what it is seen to use where that is more. A frozen one counts for what it
+ * is seen to hold, and until that was measured for what it held when it was frozen before.
+ */
+export function chargedOf(unit: Unit): number {
+  if (!('bytes' in unit.phase)) return 0;
+  const { bytes, kind } = unit.phase;
+  if (kind === 'frozen') return unit.measuredBytes ?? bytes;
+  return Math.max(bytes, unit.measuredBytes ?? 0);
+}
 
-/** Bytes that come back by themselves, from a unit that is stopping. */
-export const incomingOf = (unit: Unit): number => (unit.phase.kind === 'stopping' ? chargedOf(unit) : 0);
+/** Bytes it keeps once it is frozen, as far as is known. */
+export const keptOf = (unit: Unit): number => Math.min(unit.frozenBytes ?? Infinity, chargedOf(unit));
+
+/** Bytes that come back by themselves: of a unit that is stopping, and of one that is being frozen. */
+export function incomingOf(unit: Unit): number {
+  if (unit.phase.kind === 'stopping') return chargedOf(unit);
+  return unit.phase.kind === 'freezing' ? chargedOf(unit) - keptOf(unit) : 0;
+}
+
+/** Bytes it needs beside those it holds before it can serve. */
+export const needOf = (unit: Unit): number =>
+  unit.phase.kind === 'frozen' ? Math.max(0, reservationOf(unit) - chargedOf(unit)) : reservationOf(unit);
+
+/** Never stopped to make room. What is not in the catalogue any more has no such right. */
+export const isProtected = (unit: Unit): boolean => !unit.removed && (unit.pinned || unit.spec.tier === 'core');
+
+/** What a unit that never yields holds for good. One that is stopping or cold holds nothing for good. */
+export const fixedOf = (unit: Unit): number =>
+  isProtected(unit) && unit.phase.kind !== 'stopping' ? chargedOf(unit) : 0;
+
+/** No lease holds it and nobody in its queue is about to. */
+export const isIdle = (unit: Unit): boolean => unit.leases.size === 0 && unit.waiters.size === 0;
 
 export const isWanted = (unit: Unit): boolean =>
   !unit.removed && (unit.intent || unit.pinned || unit.spec.tier === 'core');
@@ -98,7 +190,7 @@ export function reasonFor(unit: Unit, head: Queued | undefined): Reason {
   return { code: 'wanted', because: unit.spec.tier === 'core' ? 'core' : unit.pinned ? 'pinned' : 'started' };
 }
 
-/** Sums over all units; a few dozen additions, so no running total can drift from the lines. */
+/** Sums over all units, for those who look rarely; `state.totals` has the ones that every decision needs. */
 export function sum(state: State, bytes: (unit: Unit) => number): number {
   let total = 0;
   for (const unit of state.units.values()) total += bytes(unit);

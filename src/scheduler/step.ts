@@ -1,5 +1,8 @@
 import type { UnitId } from '#kernel/ids';
-import { becomeCold, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
+import { restsAt, touch } from './account.ts';
+import { noteArrival } from './arrivals.ts';
+import { becomeCold, becomeFrozen, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
+import { dequeue, enqueue } from './queue.ts';
 import { settle } from './settle.ts';
 import { createUnit, isWanted, reservationOf, unitOf } from './state.ts';
 import type { State, Unit } from './state.ts';
@@ -19,65 +22,89 @@ type Handlers = {
  */
 export function step(state: State, event: Event, now: number): Effect[] {
   const effects: Effect[] = [];
-  if (event.kind === 'request' && grantAtOnce(state, event.waiter, effects)) return effects;
+  if (event.kind === 'request' && grantAtOnce(state, event.waiter, now, effects)) return effects;
   if (event.kind === 'release' && releaseAtOnce(state, event, now)) return effects;
   // The table is indexed by the event's own kind, which the compiler cannot follow through a union.
   const handle = handlers[event.kind] as (state: State, event: Event, now: number, effects: Effect[]) => void;
   handle(state, event, now, effects);
+  const subject = subjectOf(event);
+  const unit = subject && state.units.get(subject);
+  if (unit) touch(state, unit);
   settle(state, now, effects);
-  forgetRemoved(state);
   return effects;
 }
 
+/** The unit that the event is about; null when it is about all of them. */
+function subjectOf(event: Event): UnitId | null {
+  if (event.kind === 'request') return event.waiter.unit;
+  if (!('unit' in event)) return null;
+  return typeof event.unit === 'string' ? event.unit : event.unit.id;
+}
+
 /** The fast path: a ready unit with a free slot and nobody before. Decides without settling the whole account. */
-function grantAtOnce(state: State, waiter: Waiter, effects: Effect[]): boolean {
+function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean {
   const unit = state.units.get(waiter.unit);
   if (!unit || !concernsItAlone(unit, state) || unit.leases.size >= unit.spec.slots) return false;
+  noteArrival(unit.arrivals, now);
   lease(unit, waiter.id, effects);
+  // It is idle again to nobody's surprise: the next look finds that it changed.
+  unit.booked.idle = false;
   return true;
 }
 
 /** The way back: nobody waits for the slot, and the unit's time to rest comes by a tick. */
 function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: number): boolean {
   const unit = state.units.get(id);
-  if (!unit || !concernsItAlone(unit, state) || unit.spec.idleAfterMs <= 0) return false;
-  if (unit.leases.delete(waiter)) markIdle(unit, now);
+  if (!unit || !concernsItAlone(unit, state)) return false;
+  if (!unit.leases.has(waiter)) return true;
+  // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
+  if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
+  unit.leases.delete(waiter);
+  markIdle(unit, now);
+  if (unit.leases.size === 0 && restsAt(unit) < unit.booked.dueAt) touch(state, unit);
   return true;
 }
 
-const concernsItAlone = (unit: Unit, { calm }: State): boolean =>
-  calm && unit.phase.kind === 'ready' && unit.waiters.size === 0 && !unit.stopWanted && !unit.removed;
+const isOver = ({ totals, limitBytes }: State): boolean => totals.charged - totals.incoming > limitBytes;
+
+const concernsItAlone = (unit: Unit, { held }: State): boolean =>
+  unit.phase.kind === 'ready' && unit.waiters.size === 0 && !unit.stopWanted && !unit.removed && !held.has(unit);
 
 const handlers: Handlers = {
   configure(state, { units, found = [] }, now, effects) {
     const named = new Set(units.map(({ id }) => id));
     for (const spec of units) describe(state, spec);
+    for (const { unit, frozen } of found) takeOver(state, state.units.get(unit), frozen, now);
     for (const unit of state.units.values()) {
-      if (named.has(unit.spec.id)) continue;
-      unit.removed = true;
-      refuse(unit, notInCatalogue(unit.spec.id), effects);
+      if (!named.has(unit.spec.id)) {
+        unit.removed = true;
+        refuse(unit, notInCatalogue(unit.spec.id), state, effects);
+      }
+      touch(state, unit);
     }
-    for (const { unit, frozen } of found) takeOver(state.units.get(unit), frozen, now);
   },
   describe: (state, { unit }) => describe(state, unit),
   limit(state, { bytes }) {
     state.limitBytes = bytes;
+    state.stirred = true;
   },
   request(state, { waiter }, now, effects) {
     const unit = state.units.get(waiter.unit);
     const refusal = unit ? cannotWait(state, unit, now) : notInCatalogue(waiter.unit);
-    if (refusal) effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal });
-    else unit?.waiters.set(waiter.id, { ...waiter, seq: ++state.seq, since: now });
+    if (unit) noteArrival(unit.arrivals, now);
+    if (refusal || !unit)
+      effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal: refusal ?? stopping });
+    else enqueue(unit.queue, waiter, ++state.seq, now);
   },
   leave(state, { waiter, unit: id, keep }, now, effects) {
     const unit = state.units.get(id);
     // A grant that crossed it has no taker: the slot comes back.
     if (unit?.leases.delete(waiter)) return markIdle(unit, now);
-    if (!unit?.waiters.delete(waiter)) return;
+    if (!unit || !dequeue(unit.queue, waiter)) return;
     if (keep && !isServing(unit)) unit.intent = true;
     // Nobody is left for whom it starts: on a small machine its memory and its time are worth more elsewhere.
     if (unit.phase.kind === 'starting' && unit.waiters.size === 0 && !isWanted(unit)) {
-      stop(unit, { code: 'abandoned' }, now, effects);
+      stop(unit, { code: 'abandoned' }, state, now, effects);
     }
   },
   release(state, { waiter, unit: id }, now) {
@@ -99,7 +126,7 @@ const handlers: Handlers = {
     unit.intent = false;
     if (unit.phase.kind === 'stopping' || !('bytes' in unit.phase)) return;
     const midway = unit.phase.kind === 'freezing' || unit.phase.kind === 'thawing';
-    if (force || (unit.leases.size === 0 && !midway)) stop(unit, reason, now, effects);
+    if (force || (unit.leases.size === 0 && !midway)) stop(unit, reason, state, now, effects);
     else unit.stopWanted = reason;
   },
   pin(state, { unit: id, pinned }, now) {
@@ -107,12 +134,12 @@ const handlers: Handlers = {
     unit.pinned = pinned;
     markIdle(unit, now);
   },
-  recovered: (state, { unit, frozen }, now) => takeOver(state.units.get(unit), frozen, now),
+  recovered: (state, { unit, frozen }, now) => takeOver(state, state.units.get(unit), frozen, now),
   started(state, { unit: id }, now) {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'starting') return;
     unit.startMs = learn(unit.startMs, now - unit.phase.since);
-    becomeReady(unit, now);
+    becomeReady(unit, state.settings.minResidencyMs, now);
   },
   failed(state, { unit: id, message, permanent }, now, effects) {
     const unit = state.units.get(id);
@@ -128,29 +155,38 @@ const handlers: Handlers = {
   },
   frozen(state, { unit: id }, now) {
     const unit = state.units.get(id);
-    if (unit?.phase.kind === 'freezing') unit.phase = { kind: 'frozen', since: now, bytes: unit.phase.bytes };
+    if (unit?.phase.kind === 'freezing') becomeFrozen(unit, now);
   },
   thawed(state, { unit: id }, now) {
     const unit = state.units.get(id);
-    if (unit?.phase.kind === 'thawing') becomeReady(unit, now);
+    if (unit?.phase.kind !== 'thawing') return;
+    unit.thawMs = learn(unit.thawMs, now - unit.phase.since);
+    // What is cheap to wake needs not stay for long.
+    becomeReady(unit, Math.min(state.settings.minResidencyMs, 10 * unit.thawMs), now);
   },
   measured(state, { unit: id, bytes }) {
     const unit = state.units.get(id);
     if (!unit || !('bytes' in unit.phase)) return;
     unit.measuredBytes = bytes;
-    unit.learnedBytes = Math.max(unit.learnedBytes ?? 0, bytes);
+    if (unit.phase.kind === 'frozen') unit.frozenBytes = bytes;
+    else unit.learnedBytes = Math.max(unit.learnedBytes ?? 0, bytes);
+  },
+  pressure(state, { level }) {
+    state.pressure = level;
+    state.relief = level !== 'none';
+    state.stirred = true;
   },
   tick: () => undefined,
   shutdown(state, _event, _now, effects) {
     state.closing = true;
-    for (const unit of state.units.values()) refuse(unit, stopping, effects);
+    for (const unit of state.units.values()) refuse(unit, stopping, state, effects);
   },
 };
 
 function describe(state: State, spec: UnitSpec): void {
   const unit = state.units.get(spec.id);
   if (!unit) {
-    state.units.set(spec.id, createUnit(spec));
+    state.units.set(spec.id, createUnit(spec, ++state.seq));
     return;
   }
   // What this run learned is newer than what the caller remembers.
@@ -163,11 +199,11 @@ const stopping: Refusal = { code: 'SHUTTING_DOWN', message: 'The platform is sto
 
 const notInCatalogue = (id: UnitId): Refusal => ({ code: 'NOT_FOUND', message: `${id} is not in the catalogue.` });
 
-function takeOver(unit: Unit | undefined, frozen: boolean, now: number): void {
+function takeOver(state: State, unit: Unit | undefined, frozen: boolean, now: number): void {
   if (!unit || 'bytes' in unit.phase) return;
   unit.reason = { code: 'recovered' };
   unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
-  if (!frozen) becomeReady(unit, now);
+  if (!frozen) becomeReady(unit, state.settings.minResidencyMs, now);
 }
 
 function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
@@ -194,11 +230,3 @@ const isServing = (unit: Unit): boolean => unit.phase.kind === 'ready';
 
 /** A third of the newest, as a start time varies with what the page cache happens to hold. */
 const learn = (before: number | null, ms: number): number => (before === null ? ms : before + (ms - before) / 3);
-
-function forgetRemoved(state: State): void {
-  const gone: UnitId[] = [];
-  for (const unit of state.units.values()) {
-    if (unit.removed && !('bytes' in unit.phase)) gone.push(unit.spec.id);
-  }
-  for (const id of gone) state.units.delete(id);
-}

@@ -58,8 +58,16 @@ export type Reason =
   | { readonly code: 'wanted'; readonly because: 'core' | 'pinned' | 'started' }
   | { readonly code: 'recovered' }
   | { readonly code: 'idle'; readonly ms: number }
-  | { readonly code: 'evicted'; readonly for: UnitId; readonly bytes: number }
+  /** `costMs`: the waiting that was expected from it, of which no other set of units had less; `sums` compares them. */
+  | {
+      readonly code: 'evicted';
+      readonly for: UnitId;
+      readonly bytes: number;
+      readonly costMs: number;
+      readonly sums: readonly Sum[];
+    }
   | { readonly code: 'relief'; readonly chargedBytes: number; readonly limitBytes: number }
+  | { readonly code: 'pressure'; readonly level: PressureLevel }
   | { readonly code: 'stopped-by-user' }
   | { readonly code: 'abandoned' }
   | { readonly code: 'failed'; readonly message: string }
@@ -67,11 +75,30 @@ export type Reason =
   | { readonly code: 'removed' }
   | { readonly code: 'shutdown' };
 
+/** What the memory of the machine calls for: nothing, giving up what sleeps, what is idle, or also starting nothing. */
+export type PressureLevel = 'none' | 'caches' | 'idle' | 'admission';
+
+/** What an eviction compared: putting this unit to sleep, the bytes that frees and the waiting expected from it. */
+export interface Sum {
+  readonly unit: UnitId;
+  readonly act: 'freeze' | 'stop';
+  readonly bytes: number;
+  readonly costMs: number;
+  readonly chosen: boolean;
+}
+
 /** The rungs and the ways between them. A field exists only on the member for which it means something. */
 export type Phase =
   | { readonly kind: 'cold' }
   | { readonly kind: 'starting'; readonly since: number; readonly bytes: number }
-  | { readonly kind: 'ready'; readonly since: number; readonly bytes: number; idleSince: number | null }
+  /** `until`: not put to sleep to make room before. */
+  | {
+      readonly kind: 'ready';
+      readonly since: number;
+      readonly until: number;
+      readonly bytes: number;
+      idleSince: number | null;
+    }
   | { readonly kind: 'freezing' | 'frozen' | 'thawing'; readonly since: number; readonly bytes: number }
   | { readonly kind: 'stopping'; readonly since: number; readonly bytes: number }
   | { readonly kind: 'backoff'; readonly until: number }
@@ -120,6 +147,8 @@ export type Event =
   | { readonly kind: 'frozen'; readonly unit: UnitId }
   | { readonly kind: 'thawed'; readonly unit: UnitId }
   | { readonly kind: 'measured'; readonly unit: UnitId; readonly bytes: number }
+  /** Told again for as long as it lasts: each time a little more is given up. */
+  | { readonly kind: 'pressure'; readonly level: PressureLevel }
   | { readonly kind: 'tick' }
   /** Nothing is admitted any more; every waiter is refused. */
   | { readonly kind: 'shutdown' };
@@ -144,6 +173,8 @@ export type Effect =
 export interface Settings {
   /** A unit that became ready stays at least so long before it may be evicted. */
   readonly minResidencyMs: number;
+  /** For so long ahead it counts who may ask for a unit again. */
+  readonly horizonMs: number;
   /** Waiters a unit may have; one more is refused with QUEUE_FULL. */
   readonly maxWaiters: number;
   /** Who waited so long goes first, and what stands in its way takes no new work. */
@@ -157,6 +188,7 @@ export interface Settings {
 
 export const defaultSettings: Settings = {
   minResidencyMs: 5_000,
+  horizonMs: 60_000,
   maxWaiters: 256,
   ageingMs: 30_000,
   backoffFirstMs: 1_000,

@@ -65,8 +65,8 @@ export function progressOf(id: UnitId, waiter: WaiterId | undefined, sources: Vi
   const unit = sources.state.units.get(id);
   if (!unit) return { phase: 'unknown' };
   const now = sources.clock.now();
-  const position = waiter === undefined ? null : positionOf(unit, waiter, sources.state, now);
-  const ahead = unitsBefore(unit, sources.state, now);
+  const position = waiter === undefined ? null : positionOf(unit, waiter);
+  const ahead = unitsBefore(unit, sources.state);
   return {
     phase: stateOf(unit, sources),
     ...(sources.starting(id)?.what === undefined ? {} : { what: sources.starting(id)?.what ?? '' }),

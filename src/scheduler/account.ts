@@ -1,0 +1,111 @@
+import { placeClaim } from './claims.ts';
+import { push, pop } from './heap.ts';
+import { nextAgeing } from './queue.ts';
+import { restart } from './shares.ts';
+import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isWanted } from './state.ts';
+import type { State, Unit } from './state.ts';
+
+/**
+ * What is derived from the units' lines, so that a decision needs no look at all of them: the sums, the claims, and when
+ * a unit is to be looked at. Whoever changes a unit calls this afterwards; `account.test.ts` holds it against a count
+ * from nothing.
+ */
+export function touch(state: State, unit: Unit): void {
+  const moved = book(state, unit);
+  const claimed = placeClaim(state, unit);
+  if (claimed && state.claims.length === 0) restart(state.shares);
+  if (moved || claimed) state.stirred = true;
+  schedule(state, unit);
+  state.touched.add(unit);
+}
+
+/** Whether the unit counts for something else than before. */
+function book({ totals, awake }: State, unit: Unit): boolean {
+  const { booked } = unit;
+  const [charged, incoming, fixed, idle] = [chargedOf(unit), incomingOf(unit), fixedOf(unit), yields(unit)];
+  if (
+    charged === booked.charged &&
+    incoming === booked.incoming &&
+    fixed === booked.fixed &&
+    idle === booked.idle &&
+    awake.has(unit) === 'bytes' in unit.phase
+  ) {
+    return false;
+  }
+  totals.charged += charged - booked.charged;
+  totals.incoming += incoming - booked.incoming;
+  totals.fixed += fixed - booked.fixed;
+  Object.assign(booked, { charged, incoming, fixed, idle });
+  if ('bytes' in unit.phase) awake.add(unit);
+  else awake.delete(unit);
+  return true;
+}
+
+/** Whether it may make room, but for its residency and for who waits for it. */
+function yields(unit: Unit): boolean {
+  const { kind } = unit.phase;
+  return (kind === 'ready' || kind === 'frozen') && unit.leases.size === 0 && !isProtected(unit);
+}
+
+/** Forgets what a unit counted for. It holds nothing and wants nothing any more. */
+export function drop(state: State, unit: Unit): void {
+  state.units.delete(unit.spec.id);
+  state.touched.delete(unit);
+  state.held.delete(unit);
+  unit.booked.dueAt = Infinity;
+}
+
+/** The first time at which the unit calls for something although nothing happens. */
+function dueAtOf(unit: Unit, state: State): number {
+  const { phase } = unit;
+  if (state.closing) return Infinity;
+  if (phase.kind === 'backoff' || phase.kind === 'quarantined') return Math.min(phase.until, queuedUntil(unit, state));
+  return Math.min(restsAt(unit), queuedUntil(unit, state), residencyEnd(unit));
+}
+
+const queuedUntil = ({ queue }: Unit, { settings }: State): number =>
+  queue.line.length === 0 ? Infinity : Math.min(queue.nextDeadline, nextAgeing(queue, settings.ageingMs));
+
+/** The end of its residency while that is to come; once it was looked at there is nothing more to see. */
+const residencyEnd = (unit: Unit): number => {
+  const until = residentUntil(unit);
+  return unit.phase.kind === 'ready' && until > unit.booked.lookedAt ? until : Infinity;
+};
+
+/** Ready units stay for at least so long, so that what was started is not stopped before it was of use. */
+export const residentUntil = (unit: Unit): number =>
+  unit.phase.kind === 'ready' && !unit.removed ? unit.phase.until : 0;
+
+/** When an idle unit goes down a rung by itself; never while it is wanted. */
+export function restsAt(unit: Unit): number {
+  if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return Infinity;
+  if (!isIdle(unit) || isWanted(unit)) return Infinity;
+  return unit.phase.idleSince + unit.spec.idleAfterMs;
+}
+
+function schedule(state: State, unit: Unit): void {
+  const at = dueAtOf(unit, state);
+  // An entry that comes too early finds nothing to do and is followed by the right one.
+  if (at >= unit.booked.dueAt) return;
+  unit.booked.dueAt = at;
+  push(state.due, { at, unit });
+}
+
+/** Marks the units that are due as touched. */
+export function wakeDue(state: State, now: number): void {
+  for (let first = state.due.items[0]; first && first.at <= now; first = state.due.items[0]) {
+    pop(state.due);
+    const { unit, at } = first;
+    if (unit.booked.dueAt !== at) continue;
+    unit.booked.dueAt = Infinity;
+    unit.booked.lookedAt = now;
+    state.touched.add(unit);
+    state.stirred = true;
+  }
+}
+
+/**
+ * When something is due although nothing happens, or earlier: an entry that is not the unit's newest any more rings for
+ * nothing. Infinity when nothing ever is.
+ */
+export const nextDue = ({ due }: State): number => due.items[0]?.at ?? Infinity;

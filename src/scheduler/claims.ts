@@ -1,0 +1,78 @@
+import { agedRank } from './queue.ts';
+import type { Queued } from './queue.ts';
+import { turnOf, tagFor } from './shares.ts';
+import { isWanted, needOf } from './state.ts';
+import type { State, Unit } from './state.ts';
+
+/** The place of a claim among the others: least first, field by field. */
+export interface ClaimKey {
+  /** 0 for what is always on. */
+  readonly core: number;
+  /** Of its first waiter; `merelyWanted` without one. */
+  readonly rank: number;
+  /** The fair turn of its principal in getting memory; by priority, without a waiter. */
+  readonly tag: number;
+  readonly seq: number;
+}
+
+const merelyWanted = 3;
+
+const before = (a: ClaimKey, b: ClaimKey): number =>
+  a.core - b.core || a.rank - b.rank || a.tag - b.tag || a.seq - b.seq;
+
+const same = (a: ClaimKey | null, b: ClaimKey | null): boolean =>
+  a === b || (a !== null && b !== null && before(a, b) === 0);
+
+/** A unit that needs memory before it can serve whoever waits for it. */
+export interface Claim {
+  readonly unit: Unit;
+  /** Undefined for one that is only wanted: core, pinned or started by hand. */
+  readonly head: Queued | undefined;
+  /** Nobody overtakes it any more. Core units don't wait for that: they are always on. */
+  readonly aged: boolean;
+}
+
+export const claimOf = (unit: Unit): Claim => {
+  const head = unit.queue.line[0];
+  return { unit, head, aged: unit.spec.tier === 'core' || head?.rank === agedRank };
+};
+
+/** Whether it wants memory that it does not hold: cold and asked for, or frozen and short of what it gave back. */
+function claims(unit: Unit): boolean {
+  const { kind } = unit.phase;
+  if (unit.removed || (kind !== 'cold' && kind !== 'frozen')) return false;
+  if (unit.queue.line.length === 0 && !isWanted(unit)) return false;
+  return kind === 'cold' || (unit.stopWanted === null && needOf(unit) > 0);
+}
+
+/** Keeps the unit's place among the claims; says whether that changed anything. */
+export function placeClaim(state: State, unit: Unit): boolean {
+  const had = unit.booked.claim;
+  const key = claims(unit) ? keyOf(state, unit, had) : null;
+  if (same(had, key)) return false;
+  if (had) state.claims.splice(indexOf(state.claims, had), 1);
+  unit.booked.claim = key;
+  if (key) state.claims.splice(indexOf(state.claims, key), 0, unit);
+  return true;
+}
+
+function keyOf(state: State, unit: Unit, had: ClaimKey | null): ClaimKey {
+  const core = unit.spec.tier === 'core' ? 0 : 1;
+  const head = unit.queue.line[0];
+  if (!head) return { core, rank: merelyWanted, tag: -unit.spec.priority, seq: unit.order };
+  // Written down once for each time the unit wants memory; one with a better turn who joins brings it forward.
+  const asked = had && had.rank !== merelyWanted ? had.tag : tagFor(state.shares, head.principal, 1);
+  const tag = Math.min(asked, turnOf(state.shares, head.principal));
+  return { core, rank: head.rank, tag, seq: head.seq };
+}
+
+function indexOf(list: readonly Unit[], key: ClaimKey): number {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const other = list[middle]?.booked.claim;
+    if (other && before(other, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
