@@ -14,6 +14,7 @@ import { createCore } from './platform/core.ts';
 import type { Core } from './platform/core.ts';
 import { createFront, drain, listen, portOf } from './platform/front.ts';
 import { createOperator } from './platform/operator.ts';
+import { followPressure } from './platform/pressure.ts';
 import { createReporter } from './platform/reporter.ts';
 import type { Reporter } from './platform/reporter.ts';
 import { openStores } from './platform/stores.ts';
@@ -98,6 +99,8 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
       (error) => log.warn('a look at the instances failed', { error: String(error) }),
     ),
   );
+  const pressure = await followPressure({ clock, log, scheduler: core.scheduler, reporter });
+  closers.add(() => pressure.close());
   const { host, port } = config.current().listen;
   await listen(front.server, port, host);
   url = `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(front.server)}`;
