@@ -151,9 +151,17 @@ describe('a plain process', () => {
   });
 
   it('is what the kernel takes first when memory runs out', async () => {
-    const { driver, spec } = await setup();
-    const handle = await driver.start(spec('sleep 30'), never);
-    expect(await readFile(`/proc/${pidOf(handle)}/oom_score_adj`, 'utf8')).toBe('500\n');
+    const { driver, spec, log } = await setup();
+    const own = Math.max(0, Number(await readFile('/proc/self/oom_score_adj', 'utf8')));
+    const score = async (pid: number) => Number(await readFile(`/proc/${pid}/oom_score_adj`, 'utf8')) - own;
+    expect(await score(pidOf(await driver.start(spec('sleep 30'), never)))).toBe(500);
+    // Its children are started at once, and one a little later.
+    const child = `sh -c 'echo pid $$; exec sleep 30' &`;
+    const one = { ...spec(`${child} ${child} sleep 0.1; ${child} wait`), oomScoreAdj: 73 };
+    const handle = await driver.start(one, never);
+    await until(async () => (await pidsOf(log(one))).length === 3, 'three children');
+    const scores = [pidOf(handle), ...(await pidsOf(log(one)))].map(score);
+    expect(await Promise.all(scores)).toEqual([73, 73, 73, 73]);
   });
 
   it.each([

@@ -13,6 +13,11 @@ export interface InstanceSpec {
   readonly logFile: string;
   /** What the ledger reserved. A driver whose traits say so enforces it. */
   readonly memoryBytes: number;
+  /**
+   * How much sooner than the platform the kernel is to take it, and all it starts, when memory runs out: 0 to 1000, in
+   * thousandths of the memory. 500 without it. A driver does what it may.
+   */
+  readonly oomScoreAdj?: number;
 }
 
 /** Plain JSON, so that it outlives this process. `state` belongs to the driver; `version` lets it upgrade. */

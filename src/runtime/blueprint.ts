@@ -12,6 +12,8 @@ export interface Blueprint {
   readonly startupTimeoutMs: number;
   /** Milliseconds between the request to end and the kill. */
   readonly stopGraceMs: number;
+  /** How much sooner than the platform the kernel is to take it when memory runs out, 0 to 1000: `oom.ts`. */
+  readonly oomScoreAdj: number;
   /** The folder of the definition. */
   readonly serviceDir: string;
   /** Where its data lives; made before the start. */

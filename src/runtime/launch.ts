@@ -56,6 +56,7 @@ export async function instanceSpec(
     cwd: blueprint.dataDir,
     logFile: place.logFile,
     memoryBytes,
+    oomScoreAdj: blueprint.oomScoreAdj,
   };
 }
 

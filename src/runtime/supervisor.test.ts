@@ -78,6 +78,7 @@ function bench(failing: { start?: boolean; thaw?: boolean; stop?: number; pause?
     health: { log: 'import fc' },
     startupTimeoutMs: 5_000,
     stopGraceMs: 10,
+    oomScoreAdj: 500,
     serviceDir: '/tmp',
     dataDir: '/tmp',
     env: {},

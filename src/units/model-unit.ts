@@ -5,6 +5,7 @@ import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
+import { oomScoreAdj } from '#runtime/oom';
 import { oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
@@ -54,7 +55,13 @@ export function modelSpec(
 export function modelBlueprint(
   { definition }: Defined<ModelDefinition>,
   engine: Defined<ServiceDefinition>,
-  facts: { readonly shape: Shape; readonly path: string; readonly threads: number },
+  facts: {
+    readonly shape: Shape;
+    readonly path: string;
+    readonly threads: number;
+    /** What the settings say instead of the definition. */
+    readonly priority?: number | undefined;
+  },
   home: string,
 ): Blueprint {
   const { run, health, stop } = engine.definition;
@@ -65,6 +72,7 @@ export function modelBlueprint(
     health,
     startupTimeoutMs: health.startupTimeout ?? 120_000,
     stopGraceMs: stop.grace ?? 10_000,
+    oomScoreAdj: oomScoreAdj('on-demand', facts.priority ?? definition.priority),
     serviceDir: join(dirname(engine.path), engine.definition.id),
     dataDir: join(home, 'services', engine.definition.id),
     env: consumed(engine.definition),

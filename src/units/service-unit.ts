@@ -4,6 +4,7 @@ import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
+import { oomScoreAdj } from '#runtime/oom';
 import { oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { ServiceSettings } from './settings.ts';
@@ -66,6 +67,7 @@ export function serviceBlueprint(
     health: definition.health,
     startupTimeoutMs: definition.health.startupTimeout ?? 60_000,
     stopGraceMs: definition.stop.grace ?? 10_000,
+    oomScoreAdj: oomScoreAdj(definition.tier, settings.priority ?? definition.priority),
     serviceDir: join(dirname(path), id),
     dataDir: join(home, 'services', id),
     env: { ...consumed(definition), ...settings.env },

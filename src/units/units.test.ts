@@ -101,6 +101,7 @@ describe('what the scheduler is told of a service', () => {
   it('has its places and its settings', () => {
     expect(serviceBlueprint(directory.service('web'), { env: { A: '1' } }, { home: '/h' })).toMatchObject({
       ...{ serviceDir: '/catalog/services/web', dataDir: '/h/services/web', stopGraceMs: 3_000, env: { A: '1' } },
+      oomScoreAdj: 550,
     });
   });
 });
@@ -123,7 +124,10 @@ describe('what the scheduler is told of a model', () => {
     expect(shapeOf(model.definition, {}, settings)).toMatchObject({ context: 2_048 });
     expect(shapeOf(model.definition, { context: 1_024 }, general)).toEqual({ context: 1_024, slots: 3 });
     expect(learnedKey(model.definition, shape)).not.toBe(learnedKey(model.definition, { ...shape, slots: 3 }));
-    const { values } = modelBlueprint(model, engine, { shape, path: '/m.gguf', threads: 1 }, '/h');
+    const facts = { shape, path: '/m.gguf', threads: 1 };
+    const { values, oomScoreAdj } = modelBlueprint(model, engine, facts, '/h');
+    expect(oomScoreAdj).toBe(800 - 5 * model.definition.priority);
+    expect(modelBlueprint(model, engine, { ...facts, priority: 100 }, '/h').oomScoreAdj).toBe(300);
     expect(values).toMatchObject({ 'model.path': '/m.gguf', 'model.context': '2048', threads: '1' });
   });
 });

@@ -168,7 +168,7 @@ async function blueprint(
   const { path } = store.get(name) ?? (await pullAgain());
   // Engines' threads wait for one another by spinning: with one for each core, whatever else runs makes all of them wait.
   const threads = settings().threads ?? Math.max(1, cores - 1);
-  const facts = { shape: shape(name), path, threads };
+  const facts = { shape: shape(name), path, threads, priority: settings().model(name).priority };
   return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
 
   /** Someone removed the file since it was prepared. */

@@ -1,4 +1,19 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Clock } from '#kernel/clock';
+
+/**
+ * Best effort: when memory runs out, the kernel is to take a service before the platform, by so many thousandths of the
+ * memory. What a process starts from then on inherits it. Counted from the platform's own, which a desktop session
+ * raises, and which nobody but root may go below.
+ */
+export function raiseOomScore(pid: number, score: number, proc = '/proc'): void {
+  try {
+    const own = Number(readFileSync(`${proc}/self/oom_score_adj`, 'utf8'));
+    writeFileSync(`${proc}/${pid}/oom_score_adj`, String(Math.min(1_000, Math.max(0, own) + score)));
+  } catch {
+    // It has ended already, or the system doesn't allow it: nothing depends on it.
+  }
+}
 
 /**
  * Whether a SIGKILL that we didn't send was the kernel's, for want of memory. The kernel tells a parent no more than

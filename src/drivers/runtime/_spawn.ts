@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { InstanceSpec } from '#contracts/runtime';
 import { Fault, systemCode, toFault } from '#kernel/faults';
@@ -33,15 +33,6 @@ export async function spawnDetached(spec: InstanceSpec): Promise<SpawnedProcess>
 }
 
 export type SpawnedProcess = ChildProcess & { readonly pid: number };
-
-/** Best effort: when memory runs out, the kernel is to take a service before the platform. Children inherit it. */
-export function raiseOomScore(pid: number, score: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/oom_score_adj`, String(score));
-  } catch {
-    // It has ended already, or the system doesn't allow it: nothing depends on it.
-  }
-}
 
 function openLog(spec: InstanceSpec): number {
   try {

@@ -5,15 +5,13 @@ import type { InstanceHandle, RuntimeDriver } from '#contracts/runtime';
 import { makeHandle, readRoot } from './_handle.ts';
 import { createInstances, unseenEnd, type Instances } from './_instances.ts';
 import type { Root, Seen } from './_members.ts';
+import { raiseOomScore } from './_oom.ts';
 import { openProcfs, type Procfs } from './_procfs.ts';
 import { signalProcess } from './_signals.ts';
-import { raiseOomScore, spawnDetached } from './_spawn.ts';
+import { spawnDetached } from './_spawn.ts';
 
-export interface ProcessOptions {
-  /** What is written to `oom_score_adj` of an instance, -1000 to 1000; the kernel kills the highest first. 500 without it. */
-  readonly oomScoreAdj?: number;
-}
-
+/** What the kernel counts on top of an instance's memory, in thousandths, when its spec does not say. */
+const defaultOomScoreAdj = 500;
 /** How old a look at the process table may be for `inspect`: instances asked about together share one. */
 const tableAgeMs = 200;
 
@@ -21,12 +19,12 @@ const tableAgeMs = 200;
  * Instances as plain processes of this machine. They outlive the platform: nothing ties them to it but their pid, and
  * the next platform takes them over by it. Needs Linux's procfs.
  */
-export default defineDriver<RuntimeDriver, ProcessOptions>({
+export default defineDriver<RuntimeDriver, object>({
   id: 'runtime.process',
-  async open({ oomScoreAdj = 500 }, host) {
+  async open(_options, host) {
     throwIfAborted(host.signal);
     const procfs = openLinux(host);
-    return createDriver(procfs, createInstances(procfs, host), oomScoreAdj, host);
+    return createDriver(procfs, createInstances(procfs, host), host);
   },
 });
 
@@ -43,7 +41,7 @@ function openLinux({ clock }: DriverHost): Procfs {
   }
 }
 
-function createDriver(procfs: Procfs, instances: Instances, oomScoreAdj: number, { clock }: DriverHost): RuntimeDriver {
+function createDriver(procfs: Procfs, instances: Instances, { clock }: DriverHost): RuntimeDriver {
   let closed = false;
   const stop = async (handle: InstanceHandle, graceMs: number) => {
     const root = readRoot(handle, procfs.bootId);
@@ -54,6 +52,12 @@ function createDriver(procfs: Procfs, instances: Instances, oomScoreAdj: number,
     if (instances.isStopping(handle.id)) throw new Fault('CONFLICT', `${handle.unit} is being stopped.`);
     if (!root || !instances.isAlive(root)) throw new Fault('CONFLICT', `${handle.unit} has ended: start it again.`);
     return instances.get(handle.id) ?? { root, seen: new Map() };
+  };
+
+  const raiseOomScores = (root: Root, seen: Seen, score: number) => {
+    raiseOomScore(root.pid, score);
+    // A quick one has started others before it was written.
+    for (const { pid } of instances.members(root, seen, 0)) raiseOomScore(pid, score);
   };
 
   return {
@@ -67,8 +71,8 @@ function createDriver(procfs: Procfs, instances: Instances, oomScoreAdj: number,
       const child = await spawnDetached(spec);
       // Its exit can't have been told yet, and until then even an ended process keeps its line in the table.
       const handle = makeHandle(spec, child, procfs);
-      instances.track(handle, readRoot(handle, procfs.bootId) as Root, child);
-      raiseOomScore(child.pid, oomScoreAdj);
+      const { root, seen } = instances.track(handle, readRoot(handle, procfs.bootId) as Root, child);
+      raiseOomScores(root, seen, spec.oomScoreAdj ?? defaultOomScoreAdj);
       if (!signal.aborted) return handle;
       await stop(handle, 0);
       throw abortFault(signal);
