@@ -113,7 +113,7 @@ function happens(world: World, [what, unit, ms]: readonly [number, typeof a, num
     if (kind === 'thawing') done(world, 'thawed', unit);
   }
   if (what === 6) world.advance(ms);
-  if (what === 7) world.apply({ kind: 'pin', unit, pinned: ms % 4 === 0 });
+  if (what === 7) world.apply({ kind: 'pin', unit, pinned: ms % 8 === 0 });
 }
 
 /** What the scheduler does once the unit is asked for, in the words of the outlook. */
@@ -131,28 +131,33 @@ function answer(world: World, unit: typeof a): { fits: string; stops: string[] }
 it('says beforehand what the scheduler does when the unit is asked for, and changes nothing', () => {
   const seen = new Set<string>();
   fc.assert(
-    fc.property(specs, fc.integer({ min: 15, max: 60 }), fc.array(act, { maxLength: 40 }), (units, limit, acts) => {
-      const world = fakeWorld(units, limit);
-      for (const one of acts) happens(world, one);
-      for (const { spec } of [...world.state.units.values()]) {
-        const { id } = spec;
-        const unit = unitOf(world.state, id);
-        // What is asked for or wanted already was told its answer before.
-        if (!['cold', 'frozen'].includes(phase(world, id)) || unit.booked.claim || unit.waiters.size > 0) continue;
-        const snapshot = JSON.stringify([...world.state.units.values()].map(({ phase, booked }) => [phase, booked]));
-        const { fits, wouldStop } = outlook(world, id);
-        expect(JSON.stringify([...world.state.units.values()].map(({ phase, booked }) => [phase, booked]))).toBe(
-          snapshot,
-        );
-        const found = answer(world, id);
-        seen.add(fits);
-        const waits = fits === 'after-stops' || fits === 'when-idle' ? 'waits' : fits;
-        expect(found.fits).toBe(waits);
-        if (fits === 'after-evictions') {
-          expect(found.stops.sort()).toEqual(wouldStop.map(({ act, unit }) => `${act} ${unit}`).sort());
+    fc.property(
+      specs,
+      fc.integer({ min: 15, max: 60 }),
+      fc.array(act, { minLength: 30, maxLength: 60 }),
+      (units, limit, acts) => {
+        const world = fakeWorld(units, limit);
+        for (const one of acts) happens(world, one);
+        for (const { spec } of [...world.state.units.values()]) {
+          const { id } = spec;
+          const unit = unitOf(world.state, id);
+          // What is asked for or wanted already was told its answer before.
+          if (!['cold', 'frozen'].includes(phase(world, id)) || unit.booked.claim || unit.waiters.size > 0) continue;
+          const snapshot = JSON.stringify([...world.state.units.values()].map(({ phase, booked }) => [phase, booked]));
+          const { fits, wouldStop } = outlook(world, id);
+          expect(JSON.stringify([...world.state.units.values()].map(({ phase, booked }) => [phase, booked]))).toBe(
+            snapshot,
+          );
+          const found = answer(world, id);
+          seen.add(fits);
+          const waits = fits === 'after-stops' || fits === 'when-idle' ? 'waits' : fits;
+          expect(found.fits).toBe(waits);
+          if (fits === 'after-evictions') {
+            expect(found.stops.sort()).toEqual(wouldStop.map(({ act, unit }) => `${act} ${unit}`).sort());
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 300 },
   );
   expect([...seen].sort()).toEqual(['after-evictions', 'after-stops', 'never', 'now', 'when-idle']);
