@@ -1,6 +1,5 @@
 import { placeClaim } from './claims.ts';
 import { push, pop } from './heap.ts';
-import { nextAgeing } from './queue.ts';
 import { restart } from './shares.ts';
 import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
@@ -59,12 +58,12 @@ export function drop(state: State, unit: Unit): void {
 function dueAtOf(unit: Unit, state: State): number {
   const { phase } = unit;
   if (state.closing) return Infinity;
-  if (phase.kind === 'backoff' || phase.kind === 'quarantined') return Math.min(phase.until, queuedUntil(unit, state));
-  return Math.min(restsAt(unit), queuedUntil(unit, state), residencyEnd(unit));
+  if (phase.kind === 'backoff' || phase.kind === 'quarantined') return Math.min(phase.until, queuedUntil(unit));
+  return Math.min(restsAt(unit), queuedUntil(unit), residencyEnd(unit));
 }
 
-const queuedUntil = ({ queue }: Unit, { settings }: State): number =>
-  queue.line.length === 0 ? Infinity : Math.min(queue.nextDeadline, nextAgeing(queue, settings.ageingMs));
+const queuedUntil = ({ queue }: Unit): number =>
+  queue.line.length === 0 ? Infinity : Math.min(queue.nextDeadline, queue.nextAgeing);
 
 /** The end of its residency while that is to come; once it was looked at there is nothing more to see. */
 const residencyEnd = (unit: Unit): number => {

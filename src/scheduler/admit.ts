@@ -1,6 +1,6 @@
 import { formatBytes } from '#kernel/quantities';
 import { residentUntil } from './account.ts';
-import { claimOf } from './claims.ts';
+import { before, claimOf } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { evictable, mayYield, optionsOf } from './eviction.ts';
 import { begin, freeze, refuse, stop, thaw } from './moves.ts';
@@ -167,10 +167,12 @@ export function inTheWay({ claim, bytes }: Blocked, state: State, now: number): 
   return choice?.options.map(({ unit }) => unit) ?? [];
 }
 
-/** A ready or frozen unit past its residency, all of whose waiters have their turn after the claim's. */
+/** A ready or frozen unit past its residency, that has its turn, or all of whose waiters have theirs, after the claim. */
 function givesWay(unit: Unit, claim: Claim, now: number): boolean {
   if (!mayYield(unit)) return false;
   if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit))) return false;
+  const [own, other] = [unit.booked.claim, claim.unit.booked.claim];
+  if (own && other) return before(other, own) < 0;
   const head = unit.queue.line[0];
   return head === undefined || !precedes(head, claim);
 }

@@ -17,7 +17,8 @@ export interface ClaimKey {
 
 const merelyWanted = 3;
 
-const before = (a: ClaimKey, b: ClaimKey): number =>
+/** Below zero when `a` has its turn first. */
+export const before = (a: ClaimKey, b: ClaimKey): number =>
   a.core - b.core || a.rank - b.rank || a.tag - b.tag || a.seq - b.seq;
 
 const same = (a: ClaimKey | null, b: ClaimKey | null): boolean =>

@@ -186,7 +186,7 @@ function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, wher
   check(instance !== undefined && instance.stage !== 'stopping', () => `stops what is not there: ${where()}`);
   const asked = event.kind === 'stop' && event.unit === unit;
   check((asked && event.force) || leasesOf(machine, unit).size === 0, () => `stops a leased unit: ${where()}`);
-  if (['evicted', 'relief', 'idle'].includes(reason.code)) mayTake(machine, unit, instance, where);
+  if (['evicted', 'relief', 'pressure', 'idle'].includes(reason.code)) mayTake(machine, unit, instance, where);
   const given = reason.code === 'abandoned' ? 'starting' : instance.stage;
   check(given === instance.stage, () => `abandons what has started: ${where()}`);
   instance.stage = 'stopping';
@@ -207,7 +207,11 @@ function climb(machine: Machine, { kind, unit }: Of<'freeze' | 'thaw'>, where: (
   const wanted = isWanted(machine, unit);
   if (kind === 'freeze') {
     check(instance?.stage === 'ready', () => `freezes what is not ready: ${where()}`);
-    check(leasesOf(machine, unit).size === 0 && !wanted, () => `freezes what is in use: ${where()}`);
+    const reason = machine.state.units.get(unit)?.reason.code;
+    // Who aged takes the memory of those whose turn is after it, though somebody waits for them.
+    const over = reason === 'evicted' && leasesOf(machine, unit).size === 0;
+    check(over || (leasesOf(machine, unit).size === 0 && !wanted), () => `freezes what is in use: ${where()}`);
+    if (reason !== 'idle') mayTake(machine, unit, instance, where);
     instance.stage = 'freezing';
   } else {
     check(instance?.stage === 'frozen', () => `thaws what is not frozen: ${where()}`);

@@ -4,8 +4,8 @@ import { unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { createState } from './state.ts';
 import { step } from './step.ts';
-import { oneReplica, plainRungs } from './types.ts';
-import type { Effect, Event, Settings, Tier, UnitSpec, WaiterClass } from './types.ts';
+import { oneReplica } from './types.ts';
+import type { Effect, Event, PressureLevel, Settings, Tier, UnitSpec, WaiterClass } from './types.ts';
 import { check } from './machine.fake.ts';
 import { fakeWorld } from './world.fake.ts';
 import type { World } from './world.fake.ts';
@@ -41,6 +41,8 @@ const roll = (word: number): Dice => ({
 
 const pick = <T>(list: readonly T[], n: number): T | undefined => list[n % Math.max(1, list.length)];
 const tiers: readonly Tier[] = ['on-demand', 'on-demand', 'on-demand', 'persistent', 'persistent', 'core'];
+const levels: readonly PressureLevel[] = ['none', 'caches', 'idle', 'admission'];
+const principals = ['ada', 'ada', 'ada', 'bob', 'cyd'];
 const classes: readonly WaiterClass[] = ['interactive', 'default', 'batch'];
 
 function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
@@ -53,8 +55,14 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
     slots: 1 + (c >> 8),
     idleAfterMs: [200, 1_500, 6_000, 60_000][(c >> 4) & 3] ?? 0,
     idleRung: (c >> 6) & 1 ? 'frozen' : 'cold',
-    startMs: null,
-    rungs: plainRungs,
+    startMs: [null, 100, 1_000, 5_000][(b >> 4) & 3] ?? null,
+    rungs: {
+      freezable: ((c >> 7) & 1) === 1,
+      frozenBytes: [null, 1, 5, 20][(b >> 2) & 3] ?? null,
+      freezeMs: 20,
+      thawMs: [null, 10, 200, 2_000][(b >> 6) & 3] ?? null,
+      stopMs: 100,
+    },
     replicas: oneReplica,
   };
 }
@@ -80,7 +88,8 @@ function play(world: World, dice: Dice): void {
   const busy = [...world.instances].filter(([, { stage }]) => asOutstanding[stage] !== undefined);
   if (kind < 16) {
     const deadline = b < 40 ? world.now + b * 50 : Infinity;
-    world.request(unit, { class: pick(classes, b) ?? 'batch', deadline });
+    const principal = pick(principals, c) ?? 'ada';
+    world.request(unit, { class: pick(classes, b) ?? 'batch', deadline, principal });
   } else if (kind < 20) leave(world, a, b);
   else if (kind < 28) release(world, b, (c & 7) === 0);
   else if (kind < 40) {
@@ -94,7 +103,8 @@ function play(world: World, dice: Dice): void {
   } else if (kind < 44) {
     const [id] = pick(busy, b) ?? [unit];
     world.apply({ kind: 'failed', unit: id, message: 'no luck', permanent: (c & 15) === 0 });
-  } else if (kind < 45) world.apply({ kind: 'exited', unit, message: 'gone' });
+  } else if (kind < 45 && (b & 1) === 0) world.apply({ kind: 'exited', unit, message: 'gone' });
+  else if (kind < 45) world.apply({ kind: 'pressure', level: pick(levels, c) ?? 'none' });
   else if (kind < 53) {
     if (b & 1) world.advance(c * (b & 2 ? 10 : 1));
     else world.elapse(c * (b & 2 ? 4 : 0.37));
@@ -150,6 +160,7 @@ const leased = (world: World): WaiterId[] => names.flatMap((unit) => world.lease
 
 /** Nobody waits for ever, not even when some units are asked for again and again and are never idle. */
 function drain(world: World, streams: readonly UnitId[]): void {
+  world.apply({ kind: 'pressure', level: 'none' });
   const waiters = world.waiting();
   const isOpen = (waiter: WaiterId) => world.callers.get(waiter)?.state === 'waiting';
   const bound = settings.ageingMs / 1_000 + 8 * names.length + waiters.length * 2;

@@ -26,18 +26,29 @@ export interface Queue {
   /** As they came. */
   readonly waiters: Map<WaiterId, Queued>;
   readonly line: Queued[];
-  /** Who has not waited past the bound yet, as they came. */
-  readonly young: Set<Queued>;
+  /** By class and principal. */
+  readonly own: Map<string, Own>;
   readonly shares: Shares;
+  /** Nobody's bound is reached before it; found anew once it has passed. */
+  nextAgeing: number;
   /** No deadline is before it; found anew once it has passed. */
   nextDeadline: number;
+}
+
+/** What one principal has in the queue in one class. */
+interface Own {
+  /** When one of them was served last: the next one's patience counts from there. */
+  servedAt: number;
+  /** As they came, which is also the order of their turns. */
+  readonly waiters: Set<Queued>;
 }
 
 export const createQueue = (): Queue => ({
   waiters: new Map(),
   line: [],
-  young: new Set(),
+  own: new Map(),
   shares: createShares(),
+  nextAgeing: Infinity,
   nextDeadline: Infinity,
 });
 
@@ -55,69 +66,97 @@ function place(line: readonly Queued[], waiter: Queued): number {
   return low;
 }
 
-export function enqueue(queue: Queue, waiter: Waiter, seq: number, now: number): void {
+const nameOf = ({ class: rank, principal }: Waiter): string => `${rank} ${principal}`;
+
+/** `ageingMs`: the bound after which it goes first. */
+export function enqueue(queue: Queue, waiter: Waiter, seq: number, ageingMs: number, now: number): void {
   const tag = tagFor(queue.shares, waiter.principal, 1);
   const queued: Queued = { ...waiter, seq, since: now, tag, rank: rankOf[waiter.class] };
   queue.waiters.set(queued.id, queued);
-  queue.young.add(queued);
+  const own = queue.own.get(nameOf(queued)) ?? { servedAt: -Infinity, waiters: new Set() };
+  queue.own.set(nameOf(queued), own);
+  own.waiters.add(queued);
+  queue.nextAgeing = Math.min(queue.nextAgeing, now + ageingMs);
   queue.line.splice(place(queue.line, queued), 0, queued);
   if (queued.deadline < queue.nextDeadline) queue.nextDeadline = queued.deadline;
 }
 
 /** Takes one out of the line; false when it does not stand there. */
-export function dequeue(queue: Queue, id: WaiterId): boolean {
+export function dequeue(queue: Queue, id: WaiterId, ageingMs: number): boolean {
   const waiter = queue.waiters.get(id);
   if (!waiter) return false;
   queue.waiters.delete(id);
-  queue.young.delete(waiter);
+  forget(queue, waiter, ageingMs);
   queue.line.splice(place(queue.line, waiter), 1);
   if (queue.line.length === 0) clear(queue);
   return true;
 }
 
 /** Takes out whose turn it is. */
-export function next(queue: Queue): Queued | undefined {
+export function next(queue: Queue, ageingMs: number, now: number): Queued | undefined {
   const waiter = queue.line.shift();
   if (!waiter) return undefined;
   queue.waiters.delete(waiter.id);
-  queue.young.delete(waiter);
+  const own = queue.own.get(nameOf(waiter));
+  if (own) own.servedAt = now;
+  forget(queue, waiter, ageingMs);
   taken(queue.shares, waiter.tag);
   if (queue.line.length === 0) clear(queue);
   return waiter;
 }
 
-export function clear(queue: Queue): void {
-  queue.waiters.clear();
-  queue.young.clear();
-  queue.line.length = 0;
-  queue.nextDeadline = Infinity;
-  restart(queue.shares);
-}
-
-/** One sum for both who asks and who wakes: `now - since >= ageing` may differ from it by a rounding, and wake nobody. */
-export const agesAt = (waiter: Queued, ageingMs: number): number => waiter.since + ageingMs;
-
-/** Puts those who waited past the bound before the others. */
-export function age(queue: Queue, ageingMs: number, now: number): void {
-  for (const waiter of queue.young) {
-    if (agesAt(waiter, ageingMs) > now) return;
-    queue.young.delete(waiter);
-    queue.line.splice(place(queue.line, waiter), 1);
-    waiter.rank = agedRank;
-    queue.line.splice(place(queue.line, waiter), 0, waiter);
+/** Whose patience counts now that this one is gone. */
+function forget(queue: Queue, waiter: Queued, ageingMs: number): void {
+  const own = queue.own.get(nameOf(waiter));
+  if (!own) return;
+  own.waiters.delete(waiter);
+  for (const first of own.waiters) {
+    queue.nextAgeing = Math.min(queue.nextAgeing, agesAt(first, own, ageingMs));
+    return;
   }
 }
 
-export function nextAgeing({ young }: Queue, ageingMs: number): number {
-  for (const waiter of young) return agesAt(waiter, ageingMs);
-  return Infinity;
+const agesAt = (waiter: Queued, { servedAt }: Own, ageingMs: number): number =>
+  waiter.rank === agedRank ? Infinity : Math.max(waiter.since, servedAt) + ageingMs;
+
+export function clear(queue: Queue): void {
+  queue.waiters.clear();
+  queue.own.clear();
+  queue.line.length = 0;
+  queue.nextDeadline = Infinity;
+  queue.nextAgeing = Infinity;
+  restart(queue.shares);
+}
+
+/**
+ * Puts those who waited past the bound before the others. Only the first of each principal and class can have: who asks
+ * for much waits for its own requests, and does not outrun the others by them.
+ */
+export function age(queue: Queue, ageingMs: number, now: number): void {
+  if (queue.nextAgeing > now) return;
+  let nearest = Infinity;
+  for (const own of queue.own.values()) {
+    for (const first of own.waiters) {
+      const at = agesAt(first, own, ageingMs);
+      if (at <= now) promote(queue, first);
+      else nearest = Math.min(nearest, at);
+      break;
+    }
+  }
+  queue.nextAgeing = nearest;
+}
+
+function promote(queue: Queue, waiter: Queued): void {
+  queue.line.splice(place(queue.line, waiter), 1);
+  waiter.rank = agedRank;
+  queue.line.splice(place(queue.line, waiter), 0, waiter);
 }
 
 /** Those whose deadline has passed, taken out. */
-export function overdue(queue: Queue, now: number): Queued[] {
+export function overdue(queue: Queue, ageingMs: number, now: number): Queued[] {
   if (queue.nextDeadline > now) return [];
   const late = [...queue.waiters.values()].filter(({ deadline }) => deadline <= now);
-  for (const { id } of late) dequeue(queue, id);
+  for (const { id } of late) dequeue(queue, id, ageingMs);
   let nearest = Infinity;
   for (const { deadline } of queue.waiters.values()) nearest = Math.min(nearest, deadline);
   queue.nextDeadline = nearest;

@@ -41,7 +41,7 @@ export function settle(state: State, now: number, effects: Effect[]): void {
 }
 
 function attend(unit: Unit, state: State, now: number, effects: Effect[]): void {
-  expire(unit, now, effects);
+  expire(unit, state, now, effects);
   age(unit.queue, state.settings.ageingMs, now);
   const { phase } = unit;
   if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) unit.phase = { kind: 'cold' };
@@ -50,8 +50,8 @@ function attend(unit: Unit, state: State, now: number, effects: Effect[]): void 
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */
-function expire(unit: Unit, now: number, effects: Effect[]): void {
-  for (const waiter of overdue(unit.queue, now)) {
+function expire(unit: Unit, { settings }: State, now: number, effects: Effect[]): void {
+  for (const waiter of overdue(unit.queue, settings.ageingMs, now)) {
     const waited = Math.round((now - waiter.since) / 1000);
     const message = `${unit.spec.id} was not ready within ${waited} s.`;
     effects.push({ kind: 'refuse', waiter: waiter.id, unit: unit.spec.id, refusal: { code: 'TIMEOUT', message } });
@@ -145,7 +145,7 @@ function serve(
   if (kind !== 'ready' || unit.stopWanted || !head) return;
   let served = false;
   for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
-    next(unit.queue);
+    next(unit.queue, state.settings.ageingMs, now);
     lease(unit, first.id, effects);
     served = true;
     first = unit.queue.line[0];

@@ -94,13 +94,13 @@ const handlers: Handlers = {
     if (unit) noteArrival(unit.arrivals, now);
     if (refusal || !unit)
       effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal: refusal ?? stopping });
-    else enqueue(unit.queue, waiter, ++state.seq, now);
+    else enqueue(unit.queue, waiter, ++state.seq, state.settings.ageingMs, now);
   },
   leave(state, { waiter, unit: id, keep }, now, effects) {
     const unit = state.units.get(id);
     // A grant that crossed it has no taker: the slot comes back.
     if (unit?.leases.delete(waiter)) return markIdle(unit, now);
-    if (!unit || !dequeue(unit.queue, waiter)) return;
+    if (!unit || !dequeue(unit.queue, waiter, state.settings.ageingMs)) return;
     if (keep && !isServing(unit)) unit.intent = true;
     // Nobody is left for whom it starts: on a small machine its memory and its time are worth more elsewhere.
     if (unit.phase.kind === 'starting' && unit.waiters.size === 0 && !isWanted(unit)) {

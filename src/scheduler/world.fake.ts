@@ -22,7 +22,7 @@ export interface World {
   elapse(ms: number): void;
   /** Time passes, with a tick whenever `nextWake` asks for one, and a look in between that must find nothing to do. */
   advance(ms: number): readonly Effect[];
-  request(unit: UnitId, options?: { class?: WaiterClass; deadline?: number }): WaiterId;
+  request(unit: UnitId, options?: { class?: WaiterClass; deadline?: number; principal?: string }): WaiterId;
   waiting(): WaiterId[];
   leasesOf(unit: UnitId): WaiterId[];
 }
@@ -89,9 +89,9 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
       machine.now += ms;
       late = true;
     },
-    request(unit, { class: rank = 'default', deadline = Infinity } = {}) {
+    request(unit, { class: rank = 'default', deadline = Infinity, principal = 'ada' } = {}) {
       const id = `w${++serial}` as WaiterId;
-      apply({ kind: 'request', waiter: { id, unit, class: rank, principal: 'ada', deadline } });
+      apply({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline } });
       return id;
     },
     waiting: () => [...machine.waiting],
