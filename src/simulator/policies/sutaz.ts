@@ -1,0 +1,19 @@
+import { nextWake } from '#scheduler/settle';
+import { createState } from '#scheduler/state';
+import { step } from '#scheduler/step';
+import { defaultSettings } from '#scheduler/types';
+import type { Settings } from '#scheduler/types';
+import type { Policy } from '../policy.ts';
+
+/** As on the platform, but that nobody is turned away for the length of a queue: every policy has all requests to serve. */
+export const simulatedSettings: Settings = { ...defaultSettings, maxWaiters: 100_000 };
+
+/** The scheduler that runs the platform, as it is. */
+export function sutaz(limitBytes: number, settings: Settings = simulatedSettings): Policy {
+  const state = createState(settings, limitBytes);
+  return {
+    name: 'sutaz',
+    step: (event, now) => step(state, event, now),
+    nextWake: (now) => nextWake(state, now),
+  };
+}

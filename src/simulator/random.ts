@@ -1,0 +1,61 @@
+/** Numbers that look random and are the same for the same seed. */
+export interface Random {
+  /** At least 0, less than 1. */
+  (): number;
+}
+
+/** Mulberry32 (Tommy Ettinger, public domain): small, fast and good enough for made-up load. */
+export function mulberry32(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export const between = (least: number, most: number, random: Random): number => least + random() * (most - least);
+
+export const whole = (least: number, most: number, random: Random): number =>
+  least + Math.floor(random() * (most - least + 1));
+
+export const exponential = (mean: number, random: Random): number => -mean * Math.log(1 - random());
+
+/** Box and Muller's: mean 0, deviation 1. */
+export const normal = (random: Random): number =>
+  Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+export const logNormal = (median: number, sigma: number, random: Random): number =>
+  median * Math.exp(sigma * normal(random));
+
+export function shuffled<T>(list: readonly T[], random: Random): T[] {
+  const copy = [...list];
+  for (let i = copy.length - 1; i > 0; i--) {
+    const j = whole(0, i, random);
+    [copy[i], copy[j]] = [copy[j] as T, copy[i] as T];
+  }
+  return copy;
+}
+
+export const pick = <T>(list: readonly T[], random: Random): T => list[Math.floor(random() * list.length)] as T;
+
+/** Draws an index, each with a chance in proportion to its weight. */
+export function weighted(weights: readonly number[]): (random: Random) => number {
+  const sums: number[] = [];
+  let total = 0;
+  for (const weight of weights) sums.push((total += weight));
+  return (random) => {
+    const at = random() * total;
+    let [low, high] = [0, sums.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((sums[middle] ?? 0) > at) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+}
+
+/** The weights of Zipf's law: the i-th most popular of `count` is asked for 1 / i^s as often as the first. */
+export const zipf = (count: number, s: number): number[] => Array.from({ length: count }, (_, i) => (i + 1) ** -s);
