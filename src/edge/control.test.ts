@@ -145,3 +145,17 @@ it('a page of a service is moved from the door to a host of its own, and stays a
   expect((await ask('/page', { key: null, headers: { ...own, host: 'y.localhost' } })).status).toBe(403);
   expect((await ask('/sutaz/v1/state', { key: null, headers: { cookie } })).status).toBe(403);
 });
+
+describe('explanations', () => {
+  it.each(['/sutaz/v1/ledger', '/sutaz/v1/units/x/why'])('%s may be read by whoever may use', async (path) => {
+    const { ask } = await open();
+    expect((await ask(path, { key: 'sutaz-use' })).status).toBe(200);
+    expect((await ask(path, { key: null })).status).toBe(401);
+    expect((await ask(path, { method: 'POST' })).status).toBe(405);
+  });
+
+  it('of a name that is not there is told as such', async () => {
+    const { ask } = await open();
+    expect((await ask('/sutaz/v1/units/y/why')).status).toBe(404);
+  });
+});

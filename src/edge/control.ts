@@ -1,13 +1,6 @@
 import type { ServerResponse } from 'node:http';
-import type {
-  ApiCatalog,
-  ApiDefinition,
-  ApiLedgerLines,
-  ApiModel,
-  ApiModelDetails,
-  ApiState,
-  ApiUnit,
-} from '#contracts/api';
+import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
+import type { ApiAccount, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
@@ -24,9 +17,10 @@ import { eventStream } from './sse.ts';
 /** What the control API does to the platform. Every method that takes a name throws NOT_FOUND with the nearest ones. */
 export interface Control {
   state(): ApiState;
-  ledger(): ApiLedgerLines;
+  ledger(): ApiAccount;
   unitId(name: string): UnitId;
   unit(id: UnitId): ApiUnit;
+  why(id: UnitId): ApiWhy;
   /** Goes on until the unit is ready or has failed, whoever leaves meanwhile. Throws CONFLICT at once when it cannot run here. */
   start(id: UnitId, principal: string): Promise<void>;
   stop(id: UnitId, force: boolean): void;
@@ -73,6 +67,9 @@ const routes: readonly Route[] = [
   route('GET', '/events', 'use', (exchange, { live }) => live.attach(exchange)),
   route('GET', '/units/:name', 'use', (exchange, { control }, name) =>
     sendUnit(exchange, 200, control, control.unitId(name)),
+  ),
+  route('GET', '/units/:name/why', 'use', (exchange, { control }, name) =>
+    sendJson(exchange, 200, control.why(control.unitId(name))),
   ),
   route('POST', '/units/:name/start', 'admin', startUnit),
   route('POST', '/units/:name/stop', 'admin', (exchange, { control }, name) => {

@@ -143,7 +143,10 @@ function fakeControl(): Control {
   };
   return {
     state: () => ({ platform, ledger, units: [] }),
-    ledger: () => ({ ...ledger, lines: [] }),
+    ledger: () => ({
+      ...{ ...ledger, lines: [], units: [], chargedBytes: 0, incomingBytes: 0, pressure: 'none', horizonMs: 60_000 },
+    }),
+    why: (id) => ({ unit: unit(id), facts: null, outlook: null }),
     unitId: (name) => namedUnit('service', name),
     unit,
     start: async () => undefined,

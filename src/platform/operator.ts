@@ -12,7 +12,8 @@ import type { Logs } from '#runtime/logs';
 import type { Scheduler } from '#scheduler/run-loop';
 import type { Directory } from '#units/directory';
 import type { Units } from '#units/units';
-import { ledgerLines, ledgerView, unitView } from '#units/views';
+import { accountView, ledgerUnit, outlookView } from '#units/explanations';
+import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
 export interface OperatorDeps {
@@ -41,9 +42,14 @@ export function createOperator(deps: OperatorDeps): Control {
   };
   return {
     state: () => ({ platform: deps.platform(), ledger: ledgerView(views), units: allUnits(deps).map(unit) }),
-    ledger: () => ledgerLines(views),
+    ledger: () => accountView(views),
     unitId: (name) => directory.unit(name),
     unit,
+    why(id) {
+      const found = scheduler.state.units.get(id);
+      const [facts, outlook] = found ? [ledgerUnit(found, views), outlookView(found, views)] : [null, null];
+      return { unit: unit(id), facts, outlook };
+    },
     start(id, principal) {
       // At once, so that it is the answer: later it would be nobody's.
       mustRun(id, deps);

@@ -52,7 +52,7 @@ export const ledgerLines = (sources: ViewSources): ApiLedgerLines => ({
 });
 
 /** The state as people see it: the scheduler's, and before it the preparation that it knows nothing of. */
-function stateOf(unit: Unit, { preparing }: ViewSources): ApiUnitState {
+export function stateOf(unit: Unit, { preparing }: ViewSources): ApiUnitState {
   if (unit.phase.kind !== 'cold') return unit.phase.kind;
   if (unit.waiters.size > 0) return 'queued';
   return preparing(unit.spec.id) ? 'preparing' : 'cold';

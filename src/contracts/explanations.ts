@@ -1,0 +1,98 @@
+/**
+ * What the control API says of the scheduler's reasons: `/sutaz/v1/ledger`, `/units/{name}/why`, `/plan` and `/savings`.
+ * Sizes are bytes, durations milliseconds, times ISO 8601.
+ */
+import type { ApiLedgerLines, ApiUnit, ApiUnitState } from './api.ts';
+
+/** One way to make room, as it was weighed: the waiting that is expected from it, weighted by priority. */
+export interface ApiOption {
+  readonly unit: string;
+  readonly act: 'freeze' | 'stop';
+  readonly bytes: number;
+  readonly costMs: number;
+}
+
+/**
+ * The facts behind a unit's `why`. `code` says which: `evicted` has `for`, `bytes`, `costMs` and the `sums` that were
+ * compared, `idle` has `ms`, `asked` has `by`, `failed` has `message` ...
+ */
+export interface ApiReason {
+  readonly code: string;
+  readonly sums?: readonly (ApiOption & { readonly chosen: boolean })[];
+  readonly [fact: string]: unknown;
+}
+
+export interface ApiLedgerUnit {
+  readonly id: string;
+  readonly state: ApiUnitState;
+  readonly tier: string;
+  readonly pinned: boolean;
+  readonly priority: number;
+  readonly why: string;
+  readonly reason: ApiReason;
+  readonly bytes: {
+    readonly declared: number;
+    readonly learned: number | null;
+    readonly measured: number | null;
+    /** What it was admitted with. */
+    readonly reserved: number;
+    /** What it counts for now: the larger of reserved and measured, and of a frozen one what it is seen to hold. */
+    readonly charged: number;
+    /** What it keeps while frozen; null when that was never seen. */
+    readonly frozen: number | null;
+    /** What its next start will reserve. */
+    readonly next: number;
+  };
+  readonly leases: number;
+  readonly waiters: number;
+  /** Whether it would be put to sleep now if somebody needed its memory. */
+  readonly evictable: boolean;
+  /** What putting it to sleep now would cost, by each way there is; empty for one that holds nothing. */
+  readonly options: readonly ApiOption[];
+  /** The chance, 0 to 1, that it is asked for within the horizon. */
+  readonly chance: number;
+  /** Requests an hour, lately. */
+  readonly requestsPerHour: number;
+  /** How long its starts and thaws took; null when there was none. */
+  readonly startMs: number | null;
+  readonly thawMs: number | null;
+  /** Its place among those that wait for memory, from 1; null when it does not. */
+  readonly place: number | null;
+}
+
+/** `GET /sutaz/v1/ledger`: the sums, the lines of what holds memory, and what decisions rest on. */
+export interface ApiAccount extends ApiLedgerLines {
+  readonly chargedBytes: number;
+  /** What comes back by itself: of units that are stopping or being frozen. Still charged. */
+  readonly incomingBytes: number;
+  /** What the memory of the machine calls for: `none`, `caches`, `idle`, `admission`. */
+  readonly pressure: string;
+  /** How far ahead the chances look. */
+  readonly horizonMs: number;
+  /** Every unit, with what a decision about it would rest on. */
+  readonly units: readonly ApiLedgerUnit[];
+}
+
+/** What would happen if somebody asked for the unit now. */
+export interface ApiOutlook {
+  readonly need: number;
+  readonly free: number;
+  readonly coming: number;
+  readonly wouldStop: readonly ApiOption[];
+  readonly blockedBy: readonly {
+    readonly unit: string;
+    /** `core`, `pinned`, `starting`, `freezing`, `thawing`, `busy`, `waited-for`, `just-started`, `ahead`. */
+    readonly why: string;
+    readonly bytes: number;
+    readonly forMs: number | null;
+  }[];
+  readonly paused: boolean;
+  readonly fits: 'now' | 'after-stops' | 'after-evictions' | 'when-idle' | 'never';
+}
+
+/** `GET /sutaz/v1/units/{name}/why`. `facts` and `outlook` are null for what is not run here. */
+export interface ApiWhy {
+  readonly unit: ApiUnit;
+  readonly facts: ApiLedgerUnit | null;
+  readonly outlook: ApiOutlook | null;
+}

@@ -1,0 +1,56 @@
+import type { ApiAccount, ApiLedgerUnit, ApiOutlook } from '#contracts/explanations';
+import { chanceWithin, rateOf } from '#scheduler/arrivals';
+import { isEvictable, optionsOf } from '#scheduler/eviction';
+import { outlookOf } from '#scheduler/outlook';
+import { chargedOf, reservationOf, reservedOf } from '#scheduler/state';
+import type { Unit } from '#scheduler/state';
+import { ledgerLines, stateOf, unitView } from './views.ts';
+import type { ViewSources } from './views.ts';
+
+const hourMs = 3_600_000;
+
+/** The whole account with what its next decisions rest on. */
+export function accountView(sources: ViewSources): ApiAccount {
+  const { state } = sources;
+  const places = new Map(state.claims.map((unit, i) => [unit, i + 1]));
+  return {
+    ...ledgerLines(sources),
+    chargedBytes: state.totals.charged,
+    incomingBytes: state.totals.incoming,
+    pressure: state.pressure,
+    horizonMs: state.settings.horizonMs,
+    units: [...state.units.values()].map((unit) => factsOf(unit, places.get(unit) ?? null, sources)),
+  };
+}
+
+export const ledgerUnit = (unit: Unit, sources: ViewSources): ApiLedgerUnit =>
+  factsOf(unit, sources.state.claims.indexOf(unit) + 1 || null, sources);
+
+function factsOf(unit: Unit, place: number | null, sources: ViewSources): ApiLedgerUnit {
+  const { state } = sources;
+  const { spec, phase, reason, learnedBytes, measuredBytes, frozenBytes, startMs, thawMs } = unit;
+  const now = sources.clock.now();
+  const awake = phase.kind === 'ready' || phase.kind === 'frozen';
+  return {
+    ...{ id: spec.id, tier: spec.tier, pinned: unit.pinned, priority: spec.priority },
+    state: stateOf(unit, sources),
+    why: unitView(unit, sources).why,
+    reason,
+    bytes: {
+      ...{ declared: spec.declaredBytes, learned: learnedBytes, measured: measuredBytes },
+      ...{ reserved: reservedOf(unit), charged: chargedOf(unit), frozen: frozenBytes, next: reservationOf(unit) },
+    },
+    leases: unit.leases.size,
+    waiters: unit.waiters.size,
+    evictable: isEvictable(unit, now),
+    options: awake
+      ? optionsOf(unit, state, now).map(({ act, frees, costMs }) => ({ unit: spec.id, act, bytes: frees, costMs }))
+      : [],
+    chance: chanceWithin(unit.arrivals, state.settings.horizonMs, now),
+    requestsPerHour: rateOf(unit.arrivals, now) * hourMs,
+    ...{ startMs, thawMs, place },
+  };
+}
+
+export const outlookView = (unit: Unit, { state, clock }: ViewSources): ApiOutlook =>
+  outlookOf(unit, state, clock.now());
