@@ -7,7 +7,7 @@
  * Beside it, in the same rounds: the same request while the service is awake, and the floor, which is SIGCONT and a
  * request straight to the service with no platform between. Prints a table, or with --json one line.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util';
 import { holderService } from '../test/fixtures/holders.ts';
 import { startPlatform } from '../test/_platform.ts';
 import type { TestPlatform } from '../test/_platform.ts';
-import { until } from '../test/_processes.ts';
+import { isFrozen, setFrozen, until } from '../test/_processes.ts';
 
 const { values } = parseArgs({
   options: {
@@ -56,11 +56,6 @@ function ask(port: number, path: string, key?: string): Promise<Answer> {
   });
 }
 
-const stateOf = async (pid: number): Promise<string> => {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-  return stat.slice(stat.lastIndexOf(')') + 2)[0] ?? '';
-};
-
 interface Round {
   readonly awake: Answer;
   readonly thawed: Answer;
@@ -73,17 +68,17 @@ async function round(platform: TestPlatform, path: string): Promise<Round> {
   const thawed = await ask(platform.port, `/services/frost${path}`, platform.key);
   const awake = await ask(platform.port, `/services/frost${path}`, platform.key);
   await frozen(platform);
-  process.kill(pid, 'SIGCONT');
+  setFrozen(pid, false);
   const floor = await ask(port, path);
   // As the platform left it: what it counts as frozen is.
-  process.kill(pid, 'SIGSTOP');
+  setFrozen(pid, true);
   return { awake, thawed, floor };
 }
 
 async function frozen(platform: TestPlatform): Promise<{ readonly pid: number; readonly port: number }> {
   const { pid, port } = (await platform.untilState('frost', 'frozen')).instance ?? {};
   if (!pid || !port) throw new Error('A frozen service has no process.');
-  await until(async () => (await stateOf(pid)) === 'T', 'the process to be stopped');
+  await until(() => isFrozen(pid), 'the process to be frozen');
   return { pid, port };
 }
 
@@ -118,7 +113,7 @@ function print(result: ReturnType<typeof summary>): void {
     ofThatWakeMs: 'of that until it was thawed (Server-Timing: wake)',
     ofThatUpstreamMs: 'of that until it answered (Server-Timing: upstream)',
     awakeMs: 'awake, through the door',
-    floorMs: 'frozen, SIGCONT and asked directly',
+    floorMs: 'frozen, thawed by hand and asked directly',
   };
   console.log(`First byte of a service that holds ${values.hold} MB, ${rounds} rounds, milliseconds:\n`);
   console.log('| | p50 | p90 | max |\n| --- | --- | --- | --- |');

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cgroupFolder } from '#kernel/cgroups';
 
 /** True once there is no such process, or only the line that its parent hasn't read. */
 export function exited(pid: number): boolean {
@@ -10,6 +12,28 @@ export function exited(pid: number): boolean {
   } catch {
     return true;
   }
+}
+
+/** The control group (version 2) that the driver gave an instance's process; null when it is in none of its own. */
+function instanceGroup(pid: number): string | null {
+  const read = (name: string) => readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  const folder = cgroupFolder(read('cgroup'), read('mountinfo'));
+  return folder?.includes('/sutaz-i-') ? folder : null;
+}
+
+/** True for a process that a signal stopped, or whose control group is frozen. */
+export function isFrozen(pid: number): boolean {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  if (stat.slice(stat.lastIndexOf(')') + 2).startsWith('T')) return true;
+  const group = instanceGroup(pid);
+  return group !== null && readFileSync(join(group, 'cgroup.events'), 'utf8').includes('frozen 1');
+}
+
+/** Freezes or thaws by hand, in the way that the driver does it on this machine. */
+export function setFrozen(pid: number, frozen: boolean): void {
+  const group = instanceGroup(pid);
+  if (group) writeFileSync(join(group, 'cgroup.freeze'), frozen ? '1' : '0');
+  else process.kill(pid, frozen ? 'SIGSTOP' : 'SIGCONT');
 }
 
 /** Real processes take the time they take: looked at often, waited for within bounds. */

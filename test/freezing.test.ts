@@ -1,12 +1,12 @@
 /** A service that really holds 300 MB, frozen and thawed through the door. `bench/freezing.ts` measures how fast. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { ApiLedgerLines } from '#contracts/api';
 import { startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
-import { until } from './_processes.ts';
+import { isFrozen, until } from './_processes.ts';
 import { holderService, processesOf } from './fixtures/holders.ts';
 
 const MiB = 2 ** 20;
@@ -26,16 +26,14 @@ async function start(flags: readonly (string | number)[]): Promise<TestPlatform>
   return platform;
 }
 
-/** `S` runs or waits, `T` is stopped. */
-const stateOf = async (pid: number): Promise<string> => {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-  return stat.slice(stat.lastIndexOf(')') + 2)[0] ?? '';
-};
 const pids = () => processesOf(home).map(({ pid }) => pid);
-const states = async () => (await Promise.all(pids().map(stateOf))).join('');
+/** A letter a process: `T` is frozen, `S` runs or waits. */
+const states = () =>
+  pids()
+    .map((pid) => (isFrozen(pid) ? 'T' : 'S'))
+    .join('');
 /** A signal takes a moment to reach a process that waits for its turn on a core. */
-const untilStates = (wanted: string) =>
-  until(async () => (await states()) === wanted, `the processes to be ${wanted}`, 2_000);
+const untilStates = (wanted: string) => until(() => states() === wanted, `the processes to be ${wanted}`, 2_000);
 
 it('a frozen service of 300 MB is stopped, keeps its memory, and answers as the same process within 250 ms', async () => {
   const { fetch, untilState } = await start(['--hold', 300]);
@@ -50,7 +48,7 @@ it('a frozen service of 300 MB is stopped, keeps its memory, and answers as the 
     const after = await holds();
     times.push(performance.now() - began);
     expect(after).toEqual(before);
-    expect(await states()).not.toContain('T');
+    expect(states()).not.toContain('T');
   }
   expect(times.sort((a, b) => a - b)[1]).toBeLessThan(250);
 });
@@ -64,5 +62,5 @@ it('what a frozen service started is frozen and thawed with it, and the ledger h
   await until(async () => ((await line())?.measured ?? 0) > 220 * MiB, 'the frozen ones to be measured');
   expect(await line()).toMatchObject({ id: 'service/frost', state: 'frozen' });
   expect((await fetch('/services/frost/work?ms=0')).status).toBe(200);
-  expect(await states()).toMatch(/^[^T]{3}$/);
+  expect(states()).toMatch(/^[^T]{3}$/);
 });

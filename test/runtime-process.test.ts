@@ -1,10 +1,13 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { access, constants, mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { runtimeConformance, type RuntimeHarness } from '#contracts/runtime.conformance';
 import type { InstanceHandle, InstanceSpec, RuntimeDriver } from '#contracts/runtime';
 import runtimeProcess from '#drivers/runtime/process';
+import type { ProcessOptions } from '#drivers/runtime/process';
+import { ownCgroup } from '#kernel/cgroups';
 import { systemClock } from '#kernel/clock';
 import { newInstanceId, unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
@@ -13,11 +16,11 @@ import { exited, runScript, until } from './_processes.ts';
 const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
 const env = { PATH: process.env['PATH'] ?? '' };
 
-async function openHarness(): Promise<RuntimeHarness> {
+async function openHarness(options: ProcessOptions = {}): Promise<RuntimeHarness> {
   const dir = await mkdtemp(join(tmpdir(), 'sutaz-runtime-'));
   const drivers: RuntimeDriver[] = [];
   const reopen = async () => {
-    const driver = await runtimeProcess.open({}, host);
+    const driver = await runtimeProcess.open(options, host);
     drivers.push(driver);
     return driver;
   };
@@ -39,7 +42,9 @@ async function openHarness(): Promise<RuntimeHarness> {
   };
 }
 
-describe('conformance', () => runtimeConformance(openHarness));
+describe('conformance', () => runtimeConformance(() => openHarness()));
+// As on a machine where the platform may make no control groups.
+describe('conformance by signals alone', () => runtimeConformance(() => openHarness({ cgroups: null })));
 
 describe('a plain process', () => {
   const never = new AbortController().signal;
@@ -76,6 +81,9 @@ describe('a plain process', () => {
     const spec = make({ ...script(''), argv: node(parent) });
     const handle = await driver.start(spec, never);
     await until(async () => (await pidsOf(log(spec))).length === 2, 'two children');
+    // The look at its start may still be shared, and knows of no children.
+    const seen = async () => ((await driver.inspect(handle)) as { memoryBytes: number }).memoryBytes;
+    await until(async () => (await seen()) > 120 * 2 ** 20, 'a look with the children');
     const started = performance.now();
     const looks = await Promise.all(Array.from({ length: 20 }, () => driver.inspect(handle)));
     console.log(`20 inspections of 3 processes: ${(performance.now() - started).toFixed(1)} ms`);
@@ -172,5 +180,104 @@ describe('a plain process', () => {
     const { driver, spec } = await setup();
     const starting = driver.start({ ...spec('exit 0'), ...change }, never);
     await expect(starting).rejects.toMatchObject({ code: 'START_FAILED', message: expect.stringContaining(says) });
+  });
+});
+
+describe('a control group', () => {
+  const never = new AbortController().signal;
+  const setup = async (skip: (why: string) => never) => {
+    const parent = await ownCgroup();
+    if (parent === null || !(await isWritable(join(parent, 'cgroup.procs'))))
+      return skip('no control group of version 2 may be made here');
+    const harness = await openHarness();
+    onTestFinished(() => harness.close());
+    const spec = (text: string): InstanceSpec => ({
+      ...{ id: newInstanceId(), unit: unitId('service', 'grouped'), memoryBytes: 0, ...harness.script(text) },
+    });
+    const folder = (id: string) => join(parent, `sutaz-${id}`);
+    const file = (id: string, name: string) => readFile(join(folder(id), name), 'utf8');
+    const isGone = (id: string) => !existsSync(folder(id));
+    return { ...harness, spec, folder, file, isGone, parent };
+  };
+  const isWritable = (path: string) =>
+    access(path, constants.W_OK).then(
+      () => true,
+      () => false,
+    );
+  const lines = async (text: Promise<string>) => (await text).trim().split('\n').filter(Boolean);
+  const stateOf = async (pid: string) => /\) (\w)/.exec(await readFile(`/proc/${pid}/stat`, 'latin1'))?.[1];
+
+  it('holds all of an instance, freezes it without a signal, and goes with it', async ({ skip }) => {
+    const { driver, spec, file, isGone } = await setup(skip);
+    // The daemon is in a session of its own, and was started at once.
+    const one = spec(`setsid sh -c 'while :; do sleep 0.05; done' & while :; do sleep 0.05; done`);
+    const handle = await driver.start(one, never);
+    await until(async () => (await lines(file(one.id, 'cgroup.procs'))).length >= 2, 'both in the group');
+    await driver.freeze?.(handle);
+    expect(await file(one.id, 'cgroup.events')).toContain('frozen 1');
+    expect(await driver.inspect(handle)).toMatchObject({ state: 'frozen' });
+    for (const pid of await lines(file(one.id, 'cgroup.procs'))) expect(await stateOf(pid)).not.toBe('T');
+    await driver.thaw?.(handle);
+    await until(async () => (await file(one.id, 'cgroup.events')).includes('frozen 0'), 'the thaw');
+    expect(await driver.inspect(handle)).toMatchObject({ state: 'running' });
+    await driver.stop(handle, 5_000);
+    expect(isGone(one.id)).toBe(true);
+  });
+
+  it('goes when the instance ends by itself, and when it could not be started', async ({ skip }) => {
+    const { driver, spec, isGone, missing } = await setup(skip);
+    const exits: string[] = [];
+    driver.onExit(({ id }) => exits.push(id));
+    const one = spec('exit 0');
+    await driver.start(one, never);
+    await until(() => exits.includes(one.id), 'its end');
+    expect(isGone(one.id)).toBe(true);
+    const { name: _, ...place } = missing();
+    const other = { ...spec(''), ...place };
+    await expect(driver.start(other, never)).rejects.toMatchObject({ code: 'START_FAILED' });
+    expect(isGone(other.id)).toBe(true);
+  });
+
+  it('is taken over frozen, thawed by the next platform, and removed by it after an end that nobody saw', async ({
+    skip,
+  }) => {
+    const { driver, spec, reopen, isGone, file } = await setup(skip);
+    const [one, two] = [spec('while :; do sleep 0.05; done'), spec('sleep 30')];
+    const [first, second] = [await driver.start(one, never), await driver.start(two, never)];
+    await driver.freeze?.(first);
+    await driver.close();
+    process.kill((second.state as { pid: number }).pid, 'SIGKILL');
+    await until(() => exited((second.state as { pid: number }).pid), 'the end of the second');
+    const next = await reopen();
+    expect(await next.recover(first)).toEqual(first);
+    expect(await next.recover(second)).toBeNull();
+    expect(isGone(two.id)).toBe(true);
+    expect(await next.inspect(first)).toMatchObject({ state: 'frozen' });
+    await next.thaw?.(first);
+    await until(async () => (await file(one.id, 'cgroup.events')).includes('frozen 0'), 'the thaw');
+    await next.stop(first, 0);
+    expect(isGone(one.id)).toBe(true);
+  });
+
+  it('that a killed platform left empty is removed by the next one, and no other', async ({ skip }) => {
+    const { folder, reopen, isGone } = await setup(skip);
+    const [left, other] = [newInstanceId(), 'platform-of-someone'];
+    onTestFinished(() => rmdir(folder(other)));
+    await Promise.all([left, other].map((id) => mkdir(folder(id))));
+    await reopen();
+    expect([isGone(left), isGone(other)]).toEqual([true, false]);
+  });
+
+  it('gets back what someone took out of it, to be frozen with the rest', async ({ skip }) => {
+    const { driver, spec, parent, file } = await setup(skip);
+    const one = spec('while :; do sleep 0.05; done');
+    const handle = await driver.start(one, never);
+    const { pid } = handle.state as { pid: number };
+    // Someone took it out; it comes back to be frozen.
+    await writeFile(join(parent, 'cgroup.procs'), String(pid));
+    await driver.freeze?.(handle);
+    expect(await lines(file(one.id, 'cgroup.procs'))).toContain(String(pid));
+    expect(await file(one.id, 'cgroup.events')).toContain('frozen 1');
+    await driver.stop(handle, 5_000);
   });
 });

@@ -72,4 +72,10 @@ export interface RuntimeDriver extends Driver {
   /** Stops it from using the CPU and keeps its memory. Freezing a frozen instance is not an error; an ended one: CONFLICT. */
   freeze?(handle: InstanceHandle): Promise<void>;
   thaw?(handle: InstanceHandle): Promise<void>;
+  /**
+   * Has the system take back at most so many bytes of a frozen instance's memory, into swap or out of the file cache, as
+   * far as it can without the instance's help, until the signal aborts. Resolves with the bytes that came free: 0 where
+   * there is nothing to take it to. They come back as the instance touches them.
+   */
+  reclaim?(handle: InstanceHandle, bytes: number, signal: AbortSignal): Promise<number>;
 }

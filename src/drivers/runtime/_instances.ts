@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { DriverHost } from '#contracts/driver';
 import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
 import type { Cancel } from '#kernel/clock';
+import { cgroupOf } from './_cgroups.ts';
 import { hasMarkerOfAnother } from './_handle.ts';
 import { isSame, membersOf, type Root, type Seen } from './_members.ts';
 import { createOomWatch } from './_oom.ts';
@@ -60,7 +61,7 @@ export function createInstances(procfs: Procfs, { clock, log }: Pick<DriverHost,
 
   const members = (root: Root, seen: Seen, maxAgeMs: number) => {
     oom.sample();
-    return membersOf(root, procfs.table(maxAgeMs), procfs, seen);
+    return membersOf(root, procfs.table(maxAgeMs), procfs, seen, cgroupOf(root)?.pids());
   };
   const isAlive = (root: Root) => {
     const entry = procfs.entry(root.pid);

@@ -8,10 +8,15 @@ const process = (pid: number, over: Partial<ProcessEntry> = {}): ProcessEntry =>
 });
 const root = { id: 'i-1', pid: 100, startTicks: 1_100 };
 
-function scan(entries: readonly ProcessEntry[], marked: Readonly<Record<number, string>> = {}, seen: Seen = new Map()) {
+function scan(
+  entries: readonly ProcessEntry[],
+  marked: Readonly<Record<number, string>> = {},
+  seen: Seen = new Map(),
+  grouped: number[] = [],
+) {
   const table = new Map(entries.map((entry) => [entry.pid, entry]));
   const variable = (entry: ProcessEntry, name: string) => (name === marker ? marked[entry.pid] : undefined);
-  return membersOf(root, table, { variable }, seen).map(({ pid }) => pid);
+  return membersOf(root, table, { variable }, seen, grouped).map(({ pid }) => pid);
 }
 
 describe('what belongs to an instance', () => {
@@ -42,6 +47,11 @@ describe('what belongs to an instance', () => {
     const entries = [process(100, later), process(101, { parent: 100, session: 100, ...later })];
     expect(scan(entries)).toEqual([]);
     expect(scan([...entries, process(400)], { 400: 'i-1' })).toEqual([400]);
+  });
+
+  it('is what is in its control group, with its children, though nothing else ties it to the instance', () => {
+    const entries = [process(500), process(501, { parent: 500 }), process(502)];
+    expect(scan(entries, {}, new Map(), [500, 999])).toEqual([500, 501]);
   });
 
   it('is nothing that has ended, though its children are', () => {

@@ -8,6 +8,8 @@ export interface Root {
   readonly id: string;
   readonly pid: number;
   readonly startTicks: number;
+  /** The folder of its control group, when it was given one. */
+  readonly cgroup?: string;
 }
 
 /** Pids with their starts, as seen in earlier scans: a child that has lost every tie since is still known by these. */
@@ -24,7 +26,8 @@ export const isSame = (entry: ProcessEntry | null | undefined, startTicks: numbe
  * 2. it is in the root's session (the kernel gives a pid to nobody else while a session is named after it);
  * 3. its parent belongs to it, ended or not;
  * 4. it was seen to belong to it before: a daemon's parent has ended and its session is its own;
- * 5. it was started with the instance's marker in its environment, for a daemon that no scan has seen.
+ * 5. it was started with the instance's marker in its environment, for a daemon that no scan has seen;
+ * 6. the kernel says that it is in the instance's control group.
  *
  * 2 and 3 hold only for as long as the root's pid isn't used again by a stranger.
  */
@@ -33,6 +36,7 @@ export function membersOf(
   table: ProcessTable,
   procfs: Pick<Procfs, 'variable'>,
   seen: Seen,
+  grouped: readonly number[] = [],
 ): ProcessEntry[] {
   const found = new Set<number>();
   const at = table.get(root.pid);
@@ -45,6 +49,7 @@ export function membersOf(
     const isMarked = () => entry.startTicks >= root.startTicks && procfs.variable(entry, marker) === root.id; // 5
     if (inSession || before || isMarked()) found.add(entry.pid);
   }
+  for (const pid of grouped) if (table.has(pid)) found.add(pid); // 6
   addDescendants(found, table); // 3
   const members = [...found].map((pid) => table.get(pid) as ProcessEntry).filter((entry) => !hasEnded(entry));
   for (const entry of members) seen.set(entry.pid, entry.startTicks);

@@ -1,6 +1,7 @@
 import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import type { Logger } from '#kernel/logger';
+import { cgroupOf } from './_cgroups.ts';
 import { isSame, membersOf, type Root, type Seen } from './_members.ts';
 import { hasEnded, type ProcessEntry, type Procfs } from './_procfs.ts';
 import { signalProcess } from './_signals.ts';
@@ -30,10 +31,12 @@ const stuckMs = 10_000;
  * Ends an instance with everything it started:
  *
  * 1. SIGTERM to all its processes; then SIGCONT, so that a frozen one (or one being frozen
- *    just now) wakes up to the SIGTERM and to nothing else; the others ignore it;
+ *    just now) wakes up to the SIGTERM and to nothing else; the others ignore it; one frozen by its control group is let
+ *    go after both, for the same reason;
  * 2. wait until those have ended or the grace is over; who is found then (forked in the same moment, or by a handler of
  *    SIGTERM) gets its SIGTERM and the rest of the grace;
- * 3. SIGKILL to what is left, again and again: between a look and a kill a process can fork once more.
+ * 3. SIGKILL to what is left, again and again: between a look and a kill a process can fork once more;
+ * 4. its control group is removed: it is empty now.
  */
 export function stopInstance(root: Root, seen: Seen, graceMs: number, deps: StopDeps): StopJob {
   const { clock } = deps;
@@ -50,9 +53,11 @@ export function stopInstance(root: Root, seen: Seen, graceMs: number, deps: Stop
 
 async function run(root: Root, seen: Seen, deps: StopDeps, isOver: () => boolean): Promise<void> {
   const { procfs, clock, log, onKill } = deps;
+  const cgroup = cgroupOf(root);
   const asked = new Set<string>();
   const refused = new Set<string>();
-  const left = () => membersOf(root, procfs.table(0), procfs, seen).filter((entry) => !refused.has(key(entry)));
+  const left = () =>
+    membersOf(root, procfs.table(0), procfs, seen, cgroup?.pids()).filter((entry) => !refused.has(key(entry)));
   const send = (entry: ProcessEntry, signal: NodeJS.Signals) => {
     if (signalProcess(procfs, entry, signal) !== 'refused') return;
     refused.add(key(entry));
@@ -77,9 +82,14 @@ async function run(root: Root, seen: Seen, deps: StopDeps, isOver: () => boolean
         send(entry, 'SIGTERM'); // 1 and 2
         send(entry, 'SIGCONT');
       }
+      cgroup?.thaw();
     }
     wait = await waitForEnd(members, wait, isOver, deps);
   }
+  // If it can't be, the next platform tries again.
+  await cgroup
+    ?.remove(clock)
+    .catch((error: unknown) => log.warn('the control group of an instance cannot be removed', { id: root.id, error })); // 4
 }
 
 const key = (entry: ProcessEntry): string => `${entry.pid}:${entry.startTicks}`;

@@ -1,17 +1,23 @@
-import { abortFault, sleep, throwIfAborted } from '#kernel/abort';
+import { abortFault, throwIfAborted } from '#kernel/abort';
 import { Fault, systemCode } from '#kernel/faults';
 import { defineDriver, type DriverHost } from '#contracts/driver';
 import type { InstanceHandle, RuntimeDriver } from '#contracts/runtime';
-import { makeHandle, readRoot } from './_handle.ts';
+import { beginInstance } from './_begin.ts';
+import { cgroupOf, findCgroups, sweepCgroups } from './_cgroups.ts';
+import { createFreezing } from './_freeze.ts';
+import { readRoot } from './_handle.ts';
 import { createInstances, unseenEnd, type Instances } from './_instances.ts';
 import type { Root, Seen } from './_members.ts';
-import { raiseOomScore } from './_oom.ts';
 import { openProcfs, type Procfs } from './_procfs.ts';
-import { signalProcess } from './_signals.ts';
-import { spawnDetached } from './_spawn.ts';
 
-/** What the kernel counts on top of an instance's memory, in thousandths, when its spec does not say. */
-const defaultOomScoreAdj = 500;
+export interface ProcessOptions {
+  /**
+   * The folder of the control group (version 2) in which each instance gets one of its own; null for none. Without it
+   * the platform's own group is taken, where it may be written.
+   */
+  readonly cgroups?: string | null;
+}
+
 /** How old a look at the process table may be for `inspect`: instances asked about together share one. */
 const tableAgeMs = 200;
 
@@ -19,12 +25,14 @@ const tableAgeMs = 200;
  * Instances as plain processes of this machine. They outlive the platform: nothing ties them to it but their pid, and
  * the next platform takes them over by it. Needs Linux's procfs.
  */
-export default defineDriver<RuntimeDriver, object>({
+export default defineDriver<RuntimeDriver, ProcessOptions>({
   id: 'runtime.process',
-  async open(_options, host) {
+  async open(options, host) {
     throwIfAborted(host.signal);
     const procfs = openLinux(host);
-    return createDriver(procfs, createInstances(procfs, host), host);
+    const cgroups = options.cgroups === undefined ? await findCgroups() : options.cgroups;
+    if (cgroups !== null) await sweepCgroups(cgroups);
+    return createDriver(procfs, createInstances(procfs, host), cgroups, host);
   },
 });
 
@@ -41,7 +49,13 @@ function openLinux({ clock }: DriverHost): Procfs {
   }
 }
 
-function createDriver(procfs: Procfs, instances: Instances, { clock }: DriverHost): RuntimeDriver {
+function createDriver(
+  procfs: Procfs,
+  instances: Instances,
+  cgroups: string | null,
+  { clock }: DriverHost,
+): RuntimeDriver {
+  const freezing = createFreezing(procfs, instances, clock);
   let closed = false;
   const stop = async (handle: InstanceHandle, graceMs: number) => {
     const root = readRoot(handle, procfs.bootId);
@@ -54,12 +68,6 @@ function createDriver(procfs: Procfs, instances: Instances, { clock }: DriverHos
     return instances.get(handle.id) ?? { root, seen: new Map() };
   };
 
-  const raiseOomScores = (root: Root, seen: Seen, score: number) => {
-    raiseOomScore(root.pid, score);
-    // A quick one has started others before it was written.
-    for (const { pid } of instances.members(root, seen, 0)) raiseOomScore(pid, score);
-  };
-
   return {
     traits: { survivesRestart: true, enforcesMemory: false },
     stop,
@@ -68,11 +76,7 @@ function createDriver(procfs: Procfs, instances: Instances, { clock }: DriverHos
       throwIfAborted(signal);
       if (closed) throw new Fault('SHUTTING_DOWN', `${spec.unit} was not started: the platform is stopping.`);
       if (instances.get(spec.id)) throw new Fault('CONFLICT', `${spec.unit}: the instance ${spec.id} exists already.`);
-      const child = await spawnDetached(spec);
-      // Its exit can't have been told yet, and until then even an ended process keeps its line in the table.
-      const handle = makeHandle(spec, child, procfs);
-      const { root, seen } = instances.track(handle, readRoot(handle, procfs.bootId) as Root, child);
-      raiseOomScores(root, seen, spec.oomScoreAdj ?? defaultOomScoreAdj);
+      const { handle } = await beginInstance(spec, { procfs, instances, clock, cgroups });
       if (!signal.aborted) return handle;
       await stop(handle, 0);
       throw abortFault(signal);
@@ -95,31 +99,17 @@ function createDriver(procfs: Procfs, instances: Instances, { clock }: DriverHos
       const processes = instances.members(root, item?.seen ?? new Map(), tableAgeMs);
       const sizes = await Promise.all(processes.map(({ pid }) => procfs.memory(pid)));
       const memoryBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
-      const isFrozen = processes.some(({ pid, state }) => pid === root.pid && state === 'T');
+      const isStopped = processes.some(({ pid, state }) => pid === root.pid && state === 'T');
+      const isFrozen = isStopped || (cgroupOf(root)?.isFrozen() ?? false);
       return { state: isFrozen ? 'frozen' : 'running', pid: root.pid, memoryBytes };
     },
 
     list: async () => instances.all().map(({ handle }) => handle),
     onExit: (listener) => instances.onExit(listener),
 
-    async freeze(handle) {
-      const { root, seen } = living(handle);
-      const asked = new Set<number>();
-      const fresh = () => instances.members(root, seen, 0).filter(({ pid }) => !asked.has(pid));
-      // The root first, so that no parent sees its child stop; again, for what was forked while the signals were on their way.
-      for (let round = fresh(); round.length > 0 && !instances.isStopping(root.id); round = fresh()) {
-        for (const entry of round) {
-          asked.add(entry.pid);
-          signalProcess(procfs, entry, 'SIGSTOP');
-        }
-        await sleep(clock, 5);
-      }
-    },
-
-    async thaw(handle) {
-      const { root, seen } = living(handle);
-      for (const entry of instances.members(root, seen, 0).reverse()) signalProcess(procfs, entry, 'SIGCONT');
-    },
+    freeze: async (handle) => freezing.freeze(living(handle)),
+    thaw: async (handle) => freezing.thaw(living(handle)),
+    reclaim: async (handle, bytes, signal) => cgroupOf(living(handle).root)?.reclaim(bytes, signal) ?? 0,
 
     async close() {
       closed = true;

@@ -1,0 +1,49 @@
+import type { InstanceSpec } from '#contracts/runtime';
+import type { Clock } from '#kernel/clock';
+import { cgroupOf, makeCgroup } from './_cgroups.ts';
+import { makeHandle, readRoot } from './_handle.ts';
+import type { Instances, Tracked } from './_instances.ts';
+import type { Root } from './_members.ts';
+import { raiseOomScore } from './_oom.ts';
+import type { Procfs } from './_procfs.ts';
+import { spawnDetached } from './_spawn.ts';
+
+/** What the kernel counts on top of an instance's memory, in thousandths, when its spec does not say. */
+const defaultOomScoreAdj = 500;
+
+interface BeginDeps {
+  readonly procfs: Procfs;
+  readonly instances: Instances;
+  readonly clock: Clock;
+  /** The folder in which instances get their control groups. */
+  readonly cgroups: string | null;
+}
+
+/** Starts an instance in a control group of its own, where it can have one, and tracks it. Leaves nothing when it throws. */
+export async function beginInstance(spec: InstanceSpec, deps: BeginDeps): Promise<Tracked> {
+  const { procfs, instances, clock, cgroups } = deps;
+  const cgroup = cgroups === null ? null : await makeCgroup(cgroups, spec.id);
+  let item: Tracked;
+  try {
+    const child = await spawnDetached(spec);
+    // Its exit can't have been told yet, and until then even an ended process keeps its line in the table.
+    const handle = makeHandle(spec, child, procfs, cgroup?.path);
+    item = instances.track(handle, readRoot(handle, procfs.bootId) as Root, child);
+  } catch (error) {
+    await cgroup?.remove(clock).catch(() => undefined);
+    throw error;
+  }
+  await settleIn(item, spec.oomScoreAdj ?? defaultOomScoreAdj, instances);
+  return item;
+}
+
+/** What a quick one has started before either was written is found in the table. */
+async function settleIn({ root, seen }: Tracked, score: number, instances: Instances): Promise<void> {
+  const cgroup = cgroupOf(root);
+  raiseOomScore(root.pid, score);
+  await cgroup?.add(root.pid);
+  for (const { pid } of instances.members(root, seen, 0)) {
+    raiseOomScore(pid, score);
+    if (pid !== root.pid) await cgroup?.add(pid);
+  }
+}
