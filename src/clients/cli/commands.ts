@@ -5,6 +5,7 @@ export const commands: CommandTable = {
   up: { summary: 'Start the platform', load: async () => (await import('./up.ts')).up },
   down: { summary: 'Stop the platform', load: async () => (await import('./down.ts')).down },
   ps: { summary: 'Show what is awake, what it weighs, and why', load: async () => (await import('./ps.ts')).ps },
+  why: { summary: 'Say why something is as it is', load: async () => (await import('./why.ts')).why },
   start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
   stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
   pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },

@@ -8,6 +8,12 @@ export interface Column<Row> {
   colour?(row: Row): Colour | undefined;
 }
 
+export interface TableOptions {
+  /** Characters a line may have. */
+  readonly width: number;
+  readonly paint: Paint;
+}
+
 /**
  * Rows under their titles, columns two spaces apart. The last column gets what is left of `width`; columns are padded
  * before they are coloured, since escape sequences take no room.
@@ -15,7 +21,7 @@ export interface Column<Row> {
 export function renderTable<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
-  { width, paint }: { readonly width: number; readonly paint: Paint },
+  { width, paint }: TableOptions,
 ): string {
   const cells = rows.map((row) => columns.map((column) => fit(column.value(row), Infinity)));
   const widths = columns.map(({ title }, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)));

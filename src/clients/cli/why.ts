@@ -1,0 +1,113 @@
+import type { ApiLedgerUnit, ApiOption, ApiOutlook, ApiWhy } from '#contracts/explanations';
+import { formatBytes, formatDuration } from '#kernel/quantities';
+import { defineCommand } from './command.ts';
+import { painter } from './style.ts';
+import { renderTable } from './table.ts';
+import type { Column, TableOptions } from './table.ts';
+import { stateLine, unitPath } from './units.ts';
+
+export const why = defineCommand({
+  arguments: 'NAME',
+  about:
+    'Says why a service or a model is in its state. Of one that made room for another it shows what was compared: what\n' +
+    'was put to sleep, what else could have been, and the waiting that each was expected to cost (how long it takes to\n' +
+    'come back x the chance that somebody asks for it soon x its priority). Of one that sleeps it says what would have to\n' +
+    'stop for it to start, and of one that is awake what putting it to sleep would cost.',
+  options: {},
+  examples: ['sutaz why chroma', 'sutaz why qwen3:0.6b --json | jq .outlook.fits'],
+  async run(_values, [name = ''], context) {
+    const client = await context.connect();
+    const told = await client.json<ApiWhy>('GET', unitPath(name, '/why'));
+    if (context.json) return context.printJson(told);
+    const width = context.outTty ? context.columns() : Infinity;
+    context.out(renderWhy(told, { width, paint: painter(context.outTty, context.env) }));
+  },
+});
+
+export function renderWhy({ unit, facts, outlook }: ApiWhy, options: TableOptions): string {
+  const parts = [stateLine(unit)];
+  if (facts) parts.push(comparison(facts, options), awake(facts, options));
+  if (outlook && !holdsMemory(facts)) parts.push(start(outlook, options));
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+const holdsMemory = (facts: ApiLedgerUnit | null): boolean =>
+  facts !== null && ['ready', 'starting', 'thawing'].includes(facts.state);
+
+const nameOf = (id: string): string => id.slice(id.indexOf('/') + 1);
+
+type Row = ApiOption & { readonly chosen?: boolean };
+const columns: readonly Column<Row>[] = [
+  { title: 'UNIT', value: ({ unit }) => nameOf(unit) },
+  { title: 'ACT', value: ({ act }) => act },
+  { title: 'FREES', align: 'right', value: ({ bytes }) => formatBytes(bytes) },
+  { title: 'COST', align: 'right', value: ({ costMs }) => formatDuration(costMs) },
+];
+const chosen: Column<Row> = {
+  title: 'CHOSEN',
+  value: (row) => (row.chosen ? 'yes' : '-'),
+  colour: (row) => (row.chosen ? 'yellow' : 'dim'),
+};
+
+/** What the eviction that put it to sleep compared. */
+function comparison({ reason }: ApiLedgerUnit, options: TableOptions): string {
+  const { sums = [] } = reason;
+  if (reason.code !== 'evicted' || sums.length === 0) return '';
+  const table = renderTable([...columns, chosen], sums, options);
+  return `Compared to make room for ${nameOf(String(reason.for))}, by the waiting expected from each:\n${table}`;
+}
+
+/** What it would cost to put it to sleep now, and how that is reckoned. */
+function awake({ options: ways, chance, requestsPerHour, startMs, evictable }: ApiLedgerUnit, options: TableOptions) {
+  if (ways.length === 0) return '';
+  const rate = `${Number(requestsPerHour.toPrecision(2))} requests an hour lately`;
+  const back = startMs === null ? 'it was never started' : `it starts in ${formatDuration(startMs)}`;
+  const may = evictable ? 'It may be put to sleep to make room.' : 'It is not put to sleep to make room now.';
+  return (
+    `${may} Putting it to sleep would cost (${Math.round(chance * 100)} % likely to be asked for soon, ${rate}, ${back}):\n` +
+    renderTable(columns, ways, options)
+  );
+}
+
+/** What would have to happen for it to start. */
+function start(outlook: ApiOutlook, options: TableOptions): string {
+  const { need, free, coming, wouldStop, blockedBy, fits, paused } = outlook;
+  const back = coming > 0 ? `, ${formatBytes(coming)} are coming back` : '';
+  const sums = `To start it needs ${formatBytes(need)}; ${formatBytes(free)} are free${back}.`;
+  const stop = wouldStop.length === 0 ? '' : renderTable(columns, wouldStop, options);
+  const rest = paused ? 'Nothing is started until the memory of the machine is no longer short.\n' : '';
+  return `${sums} ${verdicts[fits](wouldStop.length > 0)}\n${stop}${obstacles(outlook.fits, blockedBy, options)}${rest}`;
+}
+
+const verdicts: Readonly<Record<ApiOutlook['fits'], (some: boolean) => string>> = {
+  now: () => 'It would start at once.',
+  'after-stops': () => 'It would start as soon as they are back.',
+  'after-evictions': () => 'These would make room:',
+  'when-idle': (some) =>
+    some ? 'It would wait for others; these would make room once they can:' : 'It would wait for others.',
+  never: () => 'It cannot start: what is left of the limit is too little for it.',
+};
+
+type Blocker = ApiOutlook['blockedBy'][number];
+const blockerColumns: readonly Column<Blocker>[] = [
+  { title: 'UNIT', value: ({ unit }) => nameOf(unit) },
+  { title: 'BYTES', align: 'right', value: ({ bytes }) => formatBytes(bytes) },
+  {
+    title: 'WHY',
+    value: ({ why, forMs }) => `${sentences[why] ?? why}${forMs === null ? '' : ` (${formatDuration(forMs)} more)`}`,
+  },
+];
+const sentences: Readonly<Record<string, string>> = {
+  core: 'core, always on',
+  pinned: 'pinned',
+  busy: 'busy',
+  'waited-for': 'somebody waits for it',
+  'just-started': 'has just started',
+  ahead: 'waited too long: nobody overtakes it',
+};
+
+function obstacles(fits: ApiOutlook['fits'], blockedBy: readonly Blocker[], options: TableOptions): string {
+  if (blockedBy.length === 0) return '';
+  const head = fits === 'never' ? 'Held for good by:' : 'In the way now:';
+  return `${head}\n${renderTable(blockerColumns, blockedBy, options)}`;
+}
