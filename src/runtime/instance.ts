@@ -16,7 +16,11 @@ export type Running = InstanceRecord & { readonly handle: InstanceHandle };
 
 /** The life of one instance. A field exists only where it means something. */
 export type Instance =
-  Starting | { readonly state: 'running' | 'frozen'; readonly record: Running } | { readonly state: 'stopping' };
+  | Starting
+  | { readonly state: 'running'; readonly record: Running }
+  /** `lookAt`: the time of its next measurement. */
+  | { readonly state: 'frozen'; readonly record: Running; lookAt: number }
+  | { readonly state: 'stopping' };
 
 /** How an end or a change of an instance reaches the rest of the platform. */
 export interface Outcomes {

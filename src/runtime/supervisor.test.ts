@@ -1,119 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ExitedStatus, InstanceHandle, RuntimeDriver } from '#contracts/runtime';
-import { systemClock } from '#kernel/clock';
+import type { InstanceHandle } from '#contracts/runtime';
 import type { InstanceId } from '#kernel/ids';
 import { unitId } from '#kernel/ids';
-import { silentLogger } from '#kernel/logger';
-import type { Blueprint } from './blueprint.ts';
-import type { InstanceRecord, Records } from './records.ts';
-import { createSupervisor } from './supervisor.ts';
-
-const unit = unitId('service', 'x');
-
-interface Fakes {
-  readonly alive: Map<string, InstanceHandle>;
-  readonly told: string[];
-  readonly rows: Map<string, InstanceRecord>;
-  /** What the health check finds: a line in the log file, since that needs no port. */
-  healthy: boolean;
-  exit(): void;
-}
-
-function bench(failing: { start?: boolean; thaw?: boolean; stop?: number; pause?: () => Promise<void> } = {}) {
-  const listeners = new Set<(handle: InstanceHandle, status: ExitedStatus) => void>();
-  const fakes: Fakes = {
-    alive: new Map(),
-    told: [],
-    rows: new Map(),
-    healthy: true,
-    exit() {
-      const [handle] = fakes.alive.values();
-      if (!handle) return;
-      fakes.alive.delete(handle.id);
-      for (const listener of listeners) listener(handle, { state: 'exited', code: 3, signal: null, oomKilled: false });
-    },
-  };
-  const driver: RuntimeDriver = {
-    traits: { survivesRestart: true, enforcesMemory: false },
-    async start({ id }) {
-      await failing.pause?.();
-      if (failing.start) throw new Error('no such program');
-      const handle: InstanceHandle = { driver: 'fake', version: 1, id, unit, state: { pid: 1 } };
-      fakes.alive.set(id, handle);
-      return handle;
-    },
-    recover: async (handle) => fakes.alive.get(handle.id) ?? null,
-    inspect: async (handle) =>
-      fakes.alive.has(handle.id)
-        ? { state: 'running', pid: 1, memoryBytes: 7 }
-        : { state: 'exited', code: 3, signal: null, oomKilled: false },
-    async stop(handle) {
-      await failing.pause?.();
-      if (failing.stop && failing.stop-- > 0) throw new Error('will not go');
-      fakes.alive.delete(handle.id);
-    },
-    list: async () => [...fakes.alive.values()],
-    onExit(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    freeze: async () => failing.pause?.(),
-    async thaw() {
-      await failing.pause?.();
-      if (failing.thaw) throw new Error('stays frozen');
-    },
-    close: async () => undefined,
-  };
-  const records: Records = {
-    put: (record) => void fakes.rows.set(record.unit, record),
-    delete: (id) => void fakes.rows.delete(id),
-    list: () => [...fakes.rows.values()],
-  };
-  const tell = (what: string) => () => void fakes.told.push(what);
-  const blueprint: Blueprint = {
-    unit,
-    run: { command: ['node'], env: {} },
-    // The bench's own log: this file, which has a line that matches, or does not.
-    health: { log: 'import fc' },
-    startupTimeoutMs: 5_000,
-    stopGraceMs: 10,
-    oomScoreAdj: 500,
-    serviceDir: '/tmp',
-    dataDir: '/tmp',
-    env: {},
-    values: {},
-  };
-  const supervisor = createSupervisor({
-    driver,
-    records,
-    environments: { ensure: async () => null },
-    logs: {
-      file: () => (fakes.healthy ? import.meta.filename : '/nowhere'),
-      size: async () => 0,
-      last: async () => ['last words'],
-      bound: async () => undefined,
-    },
-    outcomes: {
-      begun: () => undefined,
-      ended: () => undefined,
-      started: tell('started'),
-      failed: (_, message) => void fakes.told.push(`failed: ${message}`),
-      exited: (_, message) => void fakes.told.push(`exited: ${message}`),
-      stopped: tell('stopped'),
-      frozen: tell('frozen'),
-      thawed: tell('thawed'),
-      measured: (_, bytes) => void fakes.told.push(`measured ${bytes}`),
-    },
-    blueprint: async () => blueprint,
-    needs: async () => undefined,
-    place: () => ({ home: '/tmp', capabilities: {} }),
-    // Real time, but nothing here takes longer than a turn of the event loop, and the pauses between looks and tries are skipped.
-    clock: { ...systemClock, after: (ms, callback) => systemClock.after(ms < 2_000 ? 0 : ms, callback) },
-    log: silentLogger,
-  });
-  return { supervisor, fakes };
-}
+import type { InstanceRecord } from './records.ts';
+import { bench, unit } from './supervisor.fake.ts';
+import type { Fakes } from './supervisor.fake.ts';
 
 describe('the supervisor', () => {
   it('starts, tells the address and the memory, and stops', async () => {
@@ -126,6 +18,100 @@ describe('the supervisor', () => {
     await supervisor.idle();
     expect(fakes.told).toEqual(['started', 'measured 7', 'stopped']);
     expect([fakes.alive.size, fakes.rows.size, supervisor.endpoint(unit)]).toEqual([0, 0, null]);
+  });
+
+  it('hands the driver whom the kernel is to take first', async () => {
+    const { supervisor, fakes } = bench();
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    expect(fakes.spec).toMatchObject({ memoryBytes: 10, oomScoreAdj: 500 });
+  });
+
+  describe('a frozen instance', () => {
+    async function frozen(prepare: (fakes: Fakes) => void = () => undefined) {
+      const { supervisor, fakes } = bench();
+      prepare(fakes);
+      supervisor.start(unit, 10);
+      supervisor.freeze(unit);
+      return { supervisor, fakes };
+    }
+
+    it('is measured at once, and again when the system took back some of it', async () => {
+      const asked: number[] = [];
+      const { supervisor, fakes } = await frozen((fakes) => {
+        fakes.bytes = 300;
+        fakes.reclaim = async (_, bytes) => {
+          asked.push(bytes);
+          fakes.bytes = 20;
+          return 280;
+        };
+      });
+      await supervisor.idle();
+      expect(asked).toEqual([300]);
+      expect(fakes.told).toEqual(['started', 'frozen', 'measured 300', 'measured 20']);
+    });
+
+    it('is measured once when nothing could be taken back', async () => {
+      const { supervisor, fakes } = await frozen();
+      await supervisor.idle();
+      expect(fakes.told).toEqual(['started', 'frozen', 'measured 7']);
+    });
+
+    it.each(['thaw', 'stop'] as const)('is left alone at once when it is to %s', async (what) => {
+      const begun = Promise.withResolvers<void>();
+      const { supervisor, fakes } = await frozen((fakes) => {
+        fakes.reclaim = (_, _bytes, signal) =>
+          new Promise((resolve) => {
+            signal.addEventListener('abort', () => resolve(1));
+            begun.resolve();
+          });
+      });
+      await begun.promise;
+      supervisor[what](unit);
+      await supervisor.idle();
+      expect(fakes.told.filter((told) => !told.startsWith('measured'))).toEqual([
+        ...['started', 'frozen'],
+        what === 'thaw' ? 'thawed' : 'stopped',
+      ]);
+    });
+
+    it('is not asked for anything when its thaw was asked for before it was frozen', async () => {
+      const signals: AbortSignal[] = [];
+      const { supervisor, fakes } = await frozen((fakes) => {
+        fakes.reclaim = async (_, _bytes, signal) => (signals.push(signal), 0);
+      });
+      supervisor.thaw(unit);
+      await supervisor.idle();
+      expect(fakes.told.at(-1)).toBe('thawed');
+      expect(signals.every(({ aborted }) => aborted)).toBe(true);
+    });
+
+    it('is measured twice a minute, an awake one at each survey', async () => {
+      const { supervisor, fakes } = await frozen();
+      await supervisor.idle();
+      fakes.told.length = 0;
+      await supervisor.survey();
+      fakes.ahead += 29_000;
+      await supervisor.survey();
+      expect(fakes.told).toEqual([]);
+      fakes.ahead += 1_000;
+      for (let i = 0; i < 3; i++) await supervisor.survey();
+      expect(fakes.told).toEqual(['measured 7']);
+      supervisor.thaw(unit);
+      await supervisor.idle();
+      for (let i = 0; i < 2; i++) await supervisor.survey();
+      expect(fakes.told).toEqual(['measured 7', 'thawed', 'measured 7', 'measured 7']);
+    });
+
+    it('that cannot be asked of is kept as it is', async () => {
+      const { supervisor, fakes } = await frozen((fakes) => {
+        fakes.reclaim = () => Promise.reject(new Error('EIO'));
+      });
+      await supervisor.idle();
+      supervisor.thaw(unit);
+      await supervisor.idle();
+      expect(fakes.told).toEqual(['started', 'frozen', 'measured 7', 'thawed']);
+    });
   });
 
   it('calls off a start that a stop overtakes, and tells of the stop alone', async () => {
@@ -171,6 +157,7 @@ describe('the supervisor', () => {
       'exited: ended with exit code 3: last words',
       'started',
       'frozen',
+      'measured 7',
       'exited: stays frozen',
     ]);
     expect([fakes.alive.size, fakes.rows.size]).toEqual([0, 0]);
@@ -302,7 +289,7 @@ describe('the supervisor', () => {
         let phase = 'cold';
         const wrong: string[] = [];
         fakes.told.push = (said) => {
-          const outcome = said.split(':')[0] ?? '';
+          const outcome = said.split(/[: ]/)[0] ?? '';
           const next = legal[phase]?.[outcome];
           if (next === undefined) wrong.push(`${outcome} while ${phase}`);
           else phase = next;
@@ -342,10 +329,10 @@ const legal: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   starting: { started: 'ready', failed: 'cold' },
   ready: { exited: 'cold' },
   freezing: { frozen: 'frozen', exited: 'cold' },
-  frozen: { exited: 'cold' },
-  thawing: { thawed: 'ready', exited: 'cold' },
+  frozen: { exited: 'cold', measured: 'frozen' },
+  thawing: { thawed: 'ready', exited: 'cold', measured: 'thawing' },
   stopping: {
     ...{ stopped: 'cold', started: 'stopping', failed: 'stopping', exited: 'stopping' },
-    ...{ frozen: 'stopping', thawed: 'stopping' },
+    ...{ frozen: 'stopping', thawed: 'stopping', measured: 'stopping' },
   },
 };

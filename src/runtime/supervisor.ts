@@ -4,6 +4,8 @@ import { Fault, toFault } from '#kernel/faults';
 import { parseUnitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
+import { createErrands } from './errands.ts';
+import type { Errands } from './errands.ts';
 import { look } from './health.ts';
 import type { Failure, Instance, Running, Starting } from './instance.ts';
 import type { InstanceRecord } from './records.ts';
@@ -23,6 +25,8 @@ export interface Endpoint {
   readonly key: string;
 }
 
+type Frozen = Extract<Instance, { state: 'frozen' }>;
+
 /** Carries out what the scheduler decides, one instance a unit. Each call returns at once; `Outcomes` tells the end. */
 export interface Supervisor {
   start(unit: UnitId, memoryBytes: number): void;
@@ -37,7 +41,7 @@ export interface Supervisor {
   /** What a start is doing, while it does it. */
   starting(unit: UnitId): Pick<Starting, 'percent' | 'what'> | null;
   failure(unit: UnitId): Failure | null;
-  /** Measures every instance once and bounds its log. */
+  /** Measures every instance and bounds its log; one that is frozen, and changes little, only now and then. */
   survey(): Promise<void>;
   /** Resolves when nothing is under way. */
   idle(): Promise<void>;
@@ -52,12 +56,17 @@ interface Floor extends StartDeps {
   readonly failures: Map<UnitId, Failure>;
   /** The newest start of each unit, so that a stop can reach one that still waits for its turn. */
   readonly starts: Map<UnitId, AbortController>;
+  /** What is done for frozen ones. */
+  readonly errands: Errands;
 }
 
 export function createSupervisor({ log, host = '127.0.0.1', ...deps }: SupervisorOptions): Supervisor {
-  const floor: Floor = { ...deps, log, host, instances: new Map(), failures: new Map(), starts: new Map() };
+  const onError = (unit: UnitId, error: unknown) =>
+    log.error('an instance operation failed', { unit, error: String(error) });
+  const errands = createErrands(onError);
+  const floor: Floor = { ...deps, log, host, errands, instances: new Map(), failures: new Map(), starts: new Map() };
   const { driver, instances } = floor;
-  const turns = createTurns((unit, error) => log.error('an instance operation failed', { unit, error: String(error) }));
+  const turns = createTurns(onError);
   const buryLater = (record: Running, status: ExitedStatus) =>
     turns.take(record.unit, () => bury(floor, record, status));
   const unlisten = driver.onExit((handle, status) => {
@@ -80,10 +89,14 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
     },
     stop(unit) {
       floor.starts.get(unit)?.abort(calledOff);
+      errands.callOff(unit);
       turns.take(unit, () => stop(floor, unit));
     },
     freeze: (unit) => turns.take(unit, () => change(floor, unit, 'frozen')),
-    thaw: (unit) => turns.take(unit, () => change(floor, unit, 'running')),
+    thaw(unit) {
+      errands.callOff(unit);
+      turns.take(unit, () => change(floor, unit, 'running'));
+    },
     async recover(known) {
       const healthy = (record: Running) => isHealthy(floor, record);
       const found = await Promise.all(
@@ -100,7 +113,8 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       );
       return found.flatMap((one) => {
         if (!one) return [];
-        instances.set(one.record.unit, one);
+        const { record, state } = one;
+        instances.set(record.unit, state === 'frozen' ? { state, record, lookAt: -Infinity } : { state, record });
         floor.outcomes.begun(one.record);
         return [{ unit: one.record.unit, frozen: one.state === 'frozen' }];
       });
@@ -115,10 +129,15 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
     async survey() {
       await Promise.all([...instances.keys()].map((unit) => measure(floor, unit, buryLater)));
     },
-    idle: () => turns.idle(),
+    async idle() {
+      await turns.idle();
+      await errands.idle();
+    },
     async close() {
       unlisten();
       await turns.idle();
+      for (const unit of instances.keys()) errands.callOff(unit);
+      await errands.idle();
     },
   };
 }
@@ -163,19 +182,43 @@ async function change(floor: Floor, unit: UnitId, to: 'frozen' | 'running'): Pro
   const instance = floor.instances.get(unit);
   if (!instance || !('record' in instance)) return;
   const { record } = instance;
+  // Asked for while it was being frozen, a thaw has found nothing to call off yet.
+  floor.errands.callOff(unit);
   try {
     const act = to === 'frozen' ? floor.driver.freeze : floor.driver.thaw;
     if (!act) throw new Fault('NOT_SUPPORTED', 'its driver cannot freeze');
     await act.call(floor.driver, record.handle);
-    floor.instances.set(unit, { state: to, record });
-    if (to === 'frozen') floor.outcomes.frozen(unit);
-    else floor.outcomes.thawed(unit);
+    if (to === 'running') {
+      floor.instances.set(unit, { state: to, record });
+      return floor.outcomes.thawed(unit);
+    }
+    const frozen = { state: to, record, lookAt: floor.clock.now() + frozenLookMs };
+    floor.instances.set(unit, frozen);
+    floor.outcomes.frozen(unit);
+    floor.errands.run(unit, (signal) => settle(floor, frozen, signal));
   } catch (error) {
     // Half frozen is neither: it is ended, and the next request starts it anew.
     await end(floor, record.handle, 2_000);
     forget(floor, unit);
     floor.outcomes.exited(unit, toFault(error).message);
   }
+}
+
+/**
+ * A frozen instance counts for what it holds, so that is told at once. Then the system may take back of it what it can:
+ * it is not needed for now, and a thaw calls this off.
+ */
+async function settle(floor: Floor, instance: Frozen, signal: AbortSignal): Promise<void> {
+  const { handle } = instance.record;
+  const tell = async (): Promise<number> => {
+    const status = await floor.driver.inspect(handle);
+    if (floor.instances.get(handle.unit) !== instance || status.state === 'exited') return 0;
+    floor.outcomes.measured(handle.unit, status.memoryBytes);
+    return status.memoryBytes;
+  };
+  const bytes = await tell();
+  if (bytes === 0 || signal.aborted || !floor.driver.reclaim) return;
+  if ((await floor.driver.reclaim(handle, bytes, signal)) > 0) await tell();
 }
 
 /** An instance ended by itself: what it left behind (workers, a child that outlived it) goes with it. */
@@ -209,6 +252,9 @@ async function end(floor: Floor, handle: InstanceHandle, graceMs: number): Promi
   }
 }
 
+/** Milliseconds between looks at a frozen instance: it touches nothing, only the system takes of it. */
+const frozenLookMs = 30_000;
+
 /** What ended unheard, between its recovery and its entry here, is found by its status. */
 async function measure(
   floor: Floor,
@@ -217,6 +263,10 @@ async function measure(
 ): Promise<void> {
   const instance = floor.instances.get(unit);
   if (!instance || !('record' in instance)) return;
+  if (instance.state === 'frozen') {
+    if (floor.clock.now() < instance.lookAt) return;
+    instance.lookAt = floor.clock.now() + frozenLookMs;
+  }
   await floor.logs.bound(unit);
   const status = await floor.driver.inspect(instance.record.handle);
   if (floor.instances.get(unit) !== instance) return;
@@ -226,6 +276,7 @@ async function measure(
 
 function forget(floor: Floor, unit: UnitId): void {
   floor.instances.delete(unit);
+  floor.errands.callOff(unit);
   try {
     floor.records.delete(unit);
   } catch (error) {
