@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -19,6 +19,7 @@ const healthy: Facts = {
   disk: { free: 50 * GiB },
   memory: { total: 16 * GiB, free: 8 * GiB, cgroupLimit: null },
   cores: 2,
+  gpu: null,
   home: { path: '/home/x/sutaz', writable: true, exists: true },
   key: { path: '/home/x/sutaz/keys/admin.key', mode: 0o600 },
   port: { number: 8080, free: true },
@@ -39,6 +40,8 @@ const cases: [string, Partial<Facts>, string[]][] = [
   ['Python without pip', { pip: null }, ['warn python']],
   ['uv alone', { python: null, pip: null, uv: 'uv 0.9' }, []],
   ['no npm', { npm: null }, ['warn npm']],
+  ['a GPU', { gpu: { devices: ['Tesla T4, 15360 MiB'] } }, []],
+  ['a GPU whose driver fails', { gpu: { error: 'no driver' } }, ['warn gpu']],
   ['a full disk', { disk: { free: GiB - 1 } }, ['fail disk']],
   ['little disk', { disk: { free: 10 * GiB - 1 } }, ['warn disk']],
   ['a disk that does not tell', { disk: null }, ['warn disk']],
@@ -67,7 +70,7 @@ test('the probes see what is there', async () => {
   const facts = await gatherFacts(homePaths(platform.home), port(), env);
   expect(facts).toMatchObject({
     node: process.version,
-    ...{ python: null, pip: null, uv: null, npm: null },
+    ...{ python: null, pip: null, uv: null, npm: null, gpu: null },
     home: { path: platform.home, writable: true, exists: true },
     key: { mode: 0o600 },
     port: { free: false },
@@ -75,6 +78,24 @@ test('the probes see what is there', async () => {
   });
   expect(facts.disk?.free).toBeGreaterThan(0);
   expect(facts.memory.total).toBeGreaterThan(facts.memory.free);
+});
+
+test.each([
+  ['echo "Tesla T4, 15360 MiB"; echo "Tesla T4, 15360 MiB"', 'ok    gpu      Tesla T4, 15360 MiB; Tesla T4, 15360 MiB'],
+  ['echo "No devices were found"; exit 6', 'ok    gpu      nvidia-smi finds no device'],
+  [
+    'echo "NVIDIA-SMI has failed because it says so."; exit 9',
+    'warn  gpu      nvidia-smi fails: NVIDIA-SMI has failed',
+  ],
+])('a stand-in nvidia-smi that does %j is shown', async (script, line) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sutaz-doctor-'));
+  try {
+    writeFileSync(join(folder, 'nvidia-smi'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const { out } = await platform.run(['doctor'], { io: { env: { SUTAZ_HOME: platform.home, PATH: folder } } });
+    expect(out).toContain(line);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('the probes see what is not there yet', async () => {

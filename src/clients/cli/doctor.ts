@@ -52,6 +52,7 @@ export function examine(facts: Facts): Check[] {
     checkPython(facts),
     checkNpm(facts),
     checkMemory(facts),
+    ...checkGpu(facts),
     checkDisk(facts),
     checkHome(facts),
     ...checkKey(facts),
@@ -90,6 +91,16 @@ function checkMemory({ memory: { total, free, cgroupLimit } }: Facts): Check {
   return usable < 4 * GiB
     ? warn('memory', text, 'Enough for small models; most services want 4 GiB or more.')
     : ok('memory', text);
+}
+
+/** Most machines have none, and nothing needs one. */
+function checkGpu({ gpu }: Facts): Check[] {
+  if (gpu === null) return [];
+  if ('error' in gpu) {
+    const advice = 'Models run on the CPU meanwhile. Install a driver that fits this kernel, or restart the machine.';
+    return [warn('gpu', `nvidia-smi fails: ${gpu.error}`, advice)];
+  }
+  return [ok('gpu', gpu.devices.join('; ') || 'nvidia-smi finds no device')];
 }
 
 function checkDisk({ disk, home }: Facts): Check {

@@ -19,6 +19,8 @@ export interface Facts {
   readonly disk: { readonly free: number } | null;
   readonly memory: { readonly total: number; readonly free: number; readonly cgroupLimit: number | null };
   readonly cores: number;
+  /** Name and memory of each device, as `nvidia-smi` says; or why it fails. Null without such a program. */
+  readonly gpu: { readonly devices: readonly string[] } | { readonly error: string } | null;
   readonly home: { readonly path: string; readonly writable: boolean; readonly exists: boolean };
   readonly key: { readonly path: string; readonly mode: number } | null;
   readonly port: { readonly number: number; readonly free: boolean };
@@ -32,10 +34,11 @@ export interface Facts {
 
 export async function gatherFacts(home: HomePaths, port: number, env: NodeJS.ProcessEnv): Promise<Facts> {
   const python = await firstLine('python3', ['--version'], env);
-  const [pip, uv, npm, disk, homeFacts, key, free, platform] = await Promise.all([
+  const [pip, uv, npm, gpu, disk, homeFacts, key, free, platform] = await Promise.all([
     python === null ? null : firstLine('python3', ['-m', 'pip', '--version'], env),
     firstLine('uv', ['--version'], env),
     findProgram('npm', env),
+    gpuFacts(env),
     freeSpace(home.root),
     homeFactsOf(home.root),
     stat(home.keyFile).then(
@@ -48,7 +51,7 @@ export async function gatherFacts(home: HomePaths, port: number, env: NodeJS.Pro
   const limit = process.constrainedMemory();
   return {
     node: process.version,
-    ...{ python, pip, uv, npm, disk, key, platform },
+    ...{ python, pip, uv, npm, gpu, disk, key, platform },
     // Without a limit the kernel reports none, or a number beyond any memory.
     memory: { total: totalmem(), free: freemem(), cgroupLimit: limit > 0 && limit < totalmem() ? limit : null },
     cores: availableParallelism(),
@@ -61,6 +64,19 @@ const firstLine = (program: string, args: readonly string[], env: NodeJS.Process
   new Promise((resolve) => {
     execFile(program, args, { env, timeout: 10_000 }, (error, stdout) => {
       resolve(error ? null : (stdout.trim().split('\n')[0] ?? ''));
+    });
+  });
+
+const gpuFacts = (env: NodeJS.ProcessEnv): Promise<Facts['gpu']> =>
+  new Promise((resolve) => {
+    const args = ['--query-gpu=name,memory.total', '--format=csv,noheader'];
+    execFile('nvidia-smi', args, { env, timeout: 10_000, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+      const lines = `${stdout}${stderr}`.trim().split('\n').filter(Boolean);
+      if (!error) resolve({ devices: lines });
+      else if (systemCode(error) === 'ENOENT') resolve(null);
+      // It has a code of its own for that (6), which older ones lack.
+      else if (lines.some((line) => line.startsWith('No devices were found'))) resolve({ devices: [] });
+      else resolve({ error: lines[0] ?? 'it does not answer' });
     });
   });
 
