@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -7,7 +6,7 @@ import WebSocket from 'ws';
 import type { ApiEvent, ApiLedgerLines } from '#contracts/api';
 import { define, echoService, followEvents, root, startPlatform } from './_platform.ts';
 import type { StartOptions, TestPlatform } from './_platform.ts';
-import { exited, until } from './_processes.ts';
+import { exited, isFrozen, until } from './_processes.ts';
 
 let platform: TestPlatform;
 const dir = `${root}test`;
@@ -62,7 +61,7 @@ describe('a service that is asked for', () => {
     await start({ catalog: { 'services/frost.yaml': freezing } });
     const { pid } = (await (await platform.fetch('/services/frost/x')).json()) as { pid: number };
     await platform.untilState('frost', 'frozen');
-    expect(readFileSync(`/proc/${pid}/stat`, 'utf8')).toContain(') T ');
+    expect(isFrozen(pid)).toBe(true);
     const again = await platform.fetch('/services/frost/x');
     expect(await again.json()).toMatchObject({ pid });
     await platform.untilState('frost', 'frozen');
