@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { runCli } from '#clients/cli/main';
 import { processClock, processInterrupts } from '#clients/cli/process';
 import { processIo } from '#clients/cli/io';
+import { systemClock } from '#kernel/clock';
+import { silentLogger } from '#kernel/logger';
 
 const root = packageRoot(import.meta.dirname);
 
@@ -15,8 +17,16 @@ process.exitCode = await runCli(process.argv.slice(2), {
   composition: {
     version: readVersion(root),
     self: [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)],
-    // Both are imported when they are needed: a command that only asks the platform loads none of it.
+    // Each is imported when it is needed: a command that only asks the platform loads none of it.
     runPlatform: async (options) => (await import('./main.ts')).runPlatform(options),
+    planOffline: async (options) => {
+      const [{ planOffline }, { standardDrivers }] = await Promise.all([import('./plan.ts'), import('./standard.ts')]);
+      const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
+      return planOffline({
+        ...{ ...options, builtIn: join(import.meta.dirname, '../catalog'), env: process.env, clock: systemClock },
+        openState: standardDrivers(host).openState,
+      });
+    },
     validateCatalog: async (options) =>
       (await import('./validate.ts')).validateCatalog({ ...options, builtIn: join(import.meta.dirname, '../catalog') }),
   },

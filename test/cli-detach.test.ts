@@ -71,6 +71,7 @@ async function run(argv: readonly string[], mode = '', signal = new AbortControl
       version: '1',
       self: [process.execPath, join(root, 'stand-in.mjs')],
       runPlatform: () => Promise.reject(new Error('only the child runs a platform')),
+      planOffline: () => Promise.reject(new Error('not in this test')),
       validateCatalog: () => Promise.reject(new Error('not asked for')),
     },
   });

@@ -96,3 +96,46 @@ export interface ApiWhy {
   readonly facts: ApiLedgerUnit | null;
   readonly outlook: ApiOutlook | null;
 }
+
+/** `GET /sutaz/v1/plan?unit=a&unit=b`: whether they can be awake together. Nothing is started for it. */
+export interface ApiPlan {
+  /**
+   * `together`: all of them at once. `in-turns`: each of them with what it needs, while others sleep. `never`: at least
+   * one cannot start even when everything else sleeps that may.
+   */
+  readonly verdict: 'together' | 'in-turns' | 'never';
+  readonly limitBytes: number;
+  readonly limitReason: string;
+  /** What else is held for good: by what is core or pinned. */
+  readonly alwaysBytes: number;
+  /** What the units below reserve together. */
+  readonly totalBytes: number;
+  /** What would be left; below zero what is lacking. */
+  readonly spareBytes: number;
+  readonly units: readonly ApiPlannedUnit[];
+  readonly always: readonly { readonly id: string; readonly bytes: number; readonly why: 'core' | 'pinned' }[];
+  /** Asked for or needed, and run elsewhere: they take nothing here. */
+  readonly elsewhere: readonly string[];
+}
+
+export interface ApiPlannedUnit {
+  readonly id: string;
+  readonly bytes: {
+    readonly declared: number;
+    readonly learned: number | null;
+    /** The larger of the two: what its start reserves. */
+    readonly reserved: number;
+    /** The same with all that it needs, and with what is core or pinned among these units. */
+    readonly withNeeds: number;
+  };
+  /** A model whose file is not here yet: its size is guessed from its definition, and may turn out larger. */
+  readonly estimated: boolean;
+  /** It never yields: `core`, `pinned`; null when it may sleep. */
+  readonly stays: 'core' | 'pinned' | null;
+  /** Of those asked for, and of what they need: those that stand on it. */
+  readonly neededBy: readonly string[];
+  /** Whether it can start at all. */
+  readonly fits: boolean;
+  /** Whether it would sleep while the others work: those whose coming back is expected to cost the least waiting. */
+  readonly sleeps: boolean;
+}

@@ -154,6 +154,16 @@ describe('explanations', () => {
     expect((await ask(path, { method: 'POST' })).status).toBe(405);
   });
 
+  it('a plan is asked for with names, and perhaps under another limit', async () => {
+    const { ask } = await open();
+    const { status, text } = await ask('/sutaz/v1/plan?unit=a%3Ab&unit=c&limit=5', { key: 'sutaz-use' });
+    expect(status).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({ elsewhere: ['a:b', 'c'], limitBytes: 5 });
+    for (const query of ['', '?unit=', '?unit=a&limit=much', '?unit=a&limit=0', '?unit=a&limit=']) {
+      expect((await ask(`/sutaz/v1/plan${query}`)).status).toBe(400);
+    }
+  });
+
   it('of a name that is not there is told as such', async () => {
     const { ask } = await open();
     expect((await ask('/sutaz/v1/units/y/why')).status).toBe(404);

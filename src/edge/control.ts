@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
-import type { ApiAccount, ApiWhy } from '#contracts/explanations';
+import type { ApiAccount, ApiPlan, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
@@ -21,6 +21,8 @@ export interface Control {
   unitId(name: string): UnitId;
   unit(id: UnitId): ApiUnit;
   why(id: UnitId): ApiWhy;
+  /** Whether the named units can be awake together, under another limit than the present one when `limitBytes` says so. */
+  plan(names: readonly string[], limitBytes: number | null): ApiPlan;
   /** Goes on until the unit is ready or has failed, whoever leaves meanwhile. Throws CONFLICT at once when it cannot run here. */
   start(id: UnitId, principal: string): Promise<void>;
   stop(id: UnitId, force: boolean): void;
@@ -64,6 +66,7 @@ const route = (method: string, path: string, role: Route['role'], handle: Handle
 const routes: readonly Route[] = [
   route('GET', '/state', 'use', (exchange, { control }) => sendJson(exchange, 200, control.state())),
   route('GET', '/ledger', 'use', (exchange, { control }) => sendJson(exchange, 200, control.ledger())),
+  route('GET', '/plan', 'use', sendPlan),
   route('GET', '/events', 'use', (exchange, { live }) => live.attach(exchange)),
   route('GET', '/units/:name', 'use', (exchange, { control }, name) =>
     sendUnit(exchange, 200, control, control.unitId(name)),
@@ -123,6 +126,18 @@ export async function handleControl(exchange: Exchange, deps: ControlDeps): Prom
 
 const sendUnit = (exchange: Exchange, status: number, control: Control, id: UnitId): void =>
   sendJson(exchange, status, control.unit(id));
+
+function sendPlan(exchange: Exchange, { control }: ControlDeps): void {
+  const { query } = exchange;
+  const names = query.getAll('unit').filter((name) => name !== '');
+  const limit = query.get('limit');
+  const bytes = limit === null ? null : Number(limit);
+  if (names.length === 0) throw new Fault('BAD_REQUEST', 'Name what is to be awake: ?unit=chroma&unit=smollm2:135m');
+  if (bytes !== null && !(Number.isSafeInteger(bytes) && bytes > 0)) {
+    throw new Fault('BAD_REQUEST', `limit=${limit} is not a number of bytes.`, { param: 'limit' });
+  }
+  sendJson(exchange, 200, control.plan(names, bytes));
+}
 
 function pinUnit(pinned: boolean): Handler {
   return (exchange, { control }, name) => {

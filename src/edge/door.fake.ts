@@ -146,6 +146,17 @@ function fakeControl(): Control {
     ledger: () => ({
       ...{ ...ledger, lines: [], units: [], chargedBytes: 0, incomingBytes: 0, pressure: 'none', horizonMs: 60_000 },
     }),
+    plan: (names, limitBytes) => ({
+      ...{
+        verdict: 'together',
+        limitBytes: limitBytes ?? 1,
+        limitReason: '',
+        alwaysBytes: 0,
+        totalBytes: 0,
+        spareBytes: 0,
+      },
+      ...{ units: [], always: [], elsewhere: [...names] },
+    }),
     why: (id) => ({ unit: unit(id), facts: null, outlook: null }),
     unitId: (name) => namedUnit('service', name),
     unit,

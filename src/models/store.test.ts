@@ -8,7 +8,7 @@ import { fileNameOf, nameOf } from './names.ts';
 import { openBench } from './pull.fake.ts';
 import type { Bench } from './pull.fake.ts';
 import { digestOf } from './server.fake.ts';
-import { openModelStore } from './store.ts';
+import { openModelStore, readModels } from './store.ts';
 
 const inUse = new Set<string>();
 let bench: Bench;
@@ -40,6 +40,12 @@ describe('the model store', () => {
     expect(await readFile(model.path, 'utf8')).toBe('weights');
     expect((await reopen()).get('smollm2:135m')).toEqual(model);
     expect(bench.store.list()).toEqual([model]);
+  });
+
+  it('is read by others without being opened, and is empty where there is none', async () => {
+    expect(await readModels(join(bench.dir, 'nowhere'), silentLogger)).toEqual(new Map());
+    const model = await put('a', 'weights');
+    expect([...(await readModels(bench.dir, silentLogger))]).toEqual([['a', model]]);
   });
 
   it('keeps one file for two names and deletes it with the last', async () => {

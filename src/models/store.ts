@@ -156,6 +156,20 @@ export async function openModelStore({
   }
 }
 
+/**
+ * The models of a store by name, as they are on the disk: a look that changes nothing, whoever has the store open.
+ * Nothing where there is none. `dir` is the store's folder.
+ */
+export async function readModels(dir: string, log: Logger): Promise<ReadonlyMap<string, StoredModel>> {
+  const manifests = join(dir, 'manifests');
+  try {
+    return (await readManifests(manifests, (sha256) => join(dir, 'blobs', `sha256-${sha256}`), log)).models;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return new Map();
+    throw error;
+  }
+}
+
 async function readManifests(folder: string, blobPath: (sha256: string) => string, log: Logger): Promise<Found> {
   const models = new Map<string, StoredModel>();
   let damaged = false;

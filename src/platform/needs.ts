@@ -41,7 +41,8 @@ export function createNeeds(directory: Directory, waker: () => Waker): Needs {
   };
 }
 
-function needsOf(unit: UnitId, directory: Directory): UnitId[] {
+/** What its definition needs; of a model, what its engine's does. */
+export function needsOf(unit: UnitId, directory: Directory): UnitId[] {
   const { kind, name } = parseUnitId(unit);
   const service =
     kind === 'service' ? directory.service(name) : directory.engine(directory.model(name).definition.engine);

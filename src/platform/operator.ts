@@ -16,6 +16,8 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
+import { planNamed } from './planning.ts';
+
 export interface OperatorDeps {
   readonly catalog: CatalogSource;
   readonly directory: Directory;
@@ -49,6 +51,12 @@ export function createOperator(deps: OperatorDeps): Control {
       const found = scheduler.state.units.get(id);
       const [facts, outlook] = found ? [ledgerUnit(found, views), outlookView(found, views)] : [null, null];
       return { unit: unit(id), facts, outlook };
+    },
+    plan(names, limitBytes) {
+      const { state } = scheduler;
+      const present = { bytes: state.limitBytes, reason: views.limitReason() };
+      const limit = limitBytes === null ? present : { bytes: limitBytes, reason: 'asked for' };
+      return planNamed(names, { directory, units, state, now: views.clock.now(), limit });
     },
     start(id, principal) {
       // At once, so that it is the answer: later it would be nobody's.

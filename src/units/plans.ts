@@ -28,7 +28,7 @@ export interface Plans {
 const batch = 32;
 
 /** The memory plans of the models that are here, each made once for a file and a shape. */
-export function createPlans(store: ModelStore, shape: (model: string) => Shape, log: Logger): Plans {
+export function createPlans(store: Pick<ModelStore, 'get'>, shape: (model: string) => Shape, log: Logger): Plans {
   const plans = new Map<string, PlannedModel & { readonly sha256: string; readonly asked: Shape }>();
   const refresh = async (model: string): Promise<void> => {
     const stored = store.get(model);

@@ -44,8 +44,8 @@ export interface UnitsOptions {
   readonly catalog: () => Catalog;
   readonly settings: () => UnitSettings;
   readonly directory: Directory;
-  readonly store: ModelStore;
-  readonly puller: Puller;
+  readonly store: Pick<ModelStore, 'get'>;
+  readonly puller: Pick<Puller, 'pull'>;
   readonly environments: Environments;
   readonly learned: LearnedStore;
   /** The folder with everything of the platform's. */

@@ -6,6 +6,10 @@ export const commands: CommandTable = {
   down: { summary: 'Stop the platform', load: async () => (await import('./down.ts')).down },
   ps: { summary: 'Show what is awake, what it weighs, and why', load: async () => (await import('./ps.ts')).ps },
   why: { summary: 'Say why something is as it is', load: async () => (await import('./why.ts')).why },
+  plan: {
+    summary: 'Say whether some fit together, before starting them',
+    load: async () => (await import('./plan.ts')).plan,
+  },
   start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
   stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
   pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },

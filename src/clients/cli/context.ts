@@ -1,4 +1,5 @@
 import type { ApiFileProblem } from '#contracts/api';
+import type { ApiPlan } from '#contracts/explanations';
 import type { RunPlatform } from '#contracts/platform';
 import type { Clock } from '#kernel/clock';
 import type { HomePaths } from '../home.ts';
@@ -31,6 +32,16 @@ export interface Composition {
   readonly self: readonly [string, ...string[]];
   readonly runPlatform: RunPlatform;
   validateCatalog(options: ValidateOptions): Promise<CatalogReport>;
+  /** The plan of a platform that does not run, from what is on the disk. */
+  planOffline(options: PlanOptions): Promise<ApiPlan>;
+}
+
+export interface PlanOptions {
+  /** The home folder, absolute. */
+  readonly home: string;
+  readonly names: readonly string[];
+  /** Another limit than the one that would hold; null for that. */
+  readonly limitBytes: number | null;
 }
 
 export interface ValidateOptions {

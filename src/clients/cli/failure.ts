@@ -1,7 +1,15 @@
 import { Fault, systemCode } from '#kernel/faults';
 
 /** What a command's exit code means. Scripts rely on these numbers. */
-export const exitCodes = { ok: 0, failed: 1, usage: 2, notRunning: 3, conflict: 4, interrupted: 130 } as const;
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  notRunning: 3,
+  conflict: 4,
+  inTurns: 5,
+  interrupted: 130,
+} as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** An end that only the command line knows: wrong usage, no platform there. Everything else is a Fault. */
@@ -64,5 +72,6 @@ const codeNames: Readonly<Record<ExitCode, string>> = {
   2: 'USAGE',
   3: 'NOT_RUNNING',
   4: 'CONFLICT',
+  5: 'IN_TURNS',
   130: 'CANCELLED',
 };

@@ -28,6 +28,7 @@ export const exitCodeTexts: readonly (readonly [number, string])[] = [
   [exitCodes.usage, 'wrong usage: an unknown command, option or value'],
   [exitCodes.notRunning, 'the platform is not running'],
   [exitCodes.conflict, 'conflict: it runs already, or the thing is in use'],
+  [exitCodes.inTurns, '`plan` only: they do not fit together, but can take turns'],
   [exitCodes.interrupted, 'interrupted with Ctrl-C'],
 ];
 

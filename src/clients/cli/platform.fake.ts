@@ -126,6 +126,7 @@ async function run(argv: readonly string[], home: string, { io, composition, sig
       version: '1.2.3',
       self: ['false'],
       runPlatform: () => Promise.reject(new Fault('INTERNAL', 'no test may come here')),
+      planOffline: () => Promise.reject(new Fault('INTERNAL', 'no test may come here')),
       validateCatalog: () => Promise.resolve({ checked: 0, problems: [] }),
       ...composition,
     },
