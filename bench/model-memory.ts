@@ -1,5 +1,5 @@
 // Compares what a model's header promises (src/models/plan.ts) with what it takes. One run, one process, one line:
-//   node --conditions=source bench/model-memory.ts LIBRARY FILE CONTEXT SLOTS [BATCH] [FLASH] [KV] [PROMPT]
+//   node --max-semi-space-size=2 --conditions=source bench/model-memory.ts LIBRARY FILE CONTEXT SLOTS [BATCH] [FLASH] [KV] [PROMPT]
 // LIBRARY is the folder of an installed node-llama-cpp, PROMPT how many tokens each slot is given.
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';

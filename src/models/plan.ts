@@ -58,7 +58,7 @@ export type PlannedModel = Pick<
 const cellPadding = 256;
 const defaultBatch = 512;
 /** Node 24 with node-llama-cpp 3.22 loaded, its code and its heap: measured, see docs/models-memory.md. */
-const defaultRuntime = 152 * 2 ** 20;
+const defaultRuntime = 134 * 2 ** 20;
 /** For each token of the vocabulary, the engine's texts, scores and look-up tables: measured, see docs/models-memory.md. */
 const bytesPerToken = 630;
 /** For each token and slot, the candidates a sampler sorts and the copies it makes: measured, see docs/models-memory.md. */
