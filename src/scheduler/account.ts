@@ -1,6 +1,5 @@
 import { placeClaim } from './claims.ts';
 import { push, pop } from './heap.ts';
-import { restart } from './shares.ts';
 import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 
@@ -12,7 +11,6 @@ import type { State, Unit } from './state.ts';
 export function touch(state: State, unit: Unit): void {
   const moved = book(state, unit);
   const claimed = placeClaim(state, unit);
-  if (claimed && state.claims.length === 0) restart(state.shares);
   if (moved || claimed) state.stirred = true;
   schedule(state, unit);
   state.touched.add(unit);

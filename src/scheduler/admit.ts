@@ -5,7 +5,6 @@ import type { Claim } from './claims.ts';
 import { evictable, mayYield, optionsOf } from './eviction.ts';
 import { begin, freeze, refuse, stop, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
-import { taken } from './shares.ts';
 import { fixedOf, needOf, reasonFor, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Refusal, Sum } from './types.ts';
@@ -106,7 +105,6 @@ function tooLarge(unit: Unit, need: number, fixed: number, state: State): Refusa
 }
 
 function grantMemory({ unit, head }: Claim, state: State, now: number, effects: Effect[]): void {
-  if (unit.booked.claim && head) taken(state.shares, unit.booked.claim.tag);
   const reason = reasonFor(unit, head);
   if (unit.phase.kind === 'frozen') return thaw(unit, reason, state, now, effects);
   unit.reason = reason;

@@ -1,8 +1,9 @@
 import { agedRank } from './queue.ts';
 import type { Queued } from './queue.ts';
-import { turnOf, tagFor } from './shares.ts';
 import { isWanted, needOf } from './state.ts';
 import type { State, Unit } from './state.ts';
+import { takeTurn, turnOf } from './turns.ts';
+import { reloadMs, thawMs } from './worth.ts';
 
 /** The place of a claim among the others: least first, field by field. */
 export interface ClaimKey {
@@ -10,7 +11,7 @@ export interface ClaimKey {
   readonly core: number;
   /** Of its first waiter; `merelyWanted` without one. */
   readonly rank: number;
-  /** The fair turn of its principal in getting memory; by priority, without a waiter. */
+  /** The turn of its principal in getting memory (`turns.ts`); by priority, without a waiter. */
   readonly tag: number;
   readonly seq: number;
 }
@@ -61,11 +62,17 @@ function keyOf(state: State, unit: Unit, had: ClaimKey | null): ClaimKey {
   const core = unit.spec.tier === 'core' ? 0 : 1;
   const head = unit.queue.line[0];
   if (!head) return { core, rank: merelyWanted, tag: -unit.spec.priority, seq: unit.order };
+  const { principal, since } = head;
   // Written down once for each time the unit wants memory; one with a better turn who joins brings it forward.
-  const asked = had && had.rank !== merelyWanted ? had.tag : tagFor(state.shares, head.principal, 1);
-  const tag = Math.min(asked, turnOf(state.shares, head.principal));
+  const asked =
+    had && had.rank !== merelyWanted ? had.tag : takeTurn(state.turns, principal, since, keepsMs(unit, state));
+  const tag = Math.min(asked, turnOf(state.turns, principal, since));
   return { core, rank: head.rank, tag, seq: head.seq };
 }
+
+/** For how long it would keep the machine if nothing else could go on beside it. */
+const keepsMs = (unit: Unit, { limitBytes }: State): number =>
+  (unit.phase.kind === 'frozen' ? thawMs(unit) : reloadMs(unit)) * Math.min(1, needOf(unit) / Math.max(1, limitBytes));
 
 function indexOf(list: readonly Unit[], key: ClaimKey): number {
   let [low, high] = [0, list.length];

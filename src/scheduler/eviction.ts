@@ -2,7 +2,7 @@ import { residentUntil } from './account.ts';
 import { chargedOf, isIdle, isProtected, keptOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Candidate, Option } from './victims.ts';
-import { regretOf, reloadMs, thawMs } from './worth.ts';
+import { regretOf, reloadMs, startUpkeepMs, thawMs } from './worth.ts';
 
 /** Whether it may be put to sleep to make room: idle or frozen, neither core nor pinned, and not just started. */
 export function isEvictable(unit: Unit, now: number): boolean {
@@ -20,10 +20,10 @@ export function optionsOf(unit: Unit, state: State, now: number): Candidate<Unit
   const frees = chargedOf(unit);
   if (unit.phase.kind === 'frozen') {
     // Thawing would have been needed anyway: only what a start takes longer is lost.
-    const costMs = regret * Math.max(0, reloadMs(unit) - thawMs(unit));
+    const costMs = regret * (startUpkeepMs + Math.max(0, reloadMs(unit) - thawMs(unit)));
     return frees > 0 ? [{ unit, act: 'stop', frees, costMs }] : [];
   }
-  const stop: Option<Unit> = { unit, act: 'stop', frees, costMs: regret * reloadMs(unit) };
+  const stop: Option<Unit> = { unit, act: 'stop', frees, costMs: regret * (startUpkeepMs + reloadMs(unit)) };
   const gives = frees - keptOf(unit);
   if (!unit.spec.rungs.freezable || gives <= 0) return frees > 0 ? [stop] : [];
   return [{ unit, act: 'freeze', frees: gives, costMs: regret * thawMs(unit) }, stop];

@@ -7,8 +7,7 @@ import { createScheduler } from './run-loop.ts';
 import type { Acquire, Effects, Lease, SchedulerOptions } from './run-loop.ts';
 import { positionOf } from './order.ts';
 import { unitOf } from './state.ts';
-import { defaultSettings } from './types.ts';
-import { fakeUnit } from './world.fake.ts';
+import { fakeUnit, roundSettings } from './world.fake.ts';
 
 const [a, b] = [unitId('model', 'a'), unitId('model', 'b')];
 const ignore = () => undefined;
@@ -17,7 +16,7 @@ const idleWorld: Effects = { start: ignore, stop: ignore, freeze: ignore, thaw: 
 function setUp(given: Partial<SchedulerOptions> = {}) {
   const clock = fakeClock();
   const effects = { ...idleWorld };
-  const scheduler = createScheduler({ settings: defaultSettings, limitBytes: 10, clock, effects, ...given });
+  const scheduler = createScheduler({ settings: roundSettings, limitBytes: 10, clock, effects, ...given });
   const acquire = (unit: UnitId, options: Partial<Acquire> = {}) =>
     scheduler.acquire({ unit, class: 'default', principal: 'ada', signal: new AbortController().signal, ...options });
   const ready = (...units: UnitId[]) => units.forEach((unit) => scheduler.dispatch({ kind: 'started', unit }));
@@ -231,7 +230,7 @@ describe('races', () => {
         // Some ends come from within the effect that begins them, as when an instance turns out to be there already.
         const later = (run: () => void) => (abrupt && underWay.length % 2 ? run() : void underWay.push(run));
         const { clock, scheduler, acquire, effects } = setUp({
-          settings: { ...defaultSettings, backoffFirstMs: 50, maxFailures: 100 },
+          settings: { ...roundSettings, backoffFirstMs: 50, maxFailures: 100 },
           onEffect(effect) {
             if (abrupt && effect.kind === 'grant') callers[callers.length - 1]?.abort.abort();
           },
@@ -284,7 +283,7 @@ it('regression: a time that falls due between the decision and the alarm is not 
   const clock = fakeClock();
   let drift = 0;
   const drifting = { ...clock, now: () => clock.now() + drift };
-  const settings = { ...defaultSettings, backoffFirstMs: 20 };
+  const settings = { ...roundSettings, backoffFirstMs: 20 };
   const { acquire, scheduler, ready, unit } = setUp({ clock: drifting, settings });
   const waits = acquire(a);
   scheduler.dispatch({ kind: 'failed', unit: a, message: 'no', permanent: false });

@@ -7,8 +7,8 @@ import { createHeap } from './heap.ts';
 import type { Heap } from './heap.ts';
 import { createQueue } from './queue.ts';
 import type { Queue, Queued } from './queue.ts';
-import { createShares } from './shares.ts';
-import type { Shares } from './shares.ts';
+import { createTurns } from './turns.ts';
+import type { Turns } from './turns.ts';
 import type { Blocked } from './admit.ts';
 import type { Failure, Phase, PressureLevel, Reason, Settings, UnitSpec } from './types.ts';
 
@@ -79,7 +79,7 @@ export interface State {
   /** The units that want memory, in the order in which they get it. */
   readonly claims: Unit[];
   /** In what turn principals get memory. */
-  readonly shares: Shares;
+  readonly turns: Turns;
   readonly due: Heap<Due>;
   /** Changed since the last settling. */
   readonly touched: Set<Unit>;
@@ -102,7 +102,7 @@ export const createState = (settings: Settings, limitBytes: number): State => ({
   totals: { charged: 0, incoming: 0, fixed: 0 },
   awake: new Set(),
   claims: [],
-  shares: createShares(),
+  turns: createTurns(),
   due: createHeap(),
   touched: new Set(),
   stirred: false,

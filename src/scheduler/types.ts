@@ -187,10 +187,10 @@ export interface Settings {
 }
 
 export const defaultSettings: Settings = {
-  minResidencyMs: 5_000,
-  horizonMs: 60_000,
+  minResidencyMs: 500,
+  horizonMs: 30_000,
   maxWaiters: 256,
-  ageingMs: 30_000,
+  ageingMs: 90_000,
   backoffFirstMs: 1_000,
   backoffMaxMs: 60_000,
   maxFailures: 3,

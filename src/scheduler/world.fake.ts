@@ -27,8 +27,11 @@ export interface World {
   leasesOf(unit: UnitId): WaiterId[];
 }
 
+/** Times that are easy to count with, whatever the defaults become. */
+export const roundSettings: Settings = { ...defaultSettings, minResidencyMs: 5_000, ageingMs: 30_000 };
+
 export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settings: Partial<Settings> = {}): World {
-  const state = createState({ ...defaultSettings, ...settings }, limitBytes);
+  const state = createState({ ...roundSettings, ...settings }, limitBytes);
   const machine = fakeMachine(state);
   const history: { event: Event; now: number; effects: string }[] = [];
   let serial = 0;

@@ -15,6 +15,12 @@ export const thawMs = (unit: Unit): number => unit.thawMs ?? 50;
 /** Ten steps of priority double what a unit's waiting counts; what should stay counts four times as much. */
 const weightOf = ({ spec }: Unit): number => 2 ** ((spec.priority - 50) / 10) * (spec.tier === 'persistent' ? 4 : 1);
 
+/**
+ * Milliseconds of the machine's time that any start costs beside its own waiting: what it reads and computes keeps others
+ * from theirs. Makes the number of starts count beside their length.
+ */
+export const startUpkeepMs = 5_000;
+
 /** What each millisecond of having to wait for the unit counts, by the chance that anybody will have to. */
 export const regretOf = (unit: Unit, state: State, now: number): number =>
   weightOf(unit) * (isIdle(unit) ? chanceWithin(unit.arrivals, state.settings.horizonMs, now) : 1);

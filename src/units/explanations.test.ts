@@ -50,7 +50,7 @@ describe('the account', () => {
     const { units, lines, ...sums } = accountView(sources);
     expect(sums).toMatchObject({
       ...{ limitBytes: 25, reservedBytes: 20, chargedBytes: 22, incomingBytes: 0, freeBytes: 3, pressure: 'none' },
-      horizonMs: 60_000,
+      horizonMs: 30_000,
     });
     expect(lines.map(({ id }) => id)).toEqual([a, b]);
     expect(units.map(({ id, evictable, place }) => [id, evictable, place])).toEqual([
