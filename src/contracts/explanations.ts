@@ -139,3 +139,40 @@ export interface ApiPlannedUnit {
   /** Whether it would sleep while the others work: those whose coming back is expected to cost the least waiting. */
   readonly sleeps: boolean;
 }
+
+/**
+ * `GET /sutaz/v1/savings`: what was spared against keeping awake whatever was used at least once, over the time that the
+ * platform ran. Kept over restarts.
+ */
+export interface ApiSavings {
+  readonly since: string;
+  /** For how long of that the platform ran. */
+  readonly uptimeMs: number;
+  /** What they would hold now if all of them were awake, and what they do hold. */
+  readonly alwaysOnBytes: number;
+  readonly heldBytes: number;
+  /** The same on average over the time that the platform ran. */
+  readonly averageAlwaysOnBytes: number;
+  readonly averageHeldBytes: number;
+  readonly sparedByteSeconds: number;
+  /** What was paid for it: how often something was started or thawed, and how long that took altogether. */
+  readonly starts: number;
+  readonly startMs: number;
+  readonly thaws: number;
+  readonly thawMs: number;
+  /** Most spared first. */
+  readonly units: readonly ApiSavedUnit[];
+}
+
+export interface ApiSavedUnit {
+  readonly id: string;
+  /** Its first start, from which on it counts. */
+  readonly since: string;
+  readonly alwaysOnBytes: number;
+  readonly heldBytes: number;
+  readonly sparedByteSeconds: number;
+  readonly starts: number;
+  readonly startMs: number;
+  readonly thaws: number;
+  readonly thawMs: number;
+}

@@ -147,12 +147,15 @@ it('a page of a service is moved from the door to a host of its own, and stays a
 });
 
 describe('explanations', () => {
-  it.each(['/sutaz/v1/ledger', '/sutaz/v1/units/x/why'])('%s may be read by whoever may use', async (path) => {
-    const { ask } = await open();
-    expect((await ask(path, { key: 'sutaz-use' })).status).toBe(200);
-    expect((await ask(path, { key: null })).status).toBe(401);
-    expect((await ask(path, { method: 'POST' })).status).toBe(405);
-  });
+  it.each(['/sutaz/v1/ledger', '/sutaz/v1/savings', '/sutaz/v1/units/x/why'])(
+    '%s may be read by whoever may use',
+    async (path) => {
+      const { ask } = await open();
+      expect((await ask(path, { key: 'sutaz-use' })).status).toBe(200);
+      expect((await ask(path, { key: null })).status).toBe(401);
+      expect((await ask(path, { method: 'POST' })).status).toBe(405);
+    },
+  );
 
   it('a plan is asked for with names, and perhaps under another limit', async () => {
     const { ask } = await open();

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
-import type { ApiAccount, ApiPlan, ApiWhy } from '#contracts/explanations';
+import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
@@ -18,6 +18,7 @@ import { eventStream } from './sse.ts';
 export interface Control {
   state(): ApiState;
   ledger(): ApiAccount;
+  savings(): ApiSavings;
   unitId(name: string): UnitId;
   unit(id: UnitId): ApiUnit;
   why(id: UnitId): ApiWhy;
@@ -66,6 +67,7 @@ const route = (method: string, path: string, role: Route['role'], handle: Handle
 const routes: readonly Route[] = [
   route('GET', '/state', 'use', (exchange, { control }) => sendJson(exchange, 200, control.state())),
   route('GET', '/ledger', 'use', (exchange, { control }) => sendJson(exchange, 200, control.ledger())),
+  route('GET', '/savings', 'use', (exchange, { control }) => sendJson(exchange, 200, control.savings())),
   route('GET', '/plan', 'use', sendPlan),
   route('GET', '/events', 'use', (exchange, { live }) => live.attach(exchange)),
   route('GET', '/units/:name', 'use', (exchange, { control }, name) =>

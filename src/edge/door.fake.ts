@@ -146,6 +146,10 @@ function fakeControl(): Control {
     ledger: () => ({
       ...{ ...ledger, lines: [], units: [], chargedBytes: 0, incomingBytes: 0, pressure: 'none', horizonMs: 60_000 },
     }),
+    savings: () => ({
+      ...{ since: '', uptimeMs: 0, alwaysOnBytes: 0, heldBytes: 0, averageAlwaysOnBytes: 0, averageHeldBytes: 0 },
+      ...{ sparedByteSeconds: 0, starts: 0, startMs: 0, thaws: 0, thawMs: 0, units: [] },
+    }),
     plan: (names, limitBytes) => ({
       ...{
         verdict: 'together',

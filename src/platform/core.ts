@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
+import { repeat } from '#kernel/repeat';
 import { createWaker } from '#routing/wake';
 import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
@@ -13,10 +14,12 @@ import { openRecords } from '#runtime/records';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
 import { createScheduler } from '#scheduler/run-loop';
-import type { Scheduler } from '#scheduler/run-loop';
+import type { Scheduler, SchedulerOptions } from '#scheduler/run-loop';
 import { createDirectory } from '#units/directory';
 import type { Directory } from '#units/directory';
 import { openLearned } from '#units/learned';
+import { openSavings } from '#units/savings';
+import type { Savings } from '#units/savings';
 import { createUnits } from '#units/units';
 import type { Units } from '#units/units';
 import { progressOf } from '#units/views';
@@ -39,6 +42,7 @@ export interface Core {
   readonly waker: Waker;
   readonly needs: Needs;
   readonly views: ViewSources;
+  readonly savings: Savings;
   readonly limit: () => MemoryLimit;
   readonly logFile: (unit: UnitId) => string;
 }
@@ -65,6 +69,7 @@ export async function createCore(
   };
   const settings = () => settingsOf(config.current());
   const directory = createDirectory(stores.catalog.current, settings);
+  const savings = openSavings({ state: () => scheduler.state, clock, table: stores.state.table('savings') });
   const scheduler = createScheduler({
     settings: schedulerSettings(config.current()),
     limitBytes: limit().bytes,
@@ -76,11 +81,10 @@ export async function createCore(
       freeze: (unit) => supervisor.freeze(unit),
       thaw: (unit) => supervisor.thaw(unit),
     },
-    onEffect: hooks.reporter.effect,
-    onEvent: hooks.reporter.event,
-    onChange: hooks.onChange,
+    ...followers(savings, hooks),
   });
   closers.add(() => scheduler.close());
+  closers.add(keep(savings, options));
   const units = createUnits({
     ...{ catalog: stores.catalog.current, settings, directory, clock, log },
     ...{ store: stores.models, puller: stores.puller, environments: stores.environments },
@@ -128,7 +132,43 @@ export async function createCore(
     target: targetOf(supervisor, units),
     progress: (unit, waiter) => progressOf(unit, waiter, views),
   });
-  return { directory, scheduler, units, supervisor, waker, needs, views, limit, logFile };
+  return { directory, scheduler, units, supervisor, waker, needs, views, savings, limit, logFile };
+}
+
+/** Those who are told what the scheduler takes and does. */
+const followers = (
+  savings: Savings,
+  { reporter, onChange }: CoreHooks,
+): Pick<SchedulerOptions, 'onEffect' | 'onEvent' | 'onChange'> => ({
+  onEffect(effect) {
+    savings.effect(effect);
+    reporter.effect(effect);
+  },
+  onEvent(event) {
+    savings.event(event);
+    reporter.event(event);
+  },
+  onChange() {
+    savings.settled();
+    onChange();
+  },
+});
+
+/** Milliseconds of savings that a platform that is killed may forget. */
+const saveEveryMs = 10 * 60_000;
+
+/** Writes the savings down now and then, and at the end, which the returned function is. */
+function keep(savings: Savings, { clock, log }: AppOptions): () => void {
+  const stop = repeat(
+    clock,
+    saveEveryMs,
+    async () => savings.save(),
+    (error) => log.warn('the savings could not be written', { error: String(error) }),
+  );
+  return () => {
+    stop();
+    savings.save();
+  };
 }
 
 async function lastLines(logs: Logs, file: string, lines: number): Promise<readonly string[]> {

@@ -12,7 +12,7 @@ import type { Closers } from '#kernel/closers';
 import { createMetrics } from '#observe/metrics';
 import type { AppOptions } from '../app.ts';
 import type { Core } from './core.ts';
-import { registerMetrics } from './metrics.ts';
+import { registerMetrics, registerSavings } from './metrics.ts';
 import type { Reporter } from './reporter.ts';
 import type { Stores } from './stores.ts';
 
@@ -42,6 +42,7 @@ export async function createFront(
   const { identity } = stores;
   const metrics = createMetrics();
   const measured = registerMetrics(metrics, core.views, parts.reporter);
+  registerSavings(metrics, core.savings);
   const upstreams = createUpstreams();
   closers.add(() => upstreams.close());
   const door: Server = createDoor({

@@ -1,6 +1,7 @@
 import type { Counter, Histogram, Metrics } from '#observe/metrics';
 import { severity } from '#runtime/pressure';
 import { chargedOf, reservedOf, sum } from '#scheduler/state';
+import type { Savings } from '#units/savings';
 import type { ViewSources } from '#units/views';
 import type { Reporter } from './reporter.ts';
 
@@ -57,4 +58,18 @@ export function registerMetrics(
       buckets,
     ),
   };
+}
+
+/** What was spared against keeping everything awake that was used at least once; kept over restarts. */
+export function registerSavings(metrics: Metrics, savings: Pick<Savings, 'report'>): void {
+  const one = (value: number) => [{ labels: [], value }];
+  metrics.gauge(
+    'sutaz_memory_spared_byte_seconds_total',
+    'Bytes spared against always-on, times the seconds that the platform ran.',
+    [],
+    () => one(savings.report().sparedByteSeconds),
+  );
+  metrics.gauge('sutaz_memory_always_on_bytes', 'What the units used so far would hold if all were awake.', [], () =>
+    one(savings.report().alwaysOnBytes),
+  );
 }

@@ -11,6 +11,7 @@ import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
 import type { Scheduler } from '#scheduler/run-loop';
 import type { Directory } from '#units/directory';
+import type { Savings } from '#units/savings';
 import type { Units } from '#units/units';
 import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
@@ -27,6 +28,7 @@ export interface OperatorDeps {
   readonly models: ModelStore;
   readonly puller: Puller;
   readonly views: ViewSources;
+  readonly savings: Pick<Savings, 'report'>;
   readonly platform: () => ApiState['platform'];
   readonly logFile: (unit: UnitId) => string;
   readonly logs: Logs;
@@ -45,6 +47,7 @@ export function createOperator(deps: OperatorDeps): Control {
   return {
     state: () => ({ platform: deps.platform(), ledger: ledgerView(views), units: allUnits(deps).map(unit) }),
     ledger: () => accountView(views),
+    savings: () => deps.savings.report(),
     unitId: (name) => directory.unit(name),
     unit,
     why(id) {

@@ -10,6 +10,10 @@ export const commands: CommandTable = {
     summary: 'Say whether some fit together, before starting them',
     load: async () => (await import('./plan.ts')).plan,
   },
+  savings: {
+    summary: 'Show what was spared against always-on',
+    load: async () => (await import('./savings.ts')).savings,
+  },
   start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
   stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
   pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },
