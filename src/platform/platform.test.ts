@@ -122,7 +122,11 @@ it('the reporter tells what happens to units and counts it, and says nothing of 
   const reporter = createReporter({ log: silentLogger, clock: fakeClock(), tell: (event) => told.push(event) });
   reporter.effect({ kind: 'start', unit: service, bytes: 2 ** 20 });
   reporter.event({ kind: 'started', unit: service });
-  reporter.effect({ kind: 'stop', unit: service, reason: { code: 'evicted', for: model, bytes: 5, costMs: 1, sums: [] } });
+  reporter.effect({
+    kind: 'stop',
+    unit: service,
+    reason: { code: 'evicted', for: model, bytes: 5, costMs: 1, sums: [] },
+  });
   reporter.event({ kind: 'tick' });
   reporter.event({ kind: 'measured', unit: service, bytes: 1 });
   expect(told.map(({ type }) => type)).toEqual(['start', 'ready', 'evict']);
