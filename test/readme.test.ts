@@ -40,6 +40,10 @@ describe.skipIf(taken)('the commands of the README, run as written', () => {
       expect(completion.choices[0]?.message.content.length).toBeGreaterThan(0);
       const [ps, down] = block('./sutaz ps').trim().split('\n') as [string, string];
       expect(run(ps)).toMatch(/chroma +ready/);
+      const [why, plan, savings] = block('./sutaz why').trim().split('\n') as [string, string, string];
+      expect(run(why)).toMatch(/^chroma is ready/);
+      expect(run(plan)).toContain('They fit together.');
+      expect(run(savings)).toMatch(/used at least once[\s\S]*chroma/);
       expect(run(down)).toContain('has stopped');
     } finally {
       run('./sutaz down || true');
