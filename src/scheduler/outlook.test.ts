@@ -122,7 +122,14 @@ function answer(world: World, unit: typeof a): { fits: string; stops: string[] }
   world.request(unit, { class: 'batch' });
   const effects = JSON.parse(world.history[before]?.effects ?? '[]') as Effect[];
   const own = effects.filter((effect) => effect.unit === unit).map(({ kind }) => kind);
-  const stops = told(effects.filter((effect) => effect.unit !== unit)).map((line) => line.replace(' evicted', ''));
+  // Who was to be awake anyway loses its place to the new waiter, and may have room made for it in turn.
+  const forIt = (id: typeof a) => {
+    const { reason } = unitOf(world.state, id);
+    return reason.code === 'evicted' && reason.for === unit;
+  };
+  const stops = told(effects.filter((effect) => effect.unit !== unit && forIt(effect.unit))).map((line) =>
+    line.replace(' evicted', ''),
+  );
   if (own.includes('refuse')) return { fits: 'never', stops };
   if (own.includes('start') || own.includes('thaw')) return { fits: 'now', stops };
   return { fits: stops.length > 0 ? 'after-evictions' : 'waits', stops };
