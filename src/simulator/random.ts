@@ -15,6 +15,14 @@ export function mulberry32(seed: number): Random {
   };
 }
 
+/** For the same seed every family has units and a load of its own. */
+export function seeded(seed: number, name: string): Random {
+  // FNV-1a
+  let hash = 0x811c9dc5;
+  for (const letter of `${name} ${seed}`) hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193);
+  return mulberry32(hash);
+}
+
 export const between = (least: number, most: number, random: Random): number => least + random() * (most - least);
 
 export const whole = (least: number, most: number, random: Random): number =>

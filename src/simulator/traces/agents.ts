@@ -1,4 +1,4 @@
-import { between, exponential, mulberry32, pick, shuffled, whole } from '../random.ts';
+import { between, exponential, pick, seeded, shuffled, whole } from '../random.ts';
 import type { Random } from '../random.ts';
 import type { SimUnit, UnitsFile } from '../units.ts';
 import type { Family } from './family.ts';
@@ -39,7 +39,7 @@ function session({ name, chain, thinkMs }: Agent, fleet: UnitsFile, random: Rand
 
 /** Agents that alternate between models, several at once: what usually follows what can be learned. */
 export const agents: Family = (seed, { factor, arrivals }) => {
-  const random = mulberry32(seed);
+  const random = seeded(seed, 'agents');
   const fleet = usualFleet(factor, random);
   const team = Array.from({ length: whole(5, 14, random) }, (_, i) => makeAgent(i, fleet, random));
   const sessions: Step[][] = [];

@@ -1,4 +1,4 @@
-import { between, exponential, mulberry32, pick, whole } from '../random.ts';
+import { between, exponential, pick, seeded, whole } from '../random.ts';
 import type { Arrival } from '../trace.ts';
 import type { Family } from './family.ts';
 import { usualFleet } from './fleet.ts';
@@ -13,7 +13,7 @@ interface Burst {
 
 /** A quarter of the requests come as they come; the rest in bursts of 5 to 40 for one unit or two within a minute. */
 export const bursts: Family = (seed, { factor, arrivals }) => {
-  const random = mulberry32(seed);
+  const random = seeded(seed, 'bursts');
   const fleet = usualFleet(factor, random);
   const calm = popularAskings(fleet, Math.round(arrivals / 4), random);
   const next = drifting(fleet, 10, random);
@@ -27,7 +27,7 @@ export const bursts: Family = (seed, { factor, arrivals }) => {
     count += size;
   }
   // Lower than elsewhere on average, as a burst is a multiple of it.
-  const load = between(0.3, 0.55, random);
+  const load = between(0.4, 0.7, random);
   const horizon = work([...calm, ...made.flatMap(({ askings }) => askings)], fleet) / load;
   const sent: Arrival[] = spread(calm, fleet, work(calm, fleet) / horizon, random);
   for (const { askings, lengthMs } of made) {

@@ -1,4 +1,4 @@
-import { between, exponential, mulberry32, pick, shuffled, weighted, whole, zipf } from '../random.ts';
+import { between, exponential, pick, seeded, shuffled, weighted, whole, zipf } from '../random.ts';
 import type { Random } from '../random.ts';
 import type { Arrival } from '../trace.ts';
 import type { SimUnit } from '../units.ts';
@@ -34,7 +34,7 @@ function makePerson(i: number, units: readonly SimUnit[], random: Random): Perso
  * like and ask it for something several times in a row.
  */
 export const diurnal: Family = (seed, { factor, arrivals }) => {
-  const random = mulberry32(seed);
+  const random = seeded(seed, 'diurnal');
   const fleet = usualFleet(factor, random);
   const days = whole(2, 4, random);
   const count = whole(8, 16, random);

@@ -9,7 +9,9 @@ const largest = 0.45;
 /** Units of usual sizes, `factor` times as many as fit. */
 export function usualFleet(factor: number, random: Random): UnitsFile {
   const limitBytes = pick([8, 16, 32, 64], random) * GiB;
-  const count = whole(24, 64, random);
+  // Where more is to be had there are more of them, so that several fit at once.
+  const least = Math.max(24, Math.ceil(5 * factor));
+  const count = whole(least, least + 40, random);
   const sizes = Array.from({ length: count }, () => logNormal(1, 0.7, random));
   return fleetOf(sizes, limitBytes, factor, random);
 }

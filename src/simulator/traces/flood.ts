@@ -1,4 +1,4 @@
-import { between, mulberry32, pick, shuffled, whole } from '../random.ts';
+import { between, pick, seeded, shuffled, whole } from '../random.ts';
 import type { Arrival } from '../trace.ts';
 import type { Family } from './family.ts';
 import { usualFleet } from './fleet.ts';
@@ -9,7 +9,7 @@ export const flooder = 'flood';
 
 /** Everyone asks as in `zipf`; one principal sends three requests of ten, in a few long floods, all to the same few units. */
 export const flood: Family = (seed, { factor, arrivals }) => {
-  const random = mulberry32(seed);
+  const random = seeded(seed, 'flood');
   const fleet = usualFleet(factor, random);
   const others = popularAskings(fleet, Math.round(arrivals * 0.7), random);
   const few = shuffled(fleet.units, random).slice(0, whole(2, 4, random));

@@ -21,8 +21,11 @@ export function work(
   return total / fleet.limitBytes;
 }
 
-/** Between these parts of what the machine can do. */
-export const usualLoad = { least: 0.4, most: 0.7 };
+/**
+ * Between these parts of what the machine could do by that measure. Where more than half of the requests have to wait for
+ * their unit it is strained at the upper end, yet what waits does not grow without end: that begins above 1.2.
+ */
+export const usualLoad = { least: 0.5, most: 0.9 };
 
 /** Principals ask as unequally often as units are asked for. */
 export function principals(count: number, random: Random): () => string {

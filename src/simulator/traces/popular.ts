@@ -1,4 +1,4 @@
-import { between, mulberry32, shuffled, weighted, whole, zipf as zipfWeights } from '../random.ts';
+import { between, seeded, shuffled, weighted, whole, zipf as zipfWeights } from '../random.ts';
 import type { Random } from '../random.ts';
 import type { SimUnit, UnitsFile } from '../units.ts';
 import type { Family } from './family.ts';
@@ -41,7 +41,7 @@ export function popularAskings(fleet: UnitsFile, count: number, random: Random):
 
 /** Popularity after Zipf that drifts; arrivals at random times. */
 export const zipf: Family = (seed, { factor, arrivals }) => {
-  const random = mulberry32(seed);
+  const random = seeded(seed, 'zipf');
   const fleet = usualFleet(factor, random);
   const load = between(usualLoad.least, usualLoad.most, random);
   return { units: fleet, arrivals: spread(popularAskings(fleet, arrivals, random), fleet, load, random) };
@@ -49,7 +49,7 @@ export const zipf: Family = (seed, { factor, arrivals }) => {
 
 /** As `zipf`, over few huge units, a quarter to nearly half of the limit each, and many small ones. */
 export const sizes: Family = (seed, { factor, arrivals }) => {
-  const random = mulberry32(seed);
+  const random = seeded(seed, 'sizes');
   const huge = Math.max(2, Math.round((factor * between(0.3, 0.6, random)) / 0.35));
   const small = whole(40, 120, random);
   // In parts of the limit; what the huge ones leave is the small ones'.
