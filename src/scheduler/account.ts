@@ -5,10 +5,11 @@ import type { State, Unit } from './state.ts';
 
 /**
  * What is derived from the units' lines, so that a decision needs no look at all of them: the sums, the claims, and when
- * a unit is to be looked at. Whoever changes a unit calls this afterwards; `account.test.ts` holds it against a count
- * from nothing.
+ * a unit is to be looked at. Whoever changes a unit calls this afterwards; the tests hold it against a count from nothing
+ * after every event (`machine.fake.ts`).
  */
 export function touch(state: State, unit: Unit): void {
+  listIdle(state, unit);
   const moved = book(state, unit);
   const claimed = placeClaim(state, unit);
   if (moved || claimed) state.stirred = true;
@@ -42,6 +43,15 @@ function book({ totals, awake }: State, unit: Unit): boolean {
 function yields(unit: Unit): boolean {
   const { kind } = unit.phase;
   return (kind === 'ready' || kind === 'frozen') && unit.leases.size === 0 && !isProtected(unit);
+}
+
+/** Keeps the lists of what may make room, each in the order in which its units came there. */
+export function listIdle({ idle }: State, unit: Unit): void {
+  const kind = yields(unit) ? unit.phase.kind : null;
+  if (kind === 'ready') idle.ready.add(unit);
+  else idle.ready.delete(unit);
+  if (kind === 'frozen') idle.frozen.add(unit);
+  else idle.frozen.delete(unit);
 }
 
 /** Forgets what a unit counted for. It holds nothing and wants nothing any more. */

@@ -2,14 +2,14 @@ import { formatBytes } from '#kernel/quantities';
 import { residentUntil } from './account.ts';
 import { before, claimOf } from './claims.ts';
 import type { Claim } from './claims.ts';
-import { evictable, mayYield, optionsOf } from './eviction.ts';
+import { allEvictable, evictable, isMany, mayYield, optionsOf } from './eviction.ts';
 import { begin, freeze, refuse, stop, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
 import { fixedOf, needOf, reasonFor, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Refusal, Sum } from './types.ts';
 import { chooseVictims } from './victims.ts';
-import type { Candidate, Choice } from './victims.ts';
+import type { Candidate, Choice, Option } from './victims.ts';
 
 /** The memory that is still to hand out in this round. Taken from what is free first, then from what is coming. */
 interface Pool {
@@ -19,6 +19,8 @@ interface Pool {
   incoming: number;
   /** What the units that may be evicted can do, once somebody asked. */
   idle: readonly Candidate<Unit>[] | null;
+  /** Not only of the most promising ones. */
+  all: readonly Candidate<Unit>[] | null;
 }
 
 const left = (pool: Pool): number => pool.free + pool.incoming;
@@ -52,7 +54,7 @@ export function admit(state: State, now: number, effects: Effect[]): Blocked | n
   if (state.pressure === 'admission') return null;
   const turn = state.claims.slice(0, lookahead);
   const { charged, incoming } = state.totals;
-  const pool: Pool = { free: state.limitBytes - charged, incoming, idle: null };
+  const pool: Pool = { free: state.limitBytes - charged, incoming, idle: null, all: null };
   let blocked: Blocked | null = null;
   for (const unit of turn) {
     if (turnAway(unit, state, effects)) continue; // 1
@@ -112,10 +114,16 @@ function grantMemory({ unit, head }: Claim, state: State, now: number, effects: 
 }
 
 function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: number, effects: Effect[]): boolean {
-  const candidates = claim.aged ? unleased(claim, state, now) : (pool.idle ??= evictable(state, now));
-  const choice = chooseVictims(need - left(pool), candidates);
+  const missing = need - left(pool);
+  let candidates = claim.aged ? unleased(claim, state, now) : (pool.idle ??= evictable(state, now));
+  let choice = chooseVictims(missing, candidates);
+  if (!choice && !claim.aged && isMany(state)) {
+    candidates = pool.all ??= allEvictable(state, now);
+    choice = chooseVictims(missing, candidates);
+  }
   if (!choice) return false;
   pool.idle = null;
+  pool.all = null;
   const sums = sumsOf(choice, candidates);
   for (const { unit, act, frees, costMs } of choice.options) {
     pool.incoming += frees;
@@ -130,15 +138,29 @@ function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: num
 const remembered = 4;
 
 function sumsOf(choice: Choice<Unit>, candidates: readonly Candidate<Unit>[]): Sum[] {
-  const others = candidates
-    .flatMap((options) => options.filter((option) => !choice.options.includes(option)))
-    .sort((a, b) => a.costMs - b.costMs)
-    .slice(0, remembered);
-  const sum = (chosen: boolean) => (option: Candidate<Unit>[number]) => ({
-    ...{ unit: option.unit.spec.id, act: option.act, bytes: option.frees, costMs: option.costMs, chosen },
-  });
-  return [...choice.options.map(sum(true)), ...others.map(sum(false))];
+  const others: Option<Unit>[] = [];
+  for (const options of candidates) {
+    for (const option of options) if (!choice.options.includes(option)) remember(others, option);
+  }
+  return [...choice.options.map((option) => sumOf(option, true)), ...others.map((option) => sumOf(option, false))];
 }
+
+/** Keeps the cheapest few, cheapest first. */
+function remember(cheapest: Option<Unit>[], option: Option<Unit>): void {
+  let at = cheapest.length;
+  while (at > 0 && (cheapest[at - 1]?.costMs ?? 0) > option.costMs) at--;
+  if (at >= remembered) return;
+  cheapest.splice(at, 0, option);
+  if (cheapest.length > remembered) cheapest.pop();
+}
+
+const sumOf = ({ unit, act, frees, costMs }: Option<Unit>, chosen: boolean): Sum => ({
+  unit: unit.spec.id,
+  act,
+  bytes: frees,
+  costMs,
+  chosen,
+});
 
 /** For an aged claim also those make room whose waiters have their turn after it. */
 function unleased(claim: Claim, state: State, now: number): Candidate<Unit>[] {

@@ -29,13 +29,34 @@ export function optionsOf(unit: Unit, state: State, now: number): Candidate<Unit
   return [{ unit, act: 'freeze', frees: gives, costMs: regret * thawMs(unit) }, stop];
 }
 
-/** The units that may make room now. Found over those that hold memory, not over all. */
+/** Of each list so many are weighed; the others are used more lately, so that they are hardly cheaper to do without. */
+const weighed = 16;
+
+/** The units that may make room now: all of few, of many those that were idle or frozen for longest. */
 export function evictable(state: State, now: number): Candidate<Unit>[] {
   const found: Candidate<Unit>[] = [];
-  for (const unit of state.awake) {
-    if (!isEvictable(unit, now)) continue;
-    const options = optionsOf(unit, state, now);
-    if (options.length > 0) found.push(options);
+  for (const list of [state.idle.frozen, state.idle.ready]) {
+    const most = found.length + weighed;
+    for (const unit of list) {
+      if (found.length >= most) break;
+      offer(unit, state, now, found);
+    }
   }
   return found;
+}
+
+/** All of them, for who cannot make do with those. */
+export function allEvictable(state: State, now: number): Candidate<Unit>[] {
+  const found: Candidate<Unit>[] = [];
+  for (const list of [state.idle.frozen, state.idle.ready]) for (const unit of list) offer(unit, state, now, found);
+  return found;
+}
+
+/** Whether `evictable` leaves some out. */
+export const isMany = ({ idle }: State): boolean => idle.frozen.size > weighed || idle.ready.size > weighed;
+
+function offer(unit: Unit, state: State, now: number, found: Candidate<Unit>[]): void {
+  if (!isEvictable(unit, now)) return;
+  const options = optionsOf(unit, state, now);
+  if (options.length > 0) found.push(options);
 }

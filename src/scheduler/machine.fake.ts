@@ -1,5 +1,7 @@
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { createUnit, reservationOf } from './state.ts';
+import { before } from './claims.ts';
+import type { ClaimKey } from './claims.ts';
+import { chargedOf, createUnit, fixedOf, incomingOf, isProtected, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event } from './types.ts';
 
@@ -11,6 +13,8 @@ export interface Instance {
   bytes: number;
   /** What it was seen to use last; it may be more. */
   seen: number;
+  /** It is stopped out of its freeze: what it is seen to use is all it holds. */
+  endsFrozen?: boolean;
   readySince: number;
   /** It may not be put to sleep to make room before. */
   stays: number;
@@ -106,7 +110,7 @@ export function happen(machine: Machine, event: Event): void {
   } else if (event.kind === 'measured') {
     const instance = machine.instances.get(event.unit);
     if (instance) instance.seen = event.bytes;
-    if (instance?.stage === 'frozen') instance.bytes = event.bytes;
+    if (instance?.stage === 'frozen' || instance?.endsFrozen) instance.bytes = event.bytes;
   } else {
     finish(machine, event);
   }
@@ -189,6 +193,7 @@ function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, wher
   if (['evicted', 'relief', 'pressure', 'idle'].includes(reason.code)) mayTake(machine, unit, instance, where);
   const given = reason.code === 'abandoned' ? 'starting' : instance.stage;
   check(given === instance.stage, () => `abandons what has started: ${where()}`);
+  instance.endsFrozen = instance.stage === 'frozen';
   instance.stage = 'stopping';
 }
 
@@ -246,8 +251,30 @@ function answer(machine: Machine, effect: Of<'grant' | 'refuse'>, where: () => s
   end(machine, effect.waiter, 'granted');
 }
 
+/** Whether the sums and lists that are kept up say what a count from nothing says. */
+function recount({ totals, idle, claims, units, awake }: State): void {
+  const total = (bytes: (unit: Unit) => number) => [...units.values()].reduce((sum, unit) => sum + bytes(unit), 0);
+  check(totals.charged === total(chargedOf), () => `${totals.charged} charged, ${total(chargedOf)} counted`);
+  check(totals.incoming === total(incomingOf), () => `${totals.incoming} incoming, ${total(incomingOf)} counted`);
+  check(totals.fixed === total(fixedOf), () => `${totals.fixed} fixed, ${total(fixedOf)} counted`);
+  for (const unit of units.values()) {
+    const { kind } = unit.phase;
+    const free = unit.leases.size === 0 && !isProtected(unit);
+    check(idle.ready.has(unit) === (free && kind === 'ready'), () => `${unit.spec.id}: wrong among the idle`);
+    check(idle.frozen.has(unit) === (free && kind === 'frozen'), () => `${unit.spec.id}: wrong among the frozen`);
+    check(awake.has(unit) === 'bytes' in unit.phase, () => `${unit.spec.id}: wrong among the awake`);
+    check(claims.includes(unit) === (unit.booked.claim !== null), () => `${unit.spec.id}: wrong among the claims`);
+  }
+  const places = claims.map(({ booked }) => booked.claim);
+  check(
+    places.every((place, i) => i === 0 || (place && places[i - 1] && before(places[i - 1] as ClaimKey, place) < 0)),
+    () => 'claims out of order',
+  );
+}
+
 /** Whether the scheduler's account says what the machine is. */
 export function agree(machine: Machine): void {
+  recount(machine.state);
   const { state, instances, waiting } = machine;
   let queued = 0;
   for (const unit of state.units.values()) {

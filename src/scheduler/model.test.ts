@@ -23,7 +23,7 @@ const settings: Settings = {
 };
 
 /** More of them by hand: `RUNS=100000 npx vitest run --project unit src/scheduler/model.test.ts`. */
-const runs = Number(process.env['RUNS'] ?? 2_000);
+const runs = Number(process.env['RUNS'] ?? 20_000);
 
 /** One number is one event: four fields of a few bits, so that long sequences are cheap to make and to shrink. */
 interface Dice {
@@ -229,5 +229,5 @@ it(
     const codes = ['TIMEOUT', 'NO_MEMORY', 'QUEUE_FULL', 'START_FAILED', 'SHUTTING_DOWN', 'NOT_FOUND'];
     for (const key of [...rare, ...codes]) expect(seen.get(key) ?? 0, key).toBeGreaterThan(50);
   },
-  60_000 + runs * 10,
+  60_000 + runs * 20,
 );

@@ -1,7 +1,7 @@
 import { drop, nextDue, restsAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
-import { evictable } from './eviction.ts';
+import { allEvictable } from './eviction.ts';
 import { freeze, lease, stop, thaw } from './moves.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
@@ -87,7 +87,7 @@ function yieldToPressure(state: State, now: number, effects: Effect[]): void {
   if (!state.relief) return;
   state.relief = false;
   const reason: Reason = { code: 'pressure', level: state.pressure };
-  const candidates = evictable(state, now)
+  const candidates = allEvictable(state, now)
     .map((options) => options.filter(({ act }) => act === 'stop'))
     .filter(([option]) => state.pressure !== 'caches' || option?.unit.phase.kind === 'frozen');
   const most = candidates.flat().reduce((total, { frees }) => total + frees, 0);
@@ -99,7 +99,7 @@ function relieve(state: State, now: number, effects: Effect[]): void {
   const { charged, incoming } = state.totals;
   const over = charged - incoming - state.limitBytes;
   if (over <= 0) return;
-  const idle = evictable(state, now);
+  const idle = allEvictable(state, now);
   const reason: Reason = { code: 'relief', chargedBytes: charged, limitBytes: state.limitBytes };
   const all = idle.map((options) => options.filter(({ act }) => act === 'stop'));
   for (const { unit, act } of chooseVictims(over, idle)?.options ?? all.flat()) {

@@ -76,6 +76,8 @@ export interface State {
   readonly totals: { charged: number; incoming: number; fixed: number };
   /** The units that hold memory. */
   readonly awake: Set<Unit>;
+  /** Of those that nobody works with, not protected: the ones idle or frozen for longest come first. */
+  readonly idle: { readonly ready: Set<Unit>; readonly frozen: Set<Unit> };
   /** The units that want memory, in the order in which they get it. */
   readonly claims: Unit[];
   /** In what turn principals get memory. */
@@ -101,6 +103,7 @@ export const createState = (settings: Settings, limitBytes: number): State => ({
   units: new Map(),
   totals: { charged: 0, incoming: 0, fixed: 0 },
   awake: new Set(),
+  idle: { ready: new Set(), frozen: new Set() },
   claims: [],
   turns: createTurns(),
   due: createHeap(),

@@ -1,5 +1,5 @@
 import type { UnitId } from '#kernel/ids';
-import { restsAt, touch } from './account.ts';
+import { listIdle, restsAt, touch } from './account.ts';
 import { noteArrival } from './arrivals.ts';
 import { becomeCold, becomeFrozen, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
 import { dequeue, enqueue } from './queue.ts';
@@ -47,6 +47,7 @@ function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[
   if (!unit || !concernsItAlone(unit, state) || unit.leases.size >= unit.spec.slots) return false;
   noteArrival(unit.arrivals, now);
   lease(unit, waiter.id, effects);
+  state.idle.ready.delete(unit);
   // It is idle again to nobody's surprise: the next look finds that it changed.
   unit.booked.idle = false;
   return true;
@@ -61,6 +62,7 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
   unit.leases.delete(waiter);
   markIdle(unit, now);
+  if (unit.leases.size === 0) listIdle(state, unit);
   if (unit.leases.size === 0 && restsAt(unit) < unit.booked.dueAt) touch(state, unit);
   return true;
 }
