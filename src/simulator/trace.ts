@@ -57,7 +57,7 @@ export function arrivalParser(file: string, units: readonly SimUnit[]): (line: s
     number++;
     if (line.trim() === '') return null;
     const place = `${file}:${number}`;
-    const arrival = fieldsOf(parseJson(line, place), arrivalFields, place);
+    const arrival = fieldsOf(parseJson(line, place), arrivalFields, () => place);
     // The name as it stands in U.json: a million lines share it.
     const unit = known.get(idOf(arrival.unit));
     if (unit === undefined) {

@@ -48,7 +48,7 @@ const unitFields: Fields<SimUnit> = {
 function between(least: number, most: number): Reader<number> {
   return (value) => {
     const number = atLeast(least)(value);
-    if (number > most) throw new Error(`must be at most ${most}, not ${number}`);
+    if (number > most) throw new Error(`must be at most ${most}, not ${number}.`);
     return number;
   };
 }
@@ -56,7 +56,7 @@ function between(least: number, most: number): Reader<number> {
 function wholeAtLeast(least: number): Reader<number> {
   return (value) => {
     const number = atLeast(least)(value);
-    if (!Number.isInteger(number)) throw new Error(`must be a whole number, not ${number}`);
+    if (!Number.isInteger(number)) throw new Error(`must be a whole number, not ${number}.`);
     return number;
   };
 }
@@ -65,7 +65,7 @@ const fileFields: Fields<{ limitBytes: number; units: readonly unknown[] }> = {
   limitBytes: { read: atLeast(1) },
   units: {
     read: (value) => {
-      if (!Array.isArray(value)) throw new Error('must be a list of units');
+      if (!Array.isArray(value)) throw new Error('must be a list of units.');
       return value as unknown[];
     },
   },
@@ -73,19 +73,21 @@ const fileFields: Fields<{ limitBytes: number; units: readonly unknown[] }> = {
 
 /** Reads the text of `U.json`. Throws BAD_REQUEST, which names the file, the place and the field. */
 export function parseUnits(source: string, file: string): UnitsFile {
-  const { limitBytes, units: list } = fieldsOf(parseJson(source, file), fileFields, file);
-  const units = list.map((value, i) => fieldsOf(value, unitFields, placeOf(file, source, value, i)));
+  const { limitBytes, units: list } = fieldsOf(parseJson(source, file), fileFields, () => file);
+  const placeOf = placer(file, source);
+  const units = list.map((value, i) => fieldsOf(value, unitFields, () => placeOf(value, i)));
   const seen = new Map<UnitId, number>();
   for (const [i, unit] of units.entries()) {
-    const place = placeOf(file, source, unit, i);
     const other = seen.get(idOf(unit.id));
-    if (other !== undefined) throw wrong(`${place}: id "${unit.id}" is that of units[${other}] already.`);
+    if (other !== undefined) throw wrong(`${placeOf(unit, i)}: id "${unit.id}" is that of units[${other}] already.`);
     seen.set(idOf(unit.id), i);
     if (unit.frozenBytes > unit.bytes) {
-      throw wrong(`${place}: frozenBytes is ${unit.frozenBytes}, more than its bytes, ${unit.bytes}.`);
+      throw wrong(`${placeOf(unit, i)}: frozenBytes is ${unit.frozenBytes}, more than its bytes, ${unit.bytes}.`);
     }
     if (unit.maxReplicas < unit.minReplicas) {
-      throw wrong(`${place}: maxReplicas is ${unit.maxReplicas}, less than minReplicas, ${unit.minReplicas}.`);
+      throw wrong(
+        `${placeOf(unit, i)}: maxReplicas is ${unit.maxReplicas}, less than minReplicas, ${unit.minReplicas}.`,
+      );
     }
   }
   return { limitBytes, units };
@@ -101,12 +103,17 @@ export function parseJson(source: string, place: string): unknown {
   }
 }
 
-/** `U.json:12: units[3]`: the line is that of its id, when it has one that stands in the file as it is. */
-function placeOf(file: string, source: string, unit: unknown, index: number): string {
-  const id = typeof unit === 'object' && unit !== null && 'id' in unit ? JSON.stringify(unit.id) : undefined;
-  const at = id === undefined ? -1 : source.indexOf(id);
-  const line = at < 0 ? '' : `:${source.slice(0, at).split('\n').length}`;
-  return `${file}${line}: units[${index}]`;
+/** Names a unit's place, `U.json:12: units[3]`; without the line where it has no id. */
+function placer(file: string, source: string): (unit: unknown, index: number) => string {
+  const ids = [...source.matchAll(/"id"\s*:\s*("(?:[^"\\]|\\.)*")/g)];
+  return (unit, index) => {
+    const found = ids[index];
+    const id = typeof unit === 'object' && unit !== null && 'id' in unit ? unit.id : undefined;
+    // Only where it is surely its own, and not that of another one after a unit that has none.
+    const sure = found?.[1] !== undefined && JSON.parse(found[1]) === id;
+    const line = sure ? `:${source.slice(0, found.index).split('\n').length}` : '';
+    return `${file}${line}: units[${index}]`;
+  };
 }
 
 /** `model/x` and `service/x` stand for themselves, any other name for a model. */
