@@ -8,7 +8,7 @@ export interface TraceOptions {
   readonly arrivals: number;
 }
 
-export const usualOptions: TraceOptions = { factor: 6, arrivals: 4_000 };
+export const usualOptions: TraceOptions = { factor: 6, arrivals: 5_000 };
 
 export interface Trace {
   readonly units: UnitsFile;

@@ -10,8 +10,8 @@ const largest = 0.45;
 export function usualFleet(factor: number, random: Random): UnitsFile {
   const limitBytes = pick([8, 16, 32, 64], random) * GiB;
   // Where more is to be had there are more of them, so that several fit at once.
-  const least = Math.max(24, Math.ceil(5 * factor));
-  const count = whole(least, least + 40, random);
+  const least = Math.max(16, Math.ceil(5 * factor));
+  const count = whole(least, least + 30, random);
   const sizes = Array.from({ length: count }, () => logNormal(1, 0.7, random));
   return fleetOf(sizes, limitBytes, factor, random);
 }
@@ -39,7 +39,7 @@ function fitted(sizes: readonly number[], factor: number): number[] {
 function makeUnit(id: string, share: number, limitBytes: number, random: Random): SimUnit {
   const bytes = Math.max(1, Math.round(share * limitBytes));
   // Most of a start is reading it: the largest takes 20 s at most, and none less than half a second.
-  const startMs = Math.round(Math.min(20_000, Math.max(500, 500 + 32_000 * share * logNormal(1, 0.3, random))));
+  const startMs = Math.round(Math.min(20_000, Math.max(500, 500 + 44_000 * share * logNormal(1, 0.3, random))));
   const kind = random();
   const kept = kind < 0.6 ? between(0.1, 0.3, random) : kind < 0.85 ? between(0.6, 1, random) : 1;
   return {

@@ -3,9 +3,9 @@ import type { Random } from '../random.ts';
 import type { Arrival } from '../trace.ts';
 import type { SimUnit, UnitsFile } from '../units.ts';
 
-/** Milliseconds: half of all under 1.2 s, the longest 20 s. */
+/** Milliseconds: half of all under 2 s, the longest 20 s. */
 export const serviceTime = (random: Random): number =>
-  Math.round(Math.min(20_000, Math.max(200, logNormal(1_200, 1.1, random))));
+  Math.round(Math.min(20_000, Math.max(200, logNormal(2_000, 1.1, random))));
 
 /** How long the requests would keep the machine's whole memory, if half of them had to bring their unit up; ms. */
 export function work(
