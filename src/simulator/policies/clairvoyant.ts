@@ -1,5 +1,6 @@
 import type { UnitId } from '#kernel/ids';
 import type { Event } from '#scheduler/types';
+import { chooseVictims } from '#scheduler/victims';
 import type { Policy } from '../policy.ts';
 import type { Arrival } from '../trace.ts';
 import { idOf } from '../units.ts';
@@ -7,10 +8,10 @@ import type { Runner } from './desk.ts';
 import { swapping } from './swapping.ts';
 
 /**
- * Knows every arrival to come. It brings units up as `llama-swap` does and gives up what will be missed the least: of the idle
- * ones those whose next use is the furthest away for their bytes (Belady's rule, for units of unequal sizes; the sets so
- * chosen are greedy). The best that could be done is NP-hard to find with sizes and costs, so this is a strong heuristic and no
- * bound: a policy that lets a request wait a little to keep what is needed sooner can do with fewer starts.
+ * Knows every arrival to come. It brings units up as `llama-swap` does, and of the idle ones it gives up the set that is not
+ * needed again for the longest time: Belady's rule, for units of unequal sizes. The best that can be done with sizes is NP-hard to
+ * find, so this is a strong heuristic and no bound: who lets a request wait to keep what is needed sooner, or can freeze, may do with
+ * fewer starts.
  */
 export function clairvoyant(limitBytes: number, arrivals: readonly Arrival[]): Policy {
   const future = createFuture(arrivals);
@@ -19,7 +20,7 @@ export function clairvoyant(limitBytes: number, arrivals: readonly Arrival[]): P
     blocked: 'pass',
     parallel: true,
     watch: future.note,
-    victims: (idle, now, _target, missing) => byWorth(idle, now, missing, future),
+    victims: (idle, now, _target, missing) => leastMissed(idle, now, missing, future),
   });
 }
 
@@ -50,14 +51,14 @@ function createFuture(arrivals: readonly Arrival[]): Future {
   };
 }
 
-/** The least worth first: what a start costs, for the bytes that are of use and the time until it is needed again. */
-function byWorth(idle: Iterable<Runner>, now: number, missing: number, future: Future): Runner[] {
-  const worth = (runner: Runner): number => {
-    const away = Math.max(1, future.nextUse(runner.spec.id) - now);
-    return 1 / (Math.min(runner.bytes, missing) * away);
-  };
-  return [...idle]
-    .map((runner) => ({ runner, worth: worth(runner) }))
-    .sort((a, b) => a.worth - b.worth || a.runner.lastUsed - b.runner.lastUsed)
-    .map(({ runner }) => runner);
+/**
+ * The set that frees enough and will be missed the least, found as the scheduler finds its own. What a unit counts falls with
+ * the square of the time until it is needed: of the powers that were tried this led to the fewest starts.
+ */
+function leastMissed(idle: Iterable<Runner>, now: number, missing: number, future: Future): Runner[] {
+  const candidates = [...idle].map((unit) => {
+    const away = Math.max(1, future.nextUse(unit.spec.id) - now);
+    return [{ unit, act: 'stop' as const, frees: unit.bytes, costMs: away ** -2 }];
+  });
+  return chooseVictims(missing, candidates)?.options.map(({ unit }) => unit) ?? [];
 }
