@@ -2,7 +2,7 @@
  * The scheduler on a trace, in virtual time: `npm run bench:scheduler -- --help`. What it reads and prints: docs/simulator.md.
  */
 import { readFile } from 'node:fs/promises';
-import { systemCode } from '#kernel/faults';
+import { Fault, systemCode } from '#kernel/faults';
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { simulate } from '#simulator/engine';
 import { policies } from '#simulator/policies/index';
@@ -48,7 +48,8 @@ async function opened<T>(file: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
-    const code = systemCode(error);
+    // What is wrong inside the file says so by itself.
+    const code = error instanceof Fault ? undefined : systemCode(error);
     if (code === undefined) throw error;
     throw usage(`${file} cannot be read: ${code}.`);
   }
