@@ -139,7 +139,9 @@ describe('up --detach', () => {
   test('Ctrl-C during the wait ends the child', async () => {
     const controller = new AbortController();
     const running = run(['up', '-d'], 'hangs', controller.signal);
-    while (!existsSync(join(home, 'platform.json'))) await new Promise((resolve) => setTimeout(resolve, 20));
+    // It is there a moment before it is written.
+    const written = () => existsSync(join(home, 'platform.json')) && statSync(join(home, 'platform.json')).size > 0;
+    while (!written()) await new Promise((resolve) => setTimeout(resolve, 20));
     const pid = platformPid();
     started.push(pid);
     controller.abort(new Fault('CANCELLED', 'Interrupted.'));
