@@ -169,6 +169,28 @@ describe('the judge', () => {
     expect(() => simulate(two, [ask(0, 'a')], patient)).toThrow('w0 is never answered');
   });
 
+  it('catches a policy that rings at one time for ever, also while something is served or still to come', () => {
+    const hasty = {
+      ...byEvent(first),
+      nextWake: (now: number) => (now === 1_040 ? now : now < 1_040 ? 1_040 : Infinity),
+    };
+    const arrivals = [ask(0, 'a'), ask(1_050, 'a')];
+    expect(() => simulate(two, arrivals, hasty)).toThrow('one tick after the other at 1040 ms, and does nothing');
+  });
+
+  it('lets a policy tick every second through a quiet hour and a long answer', () => {
+    const answers = { ...first, 'request w1': [grant(1, a)] };
+    const steady = { ...byEvent(answers), nextWake: (now: number) => now + 1_000 };
+    const hour = 3_600_000;
+    const { waits, endMs, events } = simulate(two, [ask(0, 'a'), ask(hour, 'a', { serviceMs: hour })], steady);
+    expect([[...waits], endMs]).toEqual([[1_000, 0], 2 * hour]);
+    expect(events).toBeGreaterThan(7_000);
+  });
+
+  it('says so when the trace asks for what is not there', () => {
+    expect(() => simulate(two, [ask(0, 'x')], byEvent({}))).toThrow('asks for x, which is not among the units');
+  });
+
   it('lets a limit be filled to the byte', () => {
     const policy = byEvent({ ...first, 'request w1': [refuse(1, a)] });
     const tight = { ...two, limitBytes: 10 };

@@ -49,7 +49,7 @@ interface Run {
   evictions: number;
 }
 
-/** Ticks at one time after which a policy is taken to ring for ever. */
+/** Ticks that lead to nothing, at one time or with nothing else to come, after which a policy is taken to ring for ever. */
 const patience = 1_000;
 
 /**
@@ -105,7 +105,8 @@ function play(run: Run, arrivals: readonly Arrival[]): void {
       arrive(run, arrival, next++);
       ticks = 0;
     } else {
-      // Once nothing else is to come, ticks that lead to nothing are an endless wait like no tick at all.
+      // Ticks that lead to nothing are an endless wait like no tick at all, unless they lead on to what else is to come.
+      if (wakesAt > machine.now && (end || arrival)) ticks = 0;
       if (wakesAt === Infinity || ++ticks > patience) throw unanswered(machine);
       moveTo(machine, wakesAt);
       if (tell(run, { kind: 'tick' })) ticks = 0;
