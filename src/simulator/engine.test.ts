@@ -69,24 +69,22 @@ describe('the engine', () => {
   });
 
   it('forgets the end of a start, a freeze and a thaw that a stop took the place of', () => {
-    const told: string[] = [];
-    const policy = byEvent({ 'request w0': [start(a), stop(a)], 'stopped model/a': [refuse(0, a)] }, told);
-    const { waits, refused } = { refused: 1, ...simulate(two, [ask(0, 'a')], policy) };
-    expect(told).toEqual(['0 configure', '0 request w0', '200 stopped model/a']);
-    expect([Number.isNaN(waits[0]), refused]).toEqual([true, 1]);
-    const midway = byEvent({
-      'request w0': [start(a)],
-      'started model/a': [freeze(a), stop(a)],
-      'stopped model/a': [refuse(0, a)],
-    });
-    expect(simulate(two, [ask(0, 'a')], midway).endMs).toBe(1_200);
-    const rethought = byEvent({
-      'request w0': [start(a)],
-      'started model/a': [freeze(a)],
-      'frozen model/a': [thaw(a), stop(a)],
-      'stopped model/a': [refuse(0, a)],
-    });
-    expect(simulate(two, [ask(0, 'a')], rethought).endMs).toBe(1_220);
+    // The second request keeps the run going for longer than what was given up would have taken.
+    const later = { 'stopped model/a': [refuse(0, a)], 'request w1': [refuse(1, a)] };
+    const toldBy = (answers: Readonly<Record<string, readonly Effect[]>>) => {
+      const told: string[] = [];
+      const { waits } = simulate(two, [ask(0, 'a'), ask(9_000, 'a')], byEvent({ ...answers, ...later }, told));
+      expect([...waits]).toEqual([NaN, NaN]);
+      return told.slice(2);
+    };
+    expect(toldBy({ 'request w0': [start(a), stop(a)] })).toEqual(['200 stopped model/a', '9000 request w1']);
+    expect(toldBy({ 'request w0': [start(a)], 'started model/a': [freeze(a), stop(a)] })).toEqual([
+      ...['1000 started model/a', '1200 stopped model/a', '9000 request w1'],
+    ]);
+    const rethought = { 'started model/a': [freeze(a)], 'frozen model/a': [thaw(a), stop(a)] };
+    expect(toldBy({ 'request w0': [start(a)], ...rethought })).toEqual([
+      ...['1000 started model/a', '1020 frozen model/a', '1220 stopped model/a', '9000 request w1'],
+    ]);
   });
 
   it('hands over class, principal and the time of the deadline', () => {
@@ -187,6 +185,17 @@ describe('the judge', () => {
     expect(events).toBeGreaterThan(7_000);
   });
 
+  it('counts as evictions what made room, and not what was idle', () => {
+    const idle: Effect = { kind: 'stop', unit: a, reason: { code: 'idle', ms: 1 } };
+    const evictions = (effect: Effect) =>
+      simulate(
+        two,
+        [ask(0, 'a')],
+        byEvent({ ...first, 'started model/a': [effect], 'stopped model/a': [refuse(0, a)] }),
+      ).evictions;
+    expect([evictions(stop(a)), evictions(idle)]).toEqual([1, 0]);
+  });
+
   it('says so when the trace asks for what is not there', () => {
     expect(() => simulate(two, [ask(0, 'x')], byEvent({}))).toThrow('asks for x, which is not among the units');
   });
@@ -195,5 +204,6 @@ describe('the judge', () => {
     const policy = byEvent({ ...first, 'request w1': [refuse(1, a)] });
     const tight = { ...two, limitBytes: 10 };
     expect(simulate(tight, [ask(0, 'a'), ask(1_050, 'a')], policy).maxReservedBytes).toBe(10);
+    expect(() => simulate({ ...two, limitBytes: 9 }, [ask(0, 'a')], byEvent(first))).toThrow('10 bytes reserved of 9');
   });
 });
