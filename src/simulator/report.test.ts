@@ -29,6 +29,20 @@ describe('the report', () => {
     expect(reportOf(outcome([1, 5, 2, NaN]), principals).slowestPrincipalP95Ms).toBe(5);
   });
 
+  it('takes each figure from its own place', () => {
+    const hundred = Array.from({ length: 100 }, (_, i) => 100 - i);
+    const arrivals = hundred.map((ms) => ask(0, 'a', { principal: ms > 40 ? 'ada' : 'bob' }));
+    const { wallMs, eventsPerSecond, ...rest } = reportOf(outcome(hundred), arrivals);
+    expect([wallMs, eventsPerSecond]).toEqual([2, 20_000]);
+    expect(rest).toEqual({
+      ...{ policy: 'p', requests: 100, served: 100, refused: 0, coldStarts: 3, thaws: 2, evictions: 1 },
+      waitMs: { p50: 50, p95: 95, p99: 99, max: 100 },
+      // ada waited 41 to 100.
+      slowestPrincipalP95Ms: 97,
+      ...{ maxReservedBytes: 90, limitBytes: 100, byteSeconds: 12.346, virtualMs: 5_000, meanWaitMs: 50.5 },
+    });
+  });
+
   it('is made of nothing, too', () => {
     expect(reportOf(outcome([]), [])).toMatchObject({
       served: 0,
