@@ -27,6 +27,12 @@ describe('U.json', () => {
     expect(parse(units(given)).units).toEqual([given]);
   });
 
+  it('takes the least number of replicas for the most, and all bytes for the frozen ones', () => {
+    expect(parse(units({ ...a, bytes: 7, minReplicas: 3 })).units).toMatchObject([
+      { minReplicas: 3, maxReplicas: 3, frozenBytes: 7 },
+    ]);
+  });
+
   it.each([
     [units({ ...a, startMS: 5 }), 'U.json:5: units[0]: startMS is no field. Did you mean startMs'],
     [units({ bytes: 1, startMs: 1 }), 'U.json: units[0]: id is missing.'],
@@ -63,6 +69,17 @@ describe('U.json', () => {
 });
 
 describe('a unit for the scheduler', () => {
+  it('has what the file says of it', () => {
+    const given = { ...a, priority: 90, tier: 'core', concurrency: 7, minReplicas: 2, maxReplicas: 3, stopMs: 1 };
+    expect(parse(units({ ...given, freezeMs: 2, frozenBytes: 4, thawMs: 3 })).units.map(specOf)).toEqual([
+      {
+        ...{ id: 'model/a', tier: 'core', priority: 90, declaredBytes: 10, learnedBytes: null, slots: 7, startMs: 500 },
+        ...{ idleAfterMs: Infinity, idleRung: 'cold', replicas: { min: 2, max: 3 } },
+        rungs: { freezable: true, frozenBytes: 4, freezeMs: 2, thawMs: 3, stopMs: 1 },
+      },
+    ]);
+  });
+
   it('takes names of both kinds as they are, and any other for a model', () => {
     expect(['a', 'model/a', 'service/a', 'other/a', 'service/'].map(idOf)).toEqual([
       ...['model/a', 'model/a', 'service/a', 'model/other/a', 'model/service/'],
