@@ -16,6 +16,12 @@ describe('T.jsonl', () => {
     ]);
   });
 
+  it('takes 0 for a time, a service and a deadline', () => {
+    expect(parseAll(line({ t: 0, serviceMs: 0, deadlineMs: 0 }))).toMatchObject([
+      { t: 0, serviceMs: 0, deadlineMs: 0 },
+    ]);
+  });
+
   it('writes what it reads', () => {
     const full = line({ principal: 'ada', class: 'batch', deadlineMs: 7 });
     for (const text of [line({}), full]) {
