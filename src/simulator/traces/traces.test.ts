@@ -25,6 +25,19 @@ describe('every family of traces', () => {
     expect(make(name, 4, 6).units.units).not.toEqual(one.units.units);
   });
 
+  it('has units of its own in each family', () => {
+    const fleets = new Set(names.map((name) => JSON.stringify(make(name, 3, 6, 50).units)));
+    expect(fleets.size).toBe(names.length);
+  });
+
+  it.each(names)('%s is in order of time, and asks for nothing but its units', (name) => {
+    const { units, arrivals } = make(name, 3, 6);
+    const times = arrivals.map(({ t }) => t);
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+    const ids = new Set(units.units.map(({ id }) => id));
+    expect(arrivals.filter(({ unit }) => !ids.has(unit))).toEqual([]);
+  });
+
   it.each(names)('%s can be written and read again', (name) => {
     const { units, arrivals } = make(name, 5, 3);
     expect(parseUnits(JSON.stringify(units), 'U.json')).toEqual(units);
