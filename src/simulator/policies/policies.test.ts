@@ -135,8 +135,11 @@ describe('ollama', () => {
 
   it('unloads the one with the shortest remaining time, one at a time', () => {
     const units = fleet(20, [{ id: 'a' }, { id: 'b' }, { id: 'wide', bytes: 20 }]);
-    const { done } = play('ollama', units, [ask(0, 'a'), ask(0, 'b'), ask(10_000, 'a'), ask(20_000, 'wide')]);
-    expect(done.slice(2)).toEqual(['20000 stop b', '20200 stop a', '20400 start wide']);
+    // The last request has it look again while b is being stopped.
+    const arrivals = [ask(0, 'a'), ask(0, 'b'), ask(10_000, 'a'), ask(20_000, 'wide'), ask(20_100, 'wide')];
+    expect(play('ollama', units, arrivals).done.slice(2)).toEqual([
+      ...['20000 stop b', '20200 stop a', '20400 start wide'],
+    ]);
   });
 
   it('goes on when the first in line leaves', () => {
@@ -174,14 +177,26 @@ describe('the comparison policies', () => {
 });
 
 describe('sutaz', () => {
-  it('freezes what then costs little, and thaws it again', () => {
-    const units = fleet(
+  const units = (frozenBytes: number) =>
+    fleet(
       20,
-      ['a', 'b', 'c'].map((id) => ({ id, bytes: 9, frozenBytes: 1, startMs: 5_000 })),
+      ['a', 'b', 'c'].map((id) => ({ id, bytes: 9, frozenBytes, startMs: 5_000 })),
     );
-    const arrivals = [ask(0, 'a'), ask(20_000, 'b'), ask(40_000, 'c'), ask(60_000, 'a'), ask(80_000, 'b')];
-    const { coldStarts, thaws } = play('sutaz', units, arrivals);
+  const arrivals = [ask(0, 'a'), ask(20_000, 'b'), ask(40_000, 'c'), ask(60_000, 'a'), ask(80_000, 'b')];
+
+  it('freezes rather than stops where that costs little, and thaws again', () => {
+    const { coldStarts, thaws, waits, done } = play('sutaz', units(1), arrivals);
+    expect(done.filter((line) => line.includes(' stop '))).toEqual([]);
+    expect(done.some((line) => line.includes(' freeze '))).toBe(true);
     expect(coldStarts).toBe(3);
     expect(thaws).toBeGreaterThanOrEqual(1);
+    // A freeze of 20 ms and a thaw of 50 ms, where a stop and a start would take more than 5 s.
+    expect(Math.max(...waits.slice(3))).toBeLessThanOrEqual(70);
+  });
+
+  it('stops where freezing gains nothing', () => {
+    const { thaws, done } = play('sutaz', units(9), arrivals);
+    expect(done.some((line) => line.includes(' stop '))).toBe(true);
+    expect([thaws, done.filter((line) => line.includes(' freeze '))]).toEqual([0, []]);
   });
 });
