@@ -1,5 +1,5 @@
 import { placeClaim } from './claims.ts';
-import { push, pop } from './heap.ts';
+import { first, pop, push } from './heap.ts';
 import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 
@@ -54,6 +54,12 @@ export function listIdle({ idle }: State, unit: Unit): void {
   else idle.frozen.delete(unit);
 }
 
+/** A ready unit has work: of what is derived, that is all that changes. It is idle again to nobody's surprise. */
+export function markBusy({ idle }: State, unit: Unit): void {
+  idle.ready.delete(unit);
+  unit.booked.idle = false;
+}
+
 /** Forgets what a unit counted for. It holds nothing and wants nothing any more. */
 export function drop(state: State, unit: Unit): void {
   state.units.delete(unit.spec.id);
@@ -95,14 +101,14 @@ function schedule(state: State, unit: Unit): void {
   // An entry that comes too early finds nothing to do and is followed by the right one.
   if (at >= unit.booked.dueAt) return;
   unit.booked.dueAt = at;
-  push(state.due, { at, unit });
+  push(state.due, { at, seq: unit.order, unit });
 }
 
 /** Marks the units that are due as touched. */
 export function wakeDue(state: State, now: number): void {
-  for (let first = state.due.items[0]; first && first.at <= now; first = state.due.items[0]) {
+  for (let entry = first(state.due); entry && entry.at <= now; entry = first(state.due)) {
     pop(state.due);
-    const { unit, at } = first;
+    const { unit, at } = entry;
     if (unit.booked.dueAt !== at) continue;
     unit.booked.dueAt = Infinity;
     unit.booked.lookedAt = now;
@@ -115,4 +121,4 @@ export function wakeDue(state: State, now: number): void {
  * When something is due although nothing happens, or earlier: an entry that is not the unit's newest any more rings for
  * nothing. Infinity when nothing ever is.
  */
-export const nextDue = ({ due }: State): number => due.items[0]?.at ?? Infinity;
+export const nextDue = ({ due }: State): number => first(due)?.at ?? Infinity;

@@ -1,38 +1,49 @@
-/** Least `at` first; the order of what falls due at the same time is that of a binary heap, the same for the same history. */
-export interface Heap<T extends { readonly at: number }> {
+/** What falls due, by time and then by the order in which it was set down: a binary heap. */
+export interface Heap<T extends Entry> {
   readonly items: T[];
 }
 
-export const createHeap = <T extends { readonly at: number }>(): Heap<T> => ({ items: [] });
+export interface Entry {
+  readonly at: number;
+  /** Rising. What has both in common with another comes out in any order. */
+  readonly seq: number;
+}
 
-export function push<T extends { readonly at: number }>({ items }: Heap<T>, item: T): void {
+export const createHeap = <T extends Entry>(): Heap<T> => ({ items: [] });
+
+const before = (a: Entry, b: Entry): boolean => a.at < b.at || (a.at === b.at && a.seq < b.seq);
+
+export function push<T extends Entry>({ items }: Heap<T>, item: T): void {
   let index = items.length;
   items.push(item);
   while (index > 0) {
     const parent = (index - 1) >> 1;
     const above = items[parent];
-    if (!above || above.at <= item.at) break;
+    if (!above || before(above, item)) break;
     items[index] = above;
     index = parent;
   }
   items[index] = item;
 }
 
-export function pop<T extends { readonly at: number }>({ items }: Heap<T>): T | undefined {
-  const first = items[0];
+/** What comes out next, left where it is. */
+export const first = <T extends Entry>({ items }: Heap<T>): T | undefined => items[0];
+
+export function pop<T extends Entry>({ items }: Heap<T>): T | undefined {
+  const top = items[0];
   const last = items.pop();
-  if (first === undefined || last === undefined || items.length === 0) return first;
+  if (top === undefined || last === undefined || items.length === 0) return top;
   let index = 0;
   for (;;) {
     let child = 2 * index + 1;
     const [left, right] = [items[child], items[child + 1]];
     if (!left) break;
-    if (right && right.at < left.at) child++;
+    if (right && before(right, left)) child++;
     const below = items[child];
-    if (!below || below.at >= last.at) break;
+    if (!below || before(last, below)) break;
     items[index] = below;
     index = child;
   }
   items[index] = last;
-  return first;
+  return top;
 }

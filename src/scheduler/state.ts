@@ -4,7 +4,7 @@ import { createArrivals } from './arrivals.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { ClaimKey } from './claims.ts';
 import { createHeap } from './heap.ts';
-import type { Heap } from './heap.ts';
+import type { Entry, Heap } from './heap.ts';
 import { createQueue } from './queue.ts';
 import type { Queue, Queued } from './queue.ts';
 import { createTurns } from './turns.ts';
@@ -57,8 +57,7 @@ export interface Booked {
   dueAt: number;
 }
 
-export interface Due {
-  readonly at: number;
+export interface Due extends Entry {
   readonly unit: Unit;
 }
 

@@ -1,5 +1,5 @@
 import type { UnitId } from '#kernel/ids';
-import { listIdle, restsAt, touch } from './account.ts';
+import { listIdle, markBusy, restsAt, touch } from './account.ts';
 import { noteArrival } from './arrivals.ts';
 import { becomeCold, becomeFrozen, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
 import { dequeue, enqueue } from './queue.ts';
@@ -47,9 +47,7 @@ function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[
   if (!unit || !concernsItAlone(unit, state) || unit.leases.size >= unit.spec.slots) return false;
   noteArrival(unit.arrivals, now);
   lease(unit, waiter.id, effects);
-  state.idle.ready.delete(unit);
-  // It is idle again to nobody's surprise: the next look finds that it changed.
-  unit.booked.idle = false;
+  markBusy(state, unit);
   return true;
 }
 

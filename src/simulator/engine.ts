@@ -1,7 +1,7 @@
 import type { WaiterId } from '#kernel/ids';
 import type { Effect, Event } from '#scheduler/types';
-import { add, createAgenda, first, take } from './agenda.ts';
-import type { Agenda } from './agenda.ts';
+import { createHeap, first, pop, push } from '#scheduler/heap';
+import type { Heap } from '#scheduler/heap';
 import { BrokenPromise, createMachine, hold, judge, moveTo } from './judge.ts';
 import type { Caller, Instance, Machine } from './judge.ts';
 import type { Policy } from './policy.ts';
@@ -40,7 +40,7 @@ type End = { readonly at: number; readonly seq: number } & (
 interface Run {
   readonly policy: Policy;
   readonly machine: Machine;
-  readonly agenda: Agenda<End>;
+  readonly agenda: Heap<End>;
   readonly waits: Float64Array;
   seq: number;
   events: number;
@@ -61,7 +61,7 @@ export function simulate({ units, limitBytes }: UnitsFile, arrivals: readonly Ar
   const run: Run = {
     policy,
     machine: createMachine(units, limitBytes),
-    agenda: createAgenda(),
+    agenda: createHeap(),
     waits: new Float64Array(arrivals.length).fill(NaN),
     ...{ seq: 0, events: 0, coldStarts: 0, thaws: 0, evictions: 0 },
   };
@@ -96,7 +96,7 @@ function play(run: Run, arrivals: readonly Arrival[]): void {
     const arrivesAt = arrival?.t ?? Infinity;
     const wakesAt = Math.max(machine.now, policy.nextWake(machine.now));
     if (end && endsAt <= arrivesAt && endsAt <= wakesAt) {
-      take(agenda);
+      pop(agenda);
       moveTo(machine, endsAt);
       finish(run, end);
       ticks = 0;
@@ -189,7 +189,7 @@ function carryOut(run: Run, effect: Effect, instance: Instance): void {
 function begin(run: Run, instance: Instance, stage: Instance['stage'], kind: EndKind, ms: number): void {
   instance.stage = stage;
   const operation = ++instance.operation;
-  add(run.agenda, { at: run.machine.now + ms, seq: ++run.seq, kind, instance, operation });
+  push(run.agenda, { at: run.machine.now + ms, seq: ++run.seq, kind, instance, operation });
 }
 
 function grant(run: Run, waiter: WaiterId, instance: Instance): void {
@@ -200,5 +200,5 @@ function grant(run: Run, waiter: WaiterId, instance: Instance): void {
   instance.leases++;
   machine.leases++;
   run.waits[caller.index] = machine.now - caller.since;
-  add(run.agenda, { at: machine.now + caller.serviceMs, seq: ++run.seq, kind: 'release', caller });
+  push(run.agenda, { at: machine.now + caller.serviceMs, seq: ++run.seq, kind: 'release', caller });
 }

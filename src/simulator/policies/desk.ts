@@ -1,6 +1,6 @@
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { add, createAgenda, first, take } from '../agenda.ts';
-import type { Agenda, Entry } from '../agenda.ts';
+import { createHeap, first, pop, push } from '#scheduler/heap';
+import type { Entry, Heap } from '#scheduler/heap';
 import type { Effect, Event, Reason, UnitSpec, Waiter } from '#scheduler/types';
 
 /** A unit as the comparison policies see it: they know no freezing, and of priorities and tiers only what is always on. */
@@ -33,7 +33,7 @@ export interface Desk {
   readonly pending: Set<Runner>;
   /** Ready with neither lease nor waiter; what was used least recently comes first. */
   readonly idle: Set<Runner>;
-  readonly deadlines: Agenda<Entry & { readonly waiter: Waiting }>;
+  readonly deadlines: Heap<Entry & { readonly waiter: Waiting }>;
   seq: number;
   /** Held now; of that, by what is stopping; and kept for what is pending. */
   charged: number;
@@ -51,7 +51,7 @@ export const createDesk = (limitBytes: number): Desk => ({
   wanting: new Set(),
   pending: new Set(),
   idle: new Set(),
-  deadlines: createAgenda(),
+  deadlines: createHeap(),
   ...{ seq: 0, charged: 0, incoming: 0, kept: 0, fixed: 0 },
   effects: [],
 });
@@ -109,7 +109,7 @@ function enter(desk: Desk, waiter: Waiter, now: number): void {
   }
   const waiting: Waiting = { ...waiter, since: now, runner };
   desk.waiting.set(waiter.id, waiting);
-  if (waiter.deadline < Infinity) add(desk.deadlines, { at: waiter.deadline, seq: ++desk.seq, waiter: waiting });
+  if (waiter.deadline < Infinity) push(desk.deadlines, { at: waiter.deadline, seq: ++desk.seq, waiter: waiting });
 }
 
 /** Puts the waiter to its unit, which is then wanted if it does not run. */
@@ -189,7 +189,7 @@ export const evictedFor = (target: Runner, { bytes }: Runner): Reason => ({
 /** Those whose deadline passed are refused, by every policy alike: their clients have left. */
 function expire(desk: Desk, now: number): void {
   for (let next = first(desk.deadlines); next && next.at <= now; next = first(desk.deadlines)) {
-    take(desk.deadlines);
+    pop(desk.deadlines);
     const { waiter } = next;
     if (!desk.waiting.delete(waiter.id)) continue;
     const { runner, id } = waiter;
@@ -207,7 +207,7 @@ function expire(desk: Desk, now: number): void {
 export function nextDeadline(desk: Desk): number {
   for (let next = first(desk.deadlines); next; next = first(desk.deadlines)) {
     if (desk.waiting.has(next.waiter.id)) return next.at;
-    take(desk.deadlines);
+    pop(desk.deadlines);
   }
   return Infinity;
 }

@@ -1,6 +1,6 @@
 import type { Event } from '#scheduler/types';
-import { add, createAgenda, first, take } from '../agenda.ts';
-import type { Agenda, Entry } from '../agenda.ts';
+import { createHeap, first, pop, push } from '#scheduler/heap';
+import type { Entry, Heap } from '#scheduler/heap';
 import type { Policy } from '../policy.ts';
 import {
   createDesk,
@@ -25,7 +25,7 @@ interface Server {
   readonly line: Set<Waiting>;
   /** What the first in line waits for: its unit is being brought up. */
   loading: Runner | null;
-  readonly expiries: Agenda<Entry & { readonly runner: Runner }>;
+  readonly expiries: Heap<Entry & { readonly runner: Runner }>;
 }
 
 /**
@@ -40,7 +40,7 @@ interface Server {
  */
 export function ollama(limitBytes: number): Policy {
   const desk = createDesk(limitBytes);
-  const server: Server = { desk, line: new Set(), loading: null, expiries: createAgenda() };
+  const server: Server = { desk, line: new Set(), loading: null, expiries: createHeap() };
   return {
     name: 'ollama',
     step(event, now) {
@@ -76,7 +76,7 @@ function attend(server: Server, event: Extract<Event, { unit: unknown }>, now: n
   if (event.kind === 'started' && server.loading === runner) server.loading = null;
   serve(server.desk, runner, now);
   const at = runner.lastUsed + keepAliveMs;
-  if (server.desk.idle.has(runner)) add(server.expiries, { at, seq: ++server.desk.seq, runner });
+  if (server.desk.idle.has(runner)) push(server.expiries, { at, seq: ++server.desk.seq, runner });
 }
 
 /** The first in line: handed over, loaded, or waiting for one that is unloaded for it. */
@@ -112,7 +112,7 @@ function advance(server: Server, now: number): void {
 
 function expire({ desk, expiries }: Server, now: number): void {
   for (let next = first(expiries); next && next.at <= now; next = first(expiries)) {
-    take(expiries);
+    pop(expiries);
     const { runner } = next;
     if (!desk.idle.has(runner) || runner.lastUsed + keepAliveMs !== next.at) continue;
     stop(desk, runner, { code: 'idle', ms: keepAliveMs });
@@ -122,7 +122,7 @@ function expire({ desk, expiries }: Server, now: number): void {
 function nextExpiry({ desk, expiries }: Server): number {
   for (let next = first(expiries); next; next = first(expiries)) {
     if (desk.idle.has(next.runner) && next.runner.lastUsed + keepAliveMs === next.at) return next.at;
-    take(expiries);
+    pop(expiries);
   }
   return Infinity;
 }
