@@ -17,6 +17,8 @@ describe('settings on the command line', () => {
     ['ageingMs=-5', 'ageingMs must be a number of at least 0, as in ageingMs=1000, not "-5".'],
     ['ageingMs', 'not "".'],
     ['ageingMs=fast', 'not "fast".'],
+    ['ageingMs=5=6', 'not "5=6".'],
+    ['ageingMs=Infinity', 'not "Infinity".'],
   ])('are refused when wrong: %s', (word, message) => {
     expect(() => parseSettings([word])).toThrow(message);
   });

@@ -8,12 +8,13 @@ export function parseSettings(words: readonly string[], base: Settings = simulat
   const names = Object.keys(base);
   const changed: Record<string, number> = {};
   for (const word of words.flatMap((list) => list.split(',')).filter((one) => one !== '')) {
-    const [name = '', value = ''] = word.split('=').map((part) => part.trim());
+    const at = word.includes('=') ? word.indexOf('=') : word.length;
+    const [name, value] = [word.slice(0, at).trim(), word.slice(at + 1).trim()];
     if (!Object.hasOwn(base, name)) {
       const meant = didYouMean(name, names);
       throw new Fault('BAD_REQUEST', `${name} is no setting.${meant === '' ? ` Known: ${names.join(', ')}.` : meant}`);
     }
-    if (value === '' || !(Number(value) >= 0)) {
+    if (value === '' || !Number.isFinite(Number(value)) || Number(value) < 0) {
       throw new Fault('BAD_REQUEST', `${name} must be a number of at least 0, as in ${name}=1000, not "${value}".`);
     }
     changed[name] = Number(value);
