@@ -26,7 +26,10 @@ const start = async (): Promise<void> => {
 };
 const said = async <T>(path: string) => (await (await platform.fetch(`/sutaz/v1/${path}`)).json()) as T;
 const wake = async (id: string) => expect((await platform.fetch(`/services/${id}/`)).status).toBe(200);
-const pause = () => new Promise((resolve) => setTimeout(resolve, 150));
+/** Waits until the unit may be put to sleep again to make room, or was. */
+const yields = (id: string) =>
+  expect.poll(async () => (await said<ApiWhy>(`units/${id}/why`)).facts?.evictable, patience).toBe(true);
+const patience = { timeout: 10_000 };
 
 const execute = promisify(execFile);
 /** The command line on this home; resolves with its exit code and what it printed. */
@@ -44,7 +47,7 @@ it('an eviction is explained by what was compared, and the way back by what woul
   await start();
   for (const id of ['one', 'two', 'three']) {
     await wake(id);
-    await pause();
+    await yields(id);
   }
   const { units, chargedBytes, limitBytes } = await said<ApiAccount>('ledger');
   expect([chargedBytes, limitBytes]).toEqual([200 * MiB, 250 * MiB]);
@@ -92,8 +95,8 @@ it('savings are kept over a restart', async () => {
   // Asleep it spares all it would hold, from the first moment on.
   expect(after.alwaysOnBytes).toBeGreaterThanOrEqual(100 * MiB);
   expect(after.heldBytes).toBe(0);
-  await pause();
-  expect((await said<ApiSavings>('savings')).sparedByteSeconds).toBeGreaterThan(after.sparedByteSeconds);
+  const spared = async () => (await said<ApiSavings>('savings')).sparedByteSeconds;
+  await expect.poll(spared, patience).toBeGreaterThan(after.sparedByteSeconds);
   const metrics = await (await platform.fetch('/metrics')).text();
   expect(Number(/^sutaz_memory_spared_byte_seconds_total (\S+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
 });

@@ -1,3 +1,4 @@
+import { between, mulberry32, shuffled } from '#simulator/random';
 import { holderService } from '../../test/fixtures/holders.ts';
 
 const MiB = 2 ** 20;
@@ -77,27 +78,6 @@ function popularity(total: number, count: number): number[] {
   // What rounding left over goes to the most popular, or is taken from it.
   while (turns.length < total) turns.push(0);
   return turns.slice(turns.length - total);
-}
-
-function shuffled<T>(items: T[], random: () => number): T[] {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [items[i], items[j]] = [items[j] as T, items[i] as T];
-  }
-  return items;
-}
-
-const between = (low: number, high: number, random: () => number): number => low + (high - low) * random();
-
-/** T. Ettinger's mulberry32: 32 bits of state, enough for a bench that must be the same again. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** The definitions by file, as `startPlatform` takes them. */
