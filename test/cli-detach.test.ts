@@ -73,6 +73,7 @@ async function run(argv: readonly string[], mode = '', signal = new AbortControl
       runPlatform: () => Promise.reject(new Error('only the child runs a platform')),
       planOffline: () => Promise.reject(new Error('not in this test')),
       validateCatalog: () => Promise.reject(new Error('not asked for')),
+      gpus: () => Promise.reject(new Error('not asked for')),
     },
   });
   return { code, out, err };

@@ -28,10 +28,10 @@ export interface GpuSnapshot {
 
 export interface GpuReader {
   /**
-   * What `nvidia-smi` says now; nothing where there is none, or no device. Throws UPSTREAM_FAILED when it fails or says
-   * what nobody understands, TIMEOUT when it hangs, CANCELLED when the signal aborts.
+   * What `nvidia-smi` says now; null where there is no such program. Throws UPSTREAM_FAILED when it fails or says what
+   * nobody understands, TIMEOUT when it hangs, CANCELLED when the signal aborts.
    */
-  read(signal: AbortSignal): Promise<GpuSnapshot>;
+  read(signal: AbortSignal): Promise<GpuSnapshot | null>;
 }
 
 export interface GpuOptions {
@@ -59,8 +59,11 @@ export function createGpuReader({ clock, log, env }: GpuOptions): GpuReader {
       const limit = deadline(clock, timeoutMs, 'nvidia-smi does not answer.', signal);
       try {
         const devices = await ask([`--query-gpu=${deviceFields}`, format], env, limit.signal);
-        if (devices === null) note();
-        if (!devices) return { gpus: [], uses: [] };
+        if (devices === null) {
+          note();
+          return null;
+        }
+        if (devices === '') return { gpus: [], uses: [] };
         const uses = await ask([`--query-compute-apps=${useFields}`, format], env, limit.signal);
         return { gpus: parseGpus(devices), uses: parseUses(uses ?? '') };
       } finally {

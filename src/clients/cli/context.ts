@@ -32,8 +32,16 @@ export interface Composition {
   readonly self: readonly [string, ...string[]];
   readonly runPlatform: RunPlatform;
   validateCatalog(options: ValidateOptions): Promise<CatalogReport>;
+  /** The graphics cards of this machine: name and bytes of each; null without a program that knows. Throws why it fails. */
+  gpus(env: NodeJS.ProcessEnv): Promise<readonly GpuFacts[] | null>;
   /** The plan of a platform that does not run, from what is on the disk. */
   planOffline(options: PlanOptions): Promise<ApiPlan>;
+}
+
+export interface GpuFacts {
+  readonly name: string;
+  /** Null where it does not tell. */
+  readonly totalBytes: number | null;
 }
 
 export interface PlanOptions {

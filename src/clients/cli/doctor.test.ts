@@ -1,8 +1,9 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { homePaths } from '../home.ts';
+import type { Composition } from './context.ts';
 import { examine } from './doctor.ts';
 import { fakePlatform } from './platform.fake.ts';
 import type { FakePlatform } from './platform.fake.ts';
@@ -40,7 +41,7 @@ const cases: [string, Partial<Facts>, string[]][] = [
   ['Python without pip', { pip: null }, ['warn python']],
   ['uv alone', { python: null, pip: null, uv: 'uv 0.9' }, []],
   ['no npm', { npm: null }, ['warn npm']],
-  ['a GPU', { gpu: { devices: ['Tesla T4, 15360 MiB'] } }, []],
+  ['a GPU', { gpu: { devices: [{ name: 'Tesla T4', totalBytes: 15 * GiB }] } }, []],
   ['a GPU whose driver fails', { gpu: { error: 'no driver' } }, ['warn gpu']],
   ['a full disk', { disk: { free: GiB - 1 } }, ['fail disk']],
   ['little disk', { disk: { free: 10 * GiB - 1 } }, ['warn disk']],
@@ -65,9 +66,10 @@ afterEach(() => platform.close());
 
 const port = () => Number(new URL(platform.url).port);
 const env = { PATH: '/nowhere' };
+const none = () => Promise.resolve(null);
 
 test('the probes see what is there', async () => {
-  const facts = await gatherFacts(homePaths(platform.home), port(), env);
+  const facts = await gatherFacts(homePaths(platform.home), port(), env, none);
   expect(facts).toMatchObject({
     node: process.version,
     ...{ python: null, pip: null, uv: null, npm: null, gpu: null },
@@ -80,28 +82,20 @@ test('the probes see what is there', async () => {
   expect(facts.memory.total).toBeGreaterThan(facts.memory.free);
 });
 
-test.each([
-  ['echo "Tesla T4, 15360 MiB"; echo "Tesla T4, 15360 MiB"', 'ok    gpu      Tesla T4, 15360 MiB; Tesla T4, 15360 MiB'],
-  ['echo "No devices were found"; exit 6', 'ok    gpu      nvidia-smi finds no device'],
-  [
-    'echo "NVIDIA-SMI has failed because it says so."; exit 9',
-    'warn  gpu      nvidia-smi fails: NVIDIA-SMI has failed',
-  ],
-])('a stand-in nvidia-smi that does %j is shown', async (script, line) => {
-  const folder = mkdtempSync(join(tmpdir(), 'sutaz-doctor-'));
-  try {
-    writeFileSync(join(folder, 'nvidia-smi'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-    const { out } = await platform.run(['doctor'], { io: { env: { SUTAZ_HOME: platform.home, PATH: folder } } });
-    expect(out).toContain(line);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+const T4 = { name: 'Tesla T4', totalBytes: 15 * GiB };
+test.each<[Composition['gpus'], string]>([
+  [async () => [T4, { name: 'GB10', totalBytes: null }], 'ok    gpu      Tesla T4, 15 GiB; GB10\n'],
+  [async () => [], 'ok    gpu      nvidia-smi finds no device'],
+  [() => Promise.reject(new Error('nvidia-smi failed: no driver')), 'warn  gpu      nvidia-smi failed: no driver'],
+])('what is known of graphics cards is shown: %#', async (gpus, line) => {
+  const { out } = await platform.run(['doctor'], { composition: { gpus } });
+  expect(out).toContain(line);
 });
 
 test('the probes see what is not there yet', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sutaz-doctor-'));
   try {
-    const facts = await gatherFacts(homePaths(join(folder, 'not', 'yet')), port(), env);
+    const facts = await gatherFacts(homePaths(join(folder, 'not', 'yet')), port(), env, none);
     expect(facts).toMatchObject({ home: { exists: false, writable: true }, key: null, platform: null });
   } finally {
     rmSync(folder, { recursive: true });

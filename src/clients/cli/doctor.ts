@@ -16,7 +16,7 @@ export const doctor = defineCommand({
   async run(values, _words, context) {
     const port = Number(values.port ?? '8080');
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw usageError(`--port ${values.port} is not a port.`);
-    const checks = examine(await gatherFacts(context.home, port, { ...context.env }));
+    const checks = examine(await gatherFacts(context.home, port, { ...context.env }, context.composition.gpus));
     const failed = checks.some(({ verdict }) => verdict === 'fail');
     if (context.json) context.printJson({ ok: !failed, checks });
     else {
@@ -98,9 +98,12 @@ function checkGpu({ gpu }: Facts): Check[] {
   if (gpu === null) return [];
   if ('error' in gpu) {
     const advice = 'Models run on the CPU meanwhile. Install a driver that fits this kernel, or restart the machine.';
-    return [warn('gpu', `nvidia-smi fails: ${gpu.error}`, advice)];
+    return [warn('gpu', gpu.error, advice)];
   }
-  return [ok('gpu', gpu.devices.join('; ') || 'nvidia-smi finds no device')];
+  const names = gpu.devices.map(({ name, totalBytes }) =>
+    totalBytes === null ? name : `${name}, ${formatBytes(totalBytes)}`,
+  );
+  return [ok('gpu', names.join('; ') || 'nvidia-smi finds no device')];
 }
 
 function checkDisk({ disk, home }: Facts): Check {

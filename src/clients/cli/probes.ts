@@ -7,6 +7,7 @@ import { systemCode } from '#kernel/faults';
 import { isAlive, readPlatformFile } from '../home.ts';
 import type { HomePaths } from '../home.ts';
 import { createClient } from '../http.ts';
+import type { Composition, GpuFacts } from './context.ts';
 
 /** What the doctor looks at. Null is "not there". Sizes in bytes. */
 export interface Facts {
@@ -19,8 +20,8 @@ export interface Facts {
   readonly disk: { readonly free: number } | null;
   readonly memory: { readonly total: number; readonly free: number; readonly cgroupLimit: number | null };
   readonly cores: number;
-  /** Name and memory of each device, as `nvidia-smi` says; or why it fails. Null without such a program. */
-  readonly gpu: { readonly devices: readonly string[] } | { readonly error: string } | null;
+  /** The devices that `nvidia-smi` finds, or why it fails. Null without such a program. */
+  readonly gpu: { readonly devices: readonly GpuFacts[] } | { readonly error: string } | null;
   readonly home: { readonly path: string; readonly writable: boolean; readonly exists: boolean };
   readonly key: { readonly path: string; readonly mode: number } | null;
   readonly port: { readonly number: number; readonly free: boolean };
@@ -32,13 +33,21 @@ export interface Facts {
   } | null;
 }
 
-export async function gatherFacts(home: HomePaths, port: number, env: NodeJS.ProcessEnv): Promise<Facts> {
+export async function gatherFacts(
+  home: HomePaths,
+  port: number,
+  env: NodeJS.ProcessEnv,
+  gpus: Composition['gpus'],
+): Promise<Facts> {
   const python = await firstLine('python3', ['--version'], env);
   const [pip, uv, npm, gpu, disk, homeFacts, key, free, platform] = await Promise.all([
     python === null ? null : firstLine('python3', ['-m', 'pip', '--version'], env),
     firstLine('uv', ['--version'], env),
     findProgram('npm', env),
-    gpuFacts(env),
+    gpus(env).then(
+      (devices) => devices && { devices },
+      (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
+    ),
     freeSpace(home.root),
     homeFactsOf(home.root),
     stat(home.keyFile).then(
@@ -64,19 +73,6 @@ const firstLine = (program: string, args: readonly string[], env: NodeJS.Process
   new Promise((resolve) => {
     execFile(program, args, { env, timeout: 10_000 }, (error, stdout) => {
       resolve(error ? null : (stdout.trim().split('\n')[0] ?? ''));
-    });
-  });
-
-const gpuFacts = (env: NodeJS.ProcessEnv): Promise<Facts['gpu']> =>
-  new Promise((resolve) => {
-    const args = ['--query-gpu=name,memory.total', '--format=csv,noheader'];
-    execFile('nvidia-smi', args, { env, timeout: 10_000, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
-      const lines = `${stdout}${stderr}`.trim().split('\n').filter(Boolean);
-      if (!error) resolve({ devices: lines });
-      else if (systemCode(error) === 'ENOENT') resolve(null);
-      // It has a code of its own for that (6), which older ones lack.
-      else if (lines.some((line) => line.startsWith('No devices were found'))) resolve({ devices: [] });
-      else resolve({ error: lines[0] ?? 'it does not answer' });
     });
   });
 
