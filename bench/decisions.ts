@@ -24,6 +24,7 @@ const specOf = (i: number): UnitSpec => ({
   idleRung: 'cold',
   startMs: 1_000,
   rungs: plainRungs,
+  prewarm: true,
   replicas: oneReplica,
 });
 const idOf = (n: number): WaiterId => `w${n}` as WaiterId;

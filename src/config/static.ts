@@ -94,6 +94,10 @@ const scheduler = section(
       },
       'What happens when a start fails.',
     ),
+    prediction: z
+      .boolean()
+      .default(true)
+      .describe('Learn what is asked for when and after what, and wake it ahead while memory is free.'),
     quarantine: duration.prefault('5m').describe('How long a unit that keeps failing is left alone.'),
   },
   'When units wake, wait and sleep.',

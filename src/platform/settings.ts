@@ -24,5 +24,6 @@ export function schedulerSettings({ scheduler }: Config): Settings {
     backoffMaxMs: scheduler.backoff.max,
     maxFailures: scheduler.backoff.attempts,
     quarantineMs: scheduler.quarantine,
+    prediction: scheduler.prediction,
   };
 }

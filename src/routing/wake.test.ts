@@ -29,6 +29,7 @@ function bench(more: Partial<WakerOptions> = {}) {
     idleRung: 'cold',
     startMs: null,
     rungs: plainRungs,
+    prewarm: true,
     replicas: oneReplica,
   } as const;
   scheduler.dispatch({ kind: 'configure', units: [{ id: unit, ...spec, ...rest }] });

@@ -1,6 +1,7 @@
 import { placeClaim } from './claims.ts';
+import { lookAhead } from './forecast.ts';
 import { first, pop, push } from './heap.ts';
-import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isWanted } from './state.ts';
+import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isSpeculative, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 
 /**
@@ -42,13 +43,14 @@ function book({ totals, awake }: State, unit: Unit): boolean {
 /** Whether it may make room, but for its residency and for who waits for it. */
 function yields(unit: Unit): boolean {
   const { kind } = unit.phase;
-  return (kind === 'ready' || kind === 'frozen') && unit.leases.size === 0 && !isProtected(unit);
+  const rests = (kind === 'ready' || kind === 'frozen') && unit.leases.size === 0;
+  return (rests || isSpeculative(unit)) && !isProtected(unit);
 }
 
 /** Keeps the lists of what may make room, each in the order in which its units came there. */
 export function listIdle({ idle }: State, unit: Unit): void {
   const kind = yields(unit) ? unit.phase.kind : null;
-  if (kind === 'ready') idle.ready.add(unit);
+  if (kind === 'ready' || kind === 'starting') idle.ready.add(unit);
   else idle.ready.delete(unit);
   if (kind === 'frozen') idle.frozen.add(unit);
   else idle.frozen.delete(unit);
@@ -65,6 +67,7 @@ export function drop(state: State, unit: Unit): void {
   state.units.delete(unit.spec.id);
   state.touched.delete(unit);
   state.held.delete(unit);
+  state.forecast.guesses.delete(unit);
   unit.booked.dueAt = Infinity;
 }
 
@@ -93,7 +96,7 @@ export const residentUntil = (unit: Unit): number =>
 export function restsAt(unit: Unit): number {
   if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return Infinity;
   if (!isIdle(unit) || isWanted(unit)) return Infinity;
-  return unit.phase.idleSince + unit.spec.idleAfterMs;
+  return Math.max(unit.phase.idleSince + unit.spec.idleAfterMs, unit.guessed?.until ?? 0);
 }
 
 function schedule(state: State, unit: Unit): void {
@@ -106,6 +109,7 @@ function schedule(state: State, unit: Unit): void {
 
 /** Marks the units that are due as touched. */
 export function wakeDue(state: State, now: number): void {
+  lookAhead(state, now);
   for (let entry = first(state.due); entry && entry.at <= now; entry = first(state.due)) {
     pop(state.due);
     const { unit, at } = entry;
@@ -121,4 +125,5 @@ export function wakeDue(state: State, now: number): void {
  * When something is due although nothing happens, or earlier: an entry that is not the unit's newest any more rings for
  * nothing. Infinity when nothing ever is.
  */
-export const nextDue = ({ due }: State): number => first(due)?.at ?? Infinity;
+export const nextDue = ({ due, forecast, closing }: State): number =>
+  Math.min(first(due)?.at ?? Infinity, closing ? Infinity : forecast.looksAt);

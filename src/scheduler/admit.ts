@@ -5,7 +5,7 @@ import type { Claim } from './claims.ts';
 import { allEvictable, evictable, isMany, mayYield, optionsOf } from './eviction.ts';
 import { begin, freeze, refuse, stop, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
-import { fixedOf, needOf, reasonFor, reservationOf } from './state.ts';
+import { fixedOf, isSpeculative, needOf, reasonFor, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Refusal, Sum } from './types.ts';
 import { chooseVictims } from './victims.ts';
@@ -187,10 +187,12 @@ export function inTheWay({ claim, bytes }: Blocked, state: State, now: number): 
   return choice?.options.map(({ unit }) => unit) ?? [];
 }
 
-/** A ready or frozen unit past its residency, that has its turn, or all of whose waiters have theirs, after the claim. */
+/** A ready or frozen unit past its residency, or one that starts for a guess, that has its turn, or all of whose waiters have theirs, after the claim. */
 function givesWay(unit: Unit, claim: Claim, now: number): boolean {
   if (!mayYield(unit)) return false;
-  if (unit.phase.kind !== 'frozen' && (unit.phase.kind !== 'ready' || now < residentUntil(unit))) return false;
+  const { kind } = unit.phase;
+  const rests = kind === 'frozen' || (kind === 'ready' && now >= residentUntil(unit));
+  if (!rests && !isSpeculative(unit)) return false;
   const [own, other] = [unit.booked.claim, claim.unit.booked.claim];
   if (own && other) return before(other, own) < 0;
   const head = unit.queue.line[0];

@@ -1,12 +1,16 @@
 import { residentUntil } from './account.ts';
-import { chargedOf, isIdle, isProtected, keptOf } from './state.ts';
+import { chargedOf, isIdle, isProtected, isSpeculative, keptOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Candidate, Option } from './victims.ts';
 import { regretOf, reloadMs, startUpkeepMs, thawMs } from './worth.ts';
 
-/** Whether it may be put to sleep to make room: idle or frozen, neither core nor pinned, and not just started. */
+/**
+ * Whether it may be put to sleep to make room: idle, frozen, or starting for a guess, neither core nor pinned, and not just
+ * started.
+ */
 export function isEvictable(unit: Unit, now: number): boolean {
   if (isProtected(unit)) return false;
+  if (unit.phase.kind === 'starting') return isSpeculative(unit);
   if (unit.phase.kind === 'frozen') return unit.waiters.size === 0 && !unit.booked.claim;
   return unit.phase.kind === 'ready' && isIdle(unit) && now >= residentUntil(unit);
 }
@@ -25,7 +29,7 @@ export function optionsOf(unit: Unit, state: State, now: number): Candidate<Unit
   }
   const stop: Option<Unit> = { unit, act: 'stop', frees, costMs: regret * (startUpkeepMs + reloadMs(unit)) };
   const gives = frees - keptOf(unit);
-  if (!unit.spec.rungs.freezable || gives <= 0) return frees > 0 ? [stop] : [];
+  if (unit.phase.kind === 'starting' || !unit.spec.rungs.freezable || gives <= 0) return frees > 0 ? [stop] : [];
   return [{ unit, act: 'freeze', frees: gives, costMs: regret * thawMs(unit) }, stop];
 }
 

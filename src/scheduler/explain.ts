@@ -51,6 +51,10 @@ export function because(reason: Reason): string {
       return `asked for by ${reason.by}`;
     case 'wanted':
       return { core: 'core, always on', pinned: 'pinned', started: 'started by hand' }[reason.because];
+    case 'expected': {
+      const why = reason.because === 'time' ? 'it usually is at this time' : 'it usually comes next';
+      return `nobody asked yet, but ${why} (${Math.round(reason.chance * 100)} %)`;
+    }
     case 'recovered':
       return 'taken over from before the restart';
     case 'idle':

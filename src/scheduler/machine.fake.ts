@@ -1,7 +1,7 @@
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { before } from './claims.ts';
 import type { ClaimKey } from './claims.ts';
-import { chargedOf, createUnit, fixedOf, incomingOf, isProtected, reservationOf } from './state.ts';
+import { chargedOf, createUnit, fixedOf, incomingOf, isProtected, isSpeculative, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event } from './types.ts';
 
@@ -19,6 +19,8 @@ export interface Instance {
   /** It may not be put to sleep to make room before. */
   stays: number;
   thawingSince: number;
+  /** Brought up though nobody wanted it; until somebody does. */
+  guessed?: boolean;
 }
 
 export interface Caller {
@@ -92,6 +94,7 @@ export function happen(machine: Machine, event: Event): void {
   const { waiting, leases } = machine;
   if (event.kind === 'request') {
     machine.callers.set(event.waiter.id, { unit: event.waiter.unit, state: 'waiting' });
+    wantedNow(machine, event.waiter.unit);
     waiting.add(event.waiter.id);
   } else if (event.kind === 'leave') {
     const had = waiting.has(event.waiter) || leases.get(event.unit)?.delete(event.waiter);
@@ -113,6 +116,22 @@ export function happen(machine: Machine, event: Event): void {
     if (instance?.stage === 'frozen' || instance?.endsFrozen) instance.bytes = event.bytes;
   } else {
     finish(machine, event);
+  }
+}
+
+function wantedNow({ instances }: Machine, unit: UnitId): void {
+  const instance = instances.get(unit);
+  if (instance) instance.guessed = false;
+}
+
+/** What is brought up for a guess needs free memory, and that nobody waits for memory. */
+function mayGuess({ state, waiting, callers, instances }: Machine, id: UnitId, where: () => string): void {
+  check(state.settings.prediction && state.pressure === 'none', () => `guesses when it must not: ${where()}`);
+  check(state.units.get(id)?.reason.code === 'expected', () => `brought up for nobody: ${where()}`);
+  for (const waiter of waiting) {
+    const unit = callers.get(waiter)?.unit;
+    const { kind } = (unit && state.units.get(unit)?.phase) ?? { kind: 'cold' };
+    check(!unit || instances.has(unit) || kind === 'backoff', () => `guesses while ${unit} waits: ${where()}`);
   }
 }
 
@@ -151,6 +170,10 @@ function finish(machine: Machine, event: Event): void {
     if (to !== 'ready') return;
     const { minResidencyMs } = machine.state.settings;
     instance.readySince = machine.now;
+    if (instance.guessed) {
+      instance.stays = machine.now;
+      return;
+    }
     instance.stays =
       machine.now + (from === 'thawing' ? Math.min(minResidencyMs, thawResidency(machine, unit)) : minResidencyMs);
   };
@@ -179,10 +202,19 @@ type Of<K extends Effect['kind']> = Extract<Effect, { kind: K }>;
 function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => string): void {
   const { state, instances, now } = machine;
   check(!instances.has(unit), () => `a start beside an instance: ${where()}`);
-  check(isWanted(machine, unit), () => `a start for nobody: ${where()}`);
+  const guessed = !isWanted(machine, unit);
+  if (guessed) mayGuess(machine, unit, where);
   check(bytes === 0 || reserved(machine) + bytes <= state.limitBytes, () => `over the limit: ${where()}`);
   check(bytes >= (state.units.get(unit)?.spec.declaredBytes ?? 0), () => `reserves too little: ${where()}`);
-  instances.set(unit, { stage: 'starting', bytes, seen: 0, readySince: now, stays: Infinity, thawingSince: 0 });
+  instances.set(unit, {
+    stage: 'starting',
+    bytes,
+    seen: 0,
+    readySince: now,
+    stays: Infinity,
+    thawingSince: 0,
+    guessed,
+  });
 }
 
 function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
@@ -204,7 +236,8 @@ function mayTake({ state, now }: Machine, id: UnitId, instance: Instance, where:
   const yields = unit.removed || (!unit.pinned && unit.spec.tier !== 'core');
   check(yields, () => `takes a protected unit: ${where()}`);
   const rested = now >= Math.min(instance.stays, instance.readySince + unit.spec.idleAfterMs);
-  check(instance.stage === 'frozen' || rested, () => `takes a unit within its residency: ${where()}`);
+  const speculative = instance.stage === 'starting' && instance.guessed === true;
+  check(instance.stage === 'frozen' || rested || speculative, () => `takes a unit within its residency: ${where()}`);
 }
 
 function climb(machine: Machine, { kind, unit }: Of<'freeze' | 'thaw'>, where: () => string): void {
@@ -220,7 +253,8 @@ function climb(machine: Machine, { kind, unit }: Of<'freeze' | 'thaw'>, where: (
     instance.stage = 'freezing';
   } else {
     check(instance?.stage === 'frozen', () => `thaws what is not frozen: ${where()}`);
-    check(wanted, () => `thaws for nobody: ${where()}`);
+    if (!wanted) mayGuess(machine, unit, where);
+    instance.guessed = !wanted;
     thawed(machine, unit, instance, where);
     instance.stage = 'thawing';
     instance.thawingSince = machine.now;
@@ -260,7 +294,8 @@ function recount({ totals, idle, claims, units, awake }: State): void {
   for (const unit of units.values()) {
     const { kind } = unit.phase;
     const free = unit.leases.size === 0 && !isProtected(unit);
-    check(idle.ready.has(unit) === (free && kind === 'ready'), () => `${unit.spec.id}: wrong among the idle`);
+    const spare = kind === 'ready' || isSpeculative(unit);
+    check(idle.ready.has(unit) === (free && spare), () => `${unit.spec.id}: wrong among the idle`);
     check(idle.frozen.has(unit) === (free && kind === 'frozen'), () => `${unit.spec.id}: wrong among the frozen`);
     check(awake.has(unit) === 'bytes' in unit.phase, () => `${unit.spec.id}: wrong among the awake`);
     check(claims.includes(unit) === (unit.booked.claim !== null), () => `${unit.spec.id}: wrong among the claims`);

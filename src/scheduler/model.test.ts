@@ -20,6 +20,7 @@ const settings: Settings = {
   backoffMaxMs: 1_000,
   maxFailures: 3,
   quarantineMs: 5_000,
+  prediction: true,
 };
 
 /** More of them by hand: `RUNS=100000 npx vitest run --project unit src/scheduler/model.test.ts`. */
@@ -43,6 +44,7 @@ const pick = <T>(list: readonly T[], n: number): T | undefined => list[n % Math.
 const tiers: readonly Tier[] = ['on-demand', 'on-demand', 'on-demand', 'persistent', 'persistent', 'core'];
 const levels: readonly PressureLevel[] = ['none', 'caches', 'idle', 'admission'];
 const principals = ['ada', 'ada', 'ada', 'bob', 'cyd'];
+const hourMs = 3_600_000;
 const classes: readonly WaiterClass[] = ['interactive', 'default', 'batch'];
 
 function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
@@ -63,6 +65,7 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
       thawMs: [null, 10, 200, 2_000][(b >> 6) & 3] ?? null,
       stopMs: 100,
     },
+    prewarm: (b & 12) !== 12,
     replicas: oneReplica,
   };
 }
@@ -104,7 +107,8 @@ function play(world: World, dice: Dice): void {
     const [id] = pick(busy, b) ?? [unit];
     world.apply({ kind: 'failed', unit: id, message: 'no luck', permanent: (c & 15) === 0 });
   } else if (kind < 45 && (b & 1) === 0) world.apply({ kind: 'exited', unit, message: 'gone' });
-  else if (kind < 45) world.apply({ kind: 'pressure', level: pick(levels, c) ?? 'none' });
+  else if (kind < 45 && (b & 2) === 0) world.apply({ kind: 'pressure', level: pick(levels, c) ?? 'none' });
+  else if (kind < 45) world.apply({ kind: 'clock', localMs: world.now + a * hourMs });
   else if (kind < 53) {
     if (b & 1) world.advance(c * (b & 2 ? 10 : 1));
     else world.elapse(c * (b & 2 ? 4 : 0.37));
@@ -207,6 +211,8 @@ it(
           for (const effect of repeated) {
             note(effect.kind);
             if (effect.kind === 'stop') note(effect.reason.code);
+            if (effect.kind === 'start' || effect.kind === 'thaw')
+              note(again.units.get(effect.unit)?.reason.code ?? '');
             if (effect.kind === 'refuse') note(effect.refusal.code);
           }
         }
@@ -215,6 +221,7 @@ it(
     );
     // A model that never gets anywhere proves nothing.
     const rare = [
+      'expected',
       'start',
       'grant',
       'freeze',

@@ -1,5 +1,6 @@
 import type { WaiterId } from '#kernel/ids';
 import { touch } from './account.ts';
+import { missed } from './forecast.ts';
 import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
 import { chargedOf, reservationOf, reservedOf } from './state.ts';
@@ -29,6 +30,7 @@ export function begin(unit: Unit, state: State, now: number, effects: Effect[]):
 /** Begins a stop, whatever the unit was about. The bytes stay charged until the instance is gone. */
 export function stop(unit: Unit, reason: Reason, state: State, now: number, effects: Effect[]): void {
   forgiveFailures(unit);
+  missed(state, unit, now);
   unit.phase = { kind: 'stopping', since: now, bytes: reservedOf(unit) };
   unit.reason = reason;
   unit.stopWanted = null;
@@ -38,6 +40,7 @@ export function stop(unit: Unit, reason: Reason, state: State, now: number, effe
 
 export function freeze(unit: Unit, reason: Reason, state: State, now: number, effects: Effect[]): void {
   forgiveFailures(unit);
+  missed(state, unit, now);
   unit.phase = { kind: 'freezing', since: now, bytes: reservedOf(unit) };
   unit.reason = reason;
   effects.push({ kind: 'freeze', unit: unit.spec.id });
@@ -93,6 +96,7 @@ interface End {
 /** The instance is gone and nobody asked for that: backoff, and after too many in a row quarantine. */
 export function fail(unit: Unit, end: End, state: State, now: number, effects: Effect[]): void {
   if (!('bytes' in unit.phase)) return;
+  missed(state, unit, now);
   if (unit.phase.kind === 'stopping') return becomeCold(unit);
   const { settings } = state;
   const lived = unit.phase.kind === 'ready' && now - unit.phase.since > settings.backoffMaxMs;

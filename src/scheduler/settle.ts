@@ -3,6 +3,7 @@ import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { allEvictable } from './eviction.ts';
 import { freeze, lease, stop, thaw } from './moves.ts';
+import { prewarm } from './prewarm.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
 import { isWanted, needOf, reasonFor } from './state.ts';
@@ -18,7 +19,8 @@ import { chooseVictims } from './victims.ts';
  * 3. units that are to stop do so once nothing works on them, and those idle for long enough go down a rung;
  * 4. charged bytes above the limit are brought down by idle units;
  * 5. memory is handed to the claims in their turn, idle units making room;
- * 6. ready units serve their waiters and frozen ones thaw for theirs; those that stand in the way of a blocked aged
+ * 6. what will probably be asked for is brought up, in memory that nobody wants;
+ * 7. ready units serve their waiters and frozen ones thaw for theirs; those that stand in the way of a blocked aged
  *    claim serve only who comes before it.
  * While the platform stops only 1, 2 and the asked-for stops of 3 are left.
  */
@@ -32,6 +34,7 @@ export function settle(state: State, now: number, effects: Effect[]): void {
     const blocked = state.stirred ? handOut(state, now, effects) : state.blocked;
     // A frozen unit whose waiters were refused for good can make room now.
     relieve(state, now, effects);
+    prewarm(state, now, effects);
     // Serving a unit touches no other: nobody comes in while this goes round.
     for (const unit of touched) serve(unit, blocked, state, now, effects);
   }
@@ -89,11 +92,14 @@ function yieldToPressure(state: State, now: number, effects: Effect[]): void {
   const reason: Reason = { code: 'pressure', level: state.pressure };
   const candidates = allEvictable(state, now)
     .map((options) => options.filter(({ act }) => act === 'stop'))
-    .filter(([option]) => state.pressure !== 'caches' || option?.unit.phase.kind === 'frozen');
+    .filter(([option]) => state.pressure !== 'caches' || (option && isSpare(option.unit)));
   const most = candidates.flat().reduce((total, { frees }) => total + frees, 0);
   const choice = chooseVictims(Math.min(most, state.limitBytes * aLittle), candidates);
   for (const { unit } of choice?.options ?? []) stop(unit, reason, state, now, effects);
 }
+
+/** Nobody is known to need it. */
+const isSpare = ({ phase, guessed }: Unit): boolean => phase.kind === 'frozen' || guessed !== null;
 
 function relieve(state: State, now: number, effects: Effect[]): void {
   const { charged, incoming } = state.totals;

@@ -3,6 +3,8 @@ import type { UnitId, WaiterId } from '#kernel/ids';
 import { createArrivals } from './arrivals.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { ClaimKey } from './claims.ts';
+import { createForecast } from './forecast.ts';
+import type { Forecast } from './forecast.ts';
 import { createHeap } from './heap.ts';
 import type { Entry, Heap } from './heap.ts';
 import { createQueue } from './queue.ts';
@@ -41,6 +43,8 @@ export interface Unit {
   readonly waiters: ReadonlyMap<WaiterId, Queued>;
   readonly leases: Set<WaiterId>;
   readonly arrivals: Arrivals;
+  /** It was brought up though nobody asked for it, and nobody has since; `until`: it stays so long, if nobody needs its memory. */
+  guessed: { readonly since: number; readonly until: number; readonly bytes: number } | null;
   /** What `account.ts` derived from the fields above, when it looked last. */
   readonly booked: Booked;
 }
@@ -82,6 +86,7 @@ export interface State {
   /** In what turn principals get memory. */
   readonly turns: Turns;
   readonly due: Heap<Due>;
+  readonly forecast: Forecast;
   /** Changed since the last settling. */
   readonly touched: Set<Unit>;
   /** Whether memory may be handed out differently than at the last settling. */
@@ -106,6 +111,7 @@ export const createState = (settings: Settings, limitBytes: number): State => ({
   claims: [],
   turns: createTurns(),
   due: createHeap(),
+  forecast: createForecast(),
   touched: new Set(),
   stirred: false,
   held: new Set(),
@@ -133,6 +139,7 @@ export function createUnit(spec: UnitSpec, order: number): Unit {
     waiters: queue.waiters,
     leases: new Set(),
     arrivals: createArrivals(),
+    guessed: null,
     booked: { charged: 0, incoming: 0, fixed: 0, idle: false, claim: null, lookedAt: -Infinity, dueAt: Infinity },
   };
 }
@@ -182,6 +189,10 @@ export const fixedOf = (unit: Unit): number =>
 
 /** No lease holds it and nobody in its queue is about to. */
 export const isIdle = (unit: Unit): boolean => unit.leases.size === 0 && unit.waiters.size === 0;
+
+/** It starts for a guess: whoever needs its memory may have it at once. */
+export const isSpeculative = (unit: Unit): boolean =>
+  unit.phase.kind === 'starting' && unit.guessed !== null && isIdle(unit) && !isWanted(unit);
 
 export const isWanted = (unit: Unit): boolean =>
   !unit.removed && (unit.intent || unit.pinned || unit.spec.tier === 'core');

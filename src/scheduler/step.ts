@@ -1,6 +1,6 @@
 import type { UnitId } from '#kernel/ids';
 import { listIdle, markBusy, restsAt, touch } from './account.ts';
-import { noteArrival } from './arrivals.ts';
+import { met, noteRequest, setTime } from './forecast.ts';
 import { becomeCold, becomeFrozen, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { settle } from './settle.ts';
@@ -22,7 +22,11 @@ type Handlers = {
  */
 export function step(state: State, event: Event, now: number): Effect[] {
   const effects: Effect[] = [];
-  if (event.kind === 'request' && grantAtOnce(state, event.waiter, now, effects)) return effects;
+  if (event.kind === 'request') {
+    const granted = grantAtOnce(state, event.waiter, now, effects);
+    if (granted === 'prewarm') settle(state, now, effects);
+    if (granted) return effects;
+  }
   if (event.kind === 'release' && releaseAtOnce(state, event, now)) return effects;
   // The table is indexed by the event's own kind, which the compiler cannot follow through a union.
   const handle = handlers[event.kind] as (state: State, event: Event, now: number, effects: Effect[]) => void;
@@ -41,14 +45,17 @@ function subjectOf(event: Event): UnitId | null {
   return typeof event.unit === 'string' ? event.unit : event.unit.id;
 }
 
-/** The fast path: a ready unit with a free slot and nobody before. Decides without settling the whole account. */
-function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean {
+/**
+ * The fast path: a ready unit with a free slot and nobody before. Decides without settling the whole account; `prewarm` when
+ * what usually comes after it is worth bringing up now.
+ */
+function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean | 'prewarm' {
   const unit = state.units.get(waiter.unit);
   if (!unit || !concernsItAlone(unit, state) || unit.leases.size >= unit.spec.slots) return false;
-  noteArrival(unit.arrivals, now);
+  const news = noteRequest(state, unit, waiter, now);
   lease(unit, waiter.id, effects);
   markBusy(state, unit);
-  return true;
+  return news ? 'prewarm' : true;
 }
 
 /** The way back: nobody waits for the slot, and the unit's time to rest comes by a tick. */
@@ -84,6 +91,7 @@ const handlers: Handlers = {
     }
   },
   describe: (state, { unit }) => describe(state, unit),
+  clock: (state, { localMs }, now) => setTime(state, localMs, now),
   limit(state, { bytes }) {
     state.limitBytes = bytes;
     state.stirred = true;
@@ -91,7 +99,7 @@ const handlers: Handlers = {
   request(state, { waiter }, now, effects) {
     const unit = state.units.get(waiter.unit);
     const refusal = unit ? cannotWait(state, unit, now) : notInCatalogue(waiter.unit);
-    if (unit) noteArrival(unit.arrivals, now);
+    if (unit) noteRequest(state, unit, waiter, now);
     if (refusal || !unit)
       effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal: refusal ?? stopping });
     else enqueue(unit.queue, waiter, ++state.seq, state.settings.ageingMs, now);
@@ -118,6 +126,7 @@ const handlers: Handlers = {
       unit.phase = { kind: 'cold' };
       unit.failure = null;
     }
+    met(state, unit, now);
     unit.intent = !isServing(unit);
     unit.stopWanted = null;
   },
@@ -139,7 +148,7 @@ const handlers: Handlers = {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'starting') return;
     unit.startMs = learn(unit.startMs, now - unit.phase.since);
-    becomeReady(unit, state.settings.minResidencyMs, now);
+    becomeReady(unit, unit.guessed ? 0 : state.settings.minResidencyMs, now);
   },
   failed(state, { unit: id, message, permanent }, now, effects) {
     const unit = state.units.get(id);
@@ -162,7 +171,7 @@ const handlers: Handlers = {
     if (unit?.phase.kind !== 'thawing') return;
     unit.thawMs = learn(unit.thawMs, now - unit.phase.since);
     // What is cheap to wake needs not stay for long.
-    becomeReady(unit, Math.min(state.settings.minResidencyMs, 10 * unit.thawMs), now);
+    becomeReady(unit, unit.guessed ? 0 : Math.min(state.settings.minResidencyMs, 10 * unit.thawMs), now);
   },
   measured(state, { unit: id, bytes }) {
     const unit = state.units.get(id);

@@ -24,6 +24,8 @@ export interface UnitSpec {
   readonly startMs: number | null;
   readonly rungs: Rungs;
   /** How many instances run at once: `min` as soon as it is awake, up to `max` while work piles up. */
+  /** Whether it may be brought up before anybody asks. Not what needs others awake: those would have to make room. */
+  readonly prewarm: boolean;
   readonly replicas: { readonly min: number; readonly max: number };
 }
 
@@ -56,6 +58,8 @@ export type Reason =
   | { readonly code: 'never-asked' }
   | { readonly code: 'asked'; readonly by: string }
   | { readonly code: 'wanted'; readonly because: 'core' | 'pinned' | 'started' }
+  /** Nobody asked yet: `chance` is what that somebody does was taken for, 0 to 1. */
+  | { readonly code: 'expected'; readonly chance: number; readonly because: 'follows' | 'time' }
   | { readonly code: 'recovered' }
   | { readonly code: 'idle'; readonly ms: number }
   /** `costMs`: the waiting that was expected from it, of which no other set of units had less; `sums` compares them. */
@@ -122,6 +126,8 @@ export type Event =
     }
   /** One unit's facts changed, as when a model's file arrived and its header says what it weighs. */
   | { readonly kind: 'describe'; readonly unit: UnitSpec }
+  /** What time it is for people: local wall time, in milliseconds since the epoch there. Told now and then: it may jump. */
+  | { readonly kind: 'clock'; readonly localMs: number }
   | { readonly kind: 'limit'; readonly bytes: number }
   | { readonly kind: 'request'; readonly waiter: Waiter }
   /** The caller left. With `keep` it will come back, so that what it waited for is made ready all the same. */
@@ -169,7 +175,7 @@ export type Effect =
   | { readonly kind: 'grant'; readonly waiter: WaiterId; readonly unit: UnitId }
   | { readonly kind: 'refuse'; readonly waiter: WaiterId; readonly unit: UnitId; readonly refusal: Refusal };
 
-/** Milliseconds, except where named otherwise. */
+/** Durations in milliseconds. */
 export interface Settings {
   /** A unit that became ready stays at least so long before it may be evicted. */
   readonly minResidencyMs: number;
@@ -184,6 +190,8 @@ export interface Settings {
   /** Failed starts in a row, after which a unit is left alone for `quarantineMs`. */
   readonly maxFailures: number;
   readonly quarantineMs: number;
+  /** Whether it learns what is asked for when and after what, and brings that up while memory is free. */
+  readonly prediction: boolean;
 }
 
 export const defaultSettings: Settings = {
@@ -195,4 +203,5 @@ export const defaultSettings: Settings = {
   backoffMaxMs: 60_000,
   maxFailures: 3,
   quarantineMs: 300_000,
+  prediction: true,
 };

@@ -8,6 +8,7 @@ describe('settings on the command line', () => {
       ...defaultSettings,
       ...{ maxWaiters: 100_000, ageingMs: 5, horizonMs: 7, minResidencyMs: 0 },
     });
+    expect(parseSettings(['prediction=false']).prediction).toBe(false);
     expect(parseSettings([])).toEqual({ ...defaultSettings, maxWaiters: 100_000 });
   });
 
@@ -17,6 +18,7 @@ describe('settings on the command line', () => {
     ['ageingMs=-5', 'ageingMs must be a number of at least 0, as in ageingMs=1000, not "-5".'],
     ['ageingMs', 'not "".'],
     ['ageingMs=fast', 'not "fast".'],
+    ['prediction=0', 'prediction must be true or false, not "0".'],
     ['ageingMs=5=6', 'not "5=6".'],
     ['ageingMs=Infinity', 'not "Infinity".'],
   ])('are refused when wrong: %s', (word, message) => {

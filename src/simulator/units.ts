@@ -137,5 +137,6 @@ export const specOf = (unit: SimUnit): UnitSpec => ({
     thawMs: unit.thawMs,
     stopMs: unit.stopMs,
   },
+  prewarm: true,
   replicas: { min: unit.minReplicas, max: unit.maxReplicas },
 });

@@ -47,6 +47,7 @@ export function modelSpec(
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'cold',
     startMs: facts.learned.startMs,
     rungs: plainRungs,
+    prewarm: engine.needs.length === 0,
     replicas: oneReplica,
   };
 }

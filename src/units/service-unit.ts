@@ -44,6 +44,7 @@ export function serviceSpec(
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? (definition.tier === 'persistent' ? 'frozen' : 'cold'),
     startMs: learned.startMs,
     rungs: plainRungs,
+    prewarm: definition.needs.length === 0,
     replicas: oneReplica,
   };
 }

@@ -13,7 +13,11 @@ export function sutaz(limitBytes: number, settings: Settings = simulatedSettings
   const state = createState(settings, limitBytes);
   return {
     name: 'sutaz',
-    step: (event, now) => step(state, event, now),
+    step(event, now) {
+      // The first moment of a trace is taken for midnight between Wednesday and Thursday.
+      if (event.kind === 'configure') step(state, { kind: 'clock', localMs: now }, now);
+      return step(state, event, now);
+    },
     nextWake: (now) => nextWake(state, now),
   };
 }
