@@ -17,6 +17,7 @@ import { createOperator } from './platform/operator.ts';
 import { followPressure } from './platform/pressure.ts';
 import { createReporter } from './platform/reporter.ts';
 import type { Reporter } from './platform/reporter.ts';
+import { schedulerSettings } from './platform/settings.ts';
 import { openStores } from './platform/stores.ts';
 import type { Stores } from './platform/stores.ts';
 import { version } from './platform/version.ts';
@@ -88,6 +89,7 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   const parts = { stores, core, operator, live, reporter, url: () => url, notReady: () => notReady };
   const front = await createFront(options, parts, closers);
 
+  core.tellTime();
   await takeUp(stores, core, log);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
@@ -174,6 +176,8 @@ function followChanges(
   closers.add(
     config.onChange(() => {
       scheduler.dispatch({ kind: 'limit', bytes: core.limit().bytes });
+      scheduler.dispatch({ kind: 'settings', settings: schedulerSettings(config.current()) });
+      core.tellTime();
       take('the configuration changed');
     }),
   );

@@ -27,6 +27,7 @@ describe('the defaults', () => {
         ageing: 90_000,
         backoff: { first: 1_000, max: 60_000, attempts: 3 },
         quarantine: 300_000,
+        prediction: true,
       },
       limits: { body: 32 * 2 ** 20, headerTimeout: 30_000, keepAlive: 75_000, connections: 4_096 },
       models: { default: 'smollm2:135m', settings: {} },

@@ -61,6 +61,24 @@ export interface ApiLedgerUnit {
 }
 
 /** `GET /sutaz/v1/ledger`: the sums, the lines of what holds memory, and what decisions rest on. */
+/** What was brought up before anybody asked, and what came of it since the platform started. */
+export interface ApiPrediction {
+  readonly on: boolean;
+  /** Asked for afterwards; asleep again before anybody asked. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Free memory that it took, times the seconds until somebody asked or it was given back. */
+  readonly byteSeconds: number;
+  /** What would be brought up as soon as memory is free for it. */
+  readonly expected: readonly {
+    readonly unit: string;
+    readonly chance: number;
+    /** `follows`: what usually comes next. `time`: what is usual at this time of the day and week. */
+    readonly because: 'follows' | 'time';
+    readonly until: string;
+  }[];
+}
+
 export interface ApiAccount extends ApiLedgerLines {
   readonly chargedBytes: number;
   /** What comes back by itself: of units that are stopping or being frozen. Still charged. */
@@ -69,6 +87,7 @@ export interface ApiAccount extends ApiLedgerLines {
   readonly pressure: string;
   /** How far ahead the chances look. */
   readonly horizonMs: number;
+  readonly prediction: ApiPrediction;
   /** Every unit, with what a decision about it would rest on. */
   readonly units: readonly ApiLedgerUnit[];
 }

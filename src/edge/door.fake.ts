@@ -144,7 +144,16 @@ function fakeControl(): Control {
   return {
     state: () => ({ platform, ledger, units: [] }),
     ledger: () => ({
-      ...{ ...ledger, lines: [], units: [], chargedBytes: 0, incomingBytes: 0, pressure: 'none', horizonMs: 60_000 },
+      ...{
+        ...ledger,
+        lines: [],
+        units: [],
+        chargedBytes: 0,
+        incomingBytes: 0,
+        pressure: 'none',
+        horizonMs: 60_000,
+        prediction: { on: true, hits: 0, misses: 0, byteSeconds: 0, expected: [] },
+      },
     }),
     savings: () => ({
       ...{ since: '', uptimeMs: 0, alwaysOnBytes: 0, heldBytes: 0, averageAlwaysOnBytes: 0, averageHeldBytes: 0 },

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
-import { repeat } from '#kernel/repeat';
 import { createWaker } from '#routing/wake';
 import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
@@ -13,23 +12,22 @@ import type { MemoryLimit } from '#runtime/machine';
 import { openRecords } from '#runtime/records';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
-import { createScheduler } from '#scheduler/run-loop';
-import type { Scheduler, SchedulerOptions } from '#scheduler/run-loop';
+import type { Scheduler } from '#scheduler/run-loop';
 import { createDirectory } from '#units/directory';
 import type { Directory } from '#units/directory';
 import { openLearned } from '#units/learned';
-import { openSavings } from '#units/savings';
 import type { Savings } from '#units/savings';
 import { createUnits } from '#units/units';
 import type { Units } from '#units/units';
 import { progressOf } from '#units/views';
 import type { ViewSources } from '#units/views';
 import type { AppOptions } from '../app.ts';
+import { openAccount } from './account.ts';
 import { createNeeds } from './needs.ts';
 import type { Needs } from './needs.ts';
 import { outcomesFor } from './outcomes.ts';
 import type { Reporter } from './reporter.ts';
-import { schedulerSettings, settingsOf } from './settings.ts';
+import { settingsOf } from './settings.ts';
 import type { Stores } from './stores.ts';
 import { targetOf } from './targets.ts';
 
@@ -43,6 +41,8 @@ export interface Core {
   readonly needs: Needs;
   readonly views: ViewSources;
   readonly savings: Savings;
+  /** Tells the scheduler what time it is; from then on it does so by itself. */
+  readonly tellTime: () => void;
   readonly limit: () => MemoryLimit;
   readonly logFile: (unit: UnitId) => string;
 }
@@ -69,22 +69,13 @@ export async function createCore(
   };
   const settings = () => settingsOf(config.current());
   const directory = createDirectory(stores.catalog.current, settings);
-  const savings = openSavings({ state: () => scheduler.state, clock, table: stores.state.table('savings') });
-  const scheduler = createScheduler({
-    settings: schedulerSettings(config.current()),
-    limitBytes: limit().bytes,
-    clock,
+  const { scheduler, savings, tellTime } = openAccount(options, stores, limit().bytes, hooks, closers, {
     // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
-    effects: {
-      start: (unit, bytes) => supervisor.start(unit, bytes),
-      stop: (unit) => supervisor.stop(unit),
-      freeze: (unit) => supervisor.freeze(unit),
-      thaw: (unit) => supervisor.thaw(unit),
-    },
-    ...followers(savings, hooks),
+    start: (unit, bytes) => supervisor.start(unit, bytes),
+    stop: (unit) => supervisor.stop(unit),
+    freeze: (unit) => supervisor.freeze(unit),
+    thaw: (unit) => supervisor.thaw(unit),
   });
-  closers.add(() => scheduler.close());
-  closers.add(keep(savings, options));
   const units = createUnits({
     ...{ catalog: stores.catalog.current, settings, directory, clock, log },
     ...{ store: stores.models, puller: stores.puller, environments: stores.environments },
@@ -132,43 +123,7 @@ export async function createCore(
     target: targetOf(supervisor, units),
     progress: (unit, waiter) => progressOf(unit, waiter, views),
   });
-  return { directory, scheduler, units, supervisor, waker, needs, views, savings, limit, logFile };
-}
-
-/** Those who are told what the scheduler takes and does. */
-const followers = (
-  savings: Savings,
-  { reporter, onChange }: CoreHooks,
-): Pick<SchedulerOptions, 'onEffect' | 'onEvent' | 'onChange'> => ({
-  onEffect(effect) {
-    savings.effect(effect);
-    reporter.effect(effect);
-  },
-  onEvent(event) {
-    savings.event(event);
-    reporter.event(event);
-  },
-  onChange() {
-    savings.settled();
-    onChange();
-  },
-});
-
-/** Milliseconds of savings that a platform that is killed may forget. */
-const saveEveryMs = 10 * 60_000;
-
-/** Writes the savings down now and then, and at the end, which the returned function is. */
-function keep(savings: Savings, { clock, log }: AppOptions): () => void {
-  const stop = repeat(
-    clock,
-    saveEveryMs,
-    async () => savings.save(),
-    (error) => log.warn('the savings could not be written', { error: String(error) }),
-  );
-  return () => {
-    stop();
-    savings.save();
-  };
+  return { directory, scheduler, units, supervisor, waker, needs, views, savings, tellTime, limit, logFile };
 }
 
 async function lastLines(logs: Logs, file: string, lines: number): Promise<readonly string[]> {

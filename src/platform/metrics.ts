@@ -46,6 +46,21 @@ export function registerMetrics(
     ['type'],
     () => [...reporter.counts].map(([type, value]) => ({ labels: [type], value })),
   );
+  metrics.gauge(
+    'sutaz_prewarm_total',
+    'Units brought up before anybody asked: asked for then, or not.',
+    ['outcome'],
+    () => [
+      { labels: ['hit'], value: state.forecast.tally.hits },
+      { labels: ['miss'], value: state.forecast.tally.misses },
+    ],
+  );
+  metrics.gauge(
+    'sutaz_prewarm_byte_seconds_total',
+    'Free memory taken for what nobody had asked for yet, times the seconds until somebody did or it was given back.',
+    [],
+    () => one(state.forecast.tally.byteMs / 1_000),
+  );
   metrics.gauge('process_resident_memory_bytes', 'Resident memory of the platform.', [], () =>
     one(process.memoryUsage.rss()),
   );

@@ -57,7 +57,7 @@ export function noteAsked(follows: Follows, principal: string, unit: UnitId, now
   return asker;
 }
 
-const createAsker = (): Asker => ({ last: null, lastAt: 0, after: new Map(), expected: null });
+export const createAsker = (): Asker => ({ last: null, lastAt: 0, after: new Map(), expected: null });
 
 /** The entry, moved to the end; made where it is not there, in the place of the one that was not used for longest. */
 function touched<K, V>(map: Map<K, V>, key: K, most: number, make: () => V): V {

@@ -44,10 +44,10 @@ export interface Tally {
   byteMs: number;
 }
 
-export const createForecast = (): Forecast => ({
+export const createForecast = (seen = createProfile()): Forecast => ({
   follows: createFollows(),
   profiles: new Map(),
-  seen: createProfile(),
+  seen,
   offsetMs: null,
   looksAt: Infinity,
   guesses: new Map(),
@@ -58,6 +58,12 @@ export const createForecast = (): Forecast => ({
 const leastChance = 0.5;
 /** So long before a half hour begins what it usually brings is made ready. */
 const leadMs = 2 * 60_000;
+
+/** Expects nothing any more; what was learned stays. */
+export function forgetGuesses({ forecast }: State): void {
+  forecast.guesses.clear();
+  forecast.looksAt = Infinity;
+}
 
 /** Says what time it is for people: local wall time, in milliseconds since the epoch there. */
 export function setTime(state: State, localMs: number, now: number): void {

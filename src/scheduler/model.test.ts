@@ -108,7 +108,9 @@ function play(world: World, dice: Dice): void {
     world.apply({ kind: 'failed', unit: id, message: 'no luck', permanent: (c & 15) === 0 });
   } else if (kind < 45 && (b & 1) === 0) world.apply({ kind: 'exited', unit, message: 'gone' });
   else if (kind < 45 && (b & 2) === 0) world.apply({ kind: 'pressure', level: pick(levels, c) ?? 'none' });
-  else if (kind < 45) world.apply({ kind: 'clock', localMs: world.now + a * hourMs });
+  else if (kind < 45 && (c & 3) === 0) {
+    world.apply({ kind: 'settings', settings: { ...settings, ageingMs: c & 4 ? 1_000 : 3_000, prediction: c > 100 } });
+  } else if (kind < 45) world.apply({ kind: 'clock', localMs: world.now + a * hourMs });
   else if (kind < 53) {
     if (b & 1) world.advance(c * (b & 2 ? 10 : 1));
     else world.elapse(c * (b & 2 ? 4 : 0.37));

@@ -168,4 +168,14 @@ describe('order', () => {
     world.advance(0.1);
     expect(outcome(world, world.request(a))).toBe('waiting');
   });
+
+  it('counts by a new bound from the moment that it is set', () => {
+    const world = fakeWorld([fakeUnit('a', { slots: 1 })], 10);
+    busy(world, a);
+    const batch = world.request(a, { class: 'batch' });
+    const other = world.request(a);
+    world.advance(10_000);
+    world.apply({ kind: 'settings', settings: { ...world.state.settings, ageingMs: 10_000 } });
+    expect(unitOf(world.state, a).queue.line.map(({ id }) => id)).toEqual([batch, other]);
+  });
 });

@@ -123,6 +123,21 @@ describe('what usually comes next', () => {
     expect(phase(world, b)).toBe('cold');
   });
 
+  it('is forgotten when prediction is switched off, and expected again afterwards', () => {
+    const world = fakeWorld(units, 20);
+    habit(world);
+    idle(world, c);
+    use(world, a);
+    const { settings } = world.state;
+    world.apply({ kind: 'settings', settings: { ...settings, prediction: false } });
+    world.apply(stop(c));
+    expect(done(world, 'stopped', c)).toEqual([]);
+    world.apply({ kind: 'settings', settings });
+    habit(world);
+    use(world, a);
+    expect(phase(world, b)).toBe('starting');
+  });
+
   it('does not start under pressure, nor after a start that failed', () => {
     const world = fakeWorld(units, 30);
     habit(world);

@@ -3,6 +3,8 @@ import type { Cancel, Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
 import { newWaiterId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
+import { loadForecast } from './forecast-saved.ts';
+import type { SavedForecast } from './forecast-saved.ts';
 import { nextWake } from './settle.ts';
 import { createState } from './state.ts';
 import type { State } from './state.ts';
@@ -55,6 +57,8 @@ export interface Scheduler {
 export interface SchedulerOptions {
   readonly settings: Settings;
   readonly limitBytes: number;
+  /** What an earlier run learned. */
+  readonly forecast?: SavedForecast;
   readonly clock: Clock;
   readonly effects: Effects;
   /** After every batch of events: something may have changed. */
@@ -78,7 +82,7 @@ interface Pending {
 /** The one writer of the account: takes events in the order they come and carries out what `step` decides. */
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { clock } = options;
-  const state = createState(options.settings, options.limitBytes);
+  const state = createState(options.settings, options.limitBytes, options.forecast && loadForecast(options.forecast));
   const pending = new Map<WaiterId, Pending>();
   const attempt = guard(options.onFault ?? throwLater);
   const alarm = createAlarm(clock, () => dispatch({ kind: 'tick' }));

@@ -67,7 +67,7 @@ export interface Due extends Entry {
 
 /** The whole account. Owned by one run-loop, changed by `step` alone. */
 export interface State {
-  readonly settings: Settings;
+  settings: Settings;
   limitBytes: number;
   seq: number;
   closing: boolean;
@@ -97,7 +97,7 @@ export interface State {
   blocked: Blocked | null;
 }
 
-export const createState = (settings: Settings, limitBytes: number): State => ({
+export const createState = (settings: Settings, limitBytes: number, forecast = createForecast()): State => ({
   settings,
   limitBytes,
   seq: 0,
@@ -111,7 +111,7 @@ export const createState = (settings: Settings, limitBytes: number): State => ({
   claims: [],
   turns: createTurns(),
   due: createHeap(),
-  forecast: createForecast(),
+  forecast,
   touched: new Set(),
   stirred: false,
   held: new Set(),

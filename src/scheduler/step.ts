@@ -1,6 +1,6 @@
 import type { UnitId } from '#kernel/ids';
 import { listIdle, markBusy, restsAt, touch } from './account.ts';
-import { met, noteRequest, setTime } from './forecast.ts';
+import { forgetGuesses, met, noteRequest, setTime } from './forecast.ts';
 import { becomeCold, becomeFrozen, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { settle } from './settle.ts';
@@ -92,6 +92,15 @@ const handlers: Handlers = {
   },
   describe: (state, { unit }) => describe(state, unit),
   clock: (state, { localMs }, now) => setTime(state, localMs, now),
+  settings(state, { settings }, now) {
+    state.settings = settings;
+    if (!settings.prediction) forgetGuesses(state);
+    for (const unit of state.units.values()) {
+      unit.queue.nextAgeing = now;
+      touch(state, unit);
+    }
+    state.stirred = true;
+  },
   limit(state, { bytes }) {
     state.limitBytes = bytes;
     state.stirred = true;

@@ -128,6 +128,8 @@ export type Event =
   | { readonly kind: 'describe'; readonly unit: UnitSpec }
   /** What time it is for people: local wall time, in milliseconds since the epoch there. Told now and then: it may jump. */
   | { readonly kind: 'clock'; readonly localMs: number }
+  /** What was decided by the old ones stands; pauses and quarantines that began go on. */
+  | { readonly kind: 'settings'; readonly settings: Settings }
   | { readonly kind: 'limit'; readonly bytes: number }
   | { readonly kind: 'request'; readonly waiter: Waiter }
   /** The caller left. With `keep` it will come back, so that what it waited for is made ready all the same. */

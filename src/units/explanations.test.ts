@@ -51,6 +51,7 @@ describe('the account', () => {
     expect(sums).toMatchObject({
       ...{ limitBytes: 25, reservedBytes: 20, chargedBytes: 22, incomingBytes: 0, freeBytes: 3, pressure: 'none' },
       horizonMs: 30_000,
+      prediction: { on: true, hits: 0, misses: 0, byteSeconds: 0, expected: [] },
     });
     expect(lines.map(({ id }) => id)).toEqual([a, b]);
     expect(units.map(({ id, evictable, place }) => [id, evictable, place])).toEqual([

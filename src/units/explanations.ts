@@ -1,4 +1,4 @@
-import type { ApiAccount, ApiLedgerUnit, ApiOutlook } from '#contracts/explanations';
+import type { ApiAccount, ApiLedgerUnit, ApiOutlook, ApiPrediction } from '#contracts/explanations';
 import { chanceWithin, rateOf } from '#scheduler/arrivals';
 import { isEvictable, optionsOf } from '#scheduler/eviction';
 import { outlookOf } from '#scheduler/outlook';
@@ -19,7 +19,21 @@ export function accountView(sources: ViewSources): ApiAccount {
     incomingBytes: state.totals.incoming,
     pressure: state.pressure,
     horizonMs: state.settings.horizonMs,
+    prediction: predictionView(sources),
     units: [...state.units.values()].map((unit) => factsOf(unit, places.get(unit) ?? null, sources)),
+  };
+}
+
+function predictionView({ state, clock }: ViewSources): ApiPrediction {
+  const { tally, guesses } = state.forecast;
+  const [now, wall] = [clock.now(), clock.wall()];
+  return {
+    ...{ on: state.settings.prediction, hits: tally.hits, misses: tally.misses, byteSeconds: tally.byteMs / 1_000 },
+    expected: [...guesses]
+      .filter(([, { until }]) => until > now)
+      .map(([{ spec }, { chance, because, until }]) => ({
+        ...{ unit: spec.id, chance, because, until: new Date(wall + until - now).toISOString() },
+      })),
   };
 }
 
