@@ -24,6 +24,7 @@ const specOf = (i: number): UnitSpec => ({
   idleRung: 'cold',
   startMs: 1_000,
   rungs: plainRungs,
+  learnedAs: '',
   prewarm: true,
   replicas: oneReplica,
 });

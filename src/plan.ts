@@ -50,7 +50,7 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
     const directory = createDirectory(() => catalog, settings);
     const models = await readModels(join(home, 'models'), silentLogger);
     const units = createUnits({
-      ...{ catalog: () => catalog, settings, directory, clock, home, cores: 1, log: silentLogger },
+      ...{ catalog: () => catalog, settings, directory, clock, home, cores: 1, canFreeze: false, log: silentLogger },
       ...{ store: { get: (name) => models.get(name) ?? null }, learned: openLearned(state) },
       ...{ puller: nothingRuns, environments: nothingRuns, describe: () => undefined },
     });

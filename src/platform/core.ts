@@ -82,6 +82,7 @@ export async function createCore(
     learned: openLearned(stores.state),
     home: home.path,
     cores: availableParallelism(),
+    canFreeze: stores.runtime.freeze !== undefined,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
   const needs = createNeeds(directory, () => waker);

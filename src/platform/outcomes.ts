@@ -22,7 +22,9 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store, need
     unit.startsWith('model/') ? store.get(unit.slice('model/'.length))?.sha256 : undefined;
   const remember = (unit: UnitId) => {
     const known = scheduler.state.units.get(unit);
-    if (known) units.learn(unit, known.learnedBytes, known.startMs);
+    if (!known) return;
+    const { learnedBytes: bytes, startMs, frozenBytes, thawMs } = known;
+    units.learn(unit, { bytes, startMs, frozenBytes, thawMs });
   };
   return {
     begun({ unit, key }) {
@@ -42,11 +44,14 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store, need
     failed: (unit, message, permanent) => scheduler.dispatch({ kind: 'failed', unit, message, permanent }),
     exited: (unit, message) => scheduler.dispatch({ kind: 'exited', unit, message }),
     stopped(unit) {
-      remember(unit);
       scheduler.dispatch({ kind: 'stopped', unit });
+      remember(unit);
     },
     frozen: (unit) => scheduler.dispatch({ kind: 'frozen', unit }),
-    thawed: (unit) => scheduler.dispatch({ kind: 'thawed', unit }),
+    thawed(unit) {
+      scheduler.dispatch({ kind: 'thawed', unit });
+      remember(unit);
+    },
     measured(unit, bytes) {
       scheduler.dispatch({ kind: 'measured', unit, bytes });
       remember(unit);

@@ -95,10 +95,12 @@ it('an instance has its identity, its file and what it needs for as long as it l
   const usedFiles = new Map();
   const outcomes = outcomesFor({
     scheduler: {
-      state: { units: new Map([[model, { learnedBytes: 7, startMs: 8 }]]) },
+      state: { units: new Map([[model, { learnedBytes: 7, startMs: 8, frozenBytes: 5, thawMs: 6 }]]) },
       dispatch: ({ kind }: { kind: string }) => told.push(kind),
     } as unknown as Scheduler,
-    units: { learn: (...facts: unknown[]) => told.push(`learn ${facts.join(' ')}`) } as unknown as Units,
+    units: {
+      learn: (unit: string, facts: object) => told.push(`learn ${unit} ${Object.values(facts).join(' ')}`),
+    } as unknown as Units,
     identity: {
       minted: { mint: () => told.push('mint'), withdraw: () => told.push('withdraw') },
     } as unknown as Parameters<typeof outcomesFor>[0]['identity'],
@@ -113,8 +115,8 @@ it('an instance has its identity, its file and what it needs for as long as it l
   outcomes.ended(model);
   outcomes.stopped(model);
   expect(usedFiles.size).toBe(0);
-  const learn = `learn ${model} 7 8`;
-  expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', learn, 'stopped']);
+  const learn = `learn ${model} 7 8 5 6`;
+  expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', 'stopped', learn]);
 });
 
 it('the reporter tells what happens to units and counts it, and says nothing of single requests', () => {

@@ -29,6 +29,7 @@ function bench(more: Partial<WakerOptions> = {}) {
     idleRung: 'cold',
     startMs: null,
     rungs: plainRungs,
+    learnedAs: '',
     prewarm: true,
     replicas: oneReplica,
   } as const;

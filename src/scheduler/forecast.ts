@@ -77,9 +77,9 @@ export function setTime(state: State, localMs: number, now: number): void {
 /** Learns from a request, and says whether something is now worth bringing up that was not. */
 export function noteRequest(state: State, unit: Unit, { principal }: Waiter, now: number): boolean {
   noteArrival(unit.arrivals, now);
+  met(state, unit, now);
   if (!state.settings.prediction) return false;
   const { forecast } = state;
-  met(state, unit, now);
   if (forecast.offsetMs !== null) noteTime(forecast, unit.spec.id, slotAt(now + forecast.offsetMs));
   const asker = noteAsked(forecast.follows, principal, unit.spec.id, now);
   const next = asker.expected && state.units.get(asker.expected.unit);

@@ -53,6 +53,7 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
     tier: pick(tiers, a) ?? 'core',
     priority: (b & 3) * 25,
     declaredBytes: c & 15,
+    learnedAs: (a & 64) === 0 ? 'small' : 'large',
     learnedBytes: null,
     slots: 1 + (c >> 8),
     idleAfterMs: [200, 1_500, 6_000, 60_000][(c >> 4) & 3] ?? 0,

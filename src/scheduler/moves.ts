@@ -16,6 +16,7 @@ export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effe
 /** Gives the waiter a slot. The caller has taken it out of the queue. */
 export function lease(unit: Unit, waiter: WaiterId, effects: Effect[]): void {
   unit.leases.add(waiter);
+  unit.worked = true;
   if (unit.phase.kind === 'ready') unit.phase.idleSince = null;
   effects.push({ kind: 'grant', waiter, unit: unit.spec.id });
 }
@@ -23,6 +24,7 @@ export function lease(unit: Unit, waiter: WaiterId, effects: Effect[]): void {
 export function begin(unit: Unit, state: State, now: number, effects: Effect[]): void {
   const bytes = reservationOf(unit);
   unit.phase = { kind: 'starting', since: now, bytes };
+  unit.runsAs = unit.spec.learnedAs;
   effects.push({ kind: 'start', unit: unit.spec.id, bytes });
   touch(state, unit);
 }
@@ -70,12 +72,24 @@ export function becomeReady(unit: Unit, stayMs: number, now: number): void {
   unit.phase = { kind: 'ready', since: now, until: now + stayMs, bytes: reservedOf(unit), idleSince: now };
 }
 
+/** What was learned comes down to what is used in so many runs, by two thirds: once is not a trend. */
+const decayRuns = 8;
+
 export function becomeCold(unit: Unit): void {
+  const { learnedBytes, peakBytes } = unit;
+  if (unit.worked && learnedBytes !== null && peakBytes !== null && isLearning(unit)) {
+    unit.learnedBytes = Math.round(learnedBytes - Math.max(0, learnedBytes - peakBytes) / decayRuns);
+  }
+  unit.peakBytes = null;
+  unit.worked = false;
   unit.phase = { kind: 'cold' };
   unit.leases.clear();
   unit.measuredBytes = null;
   unit.stopWanted = null;
 }
+
+/** What the present instance shows holds for the next one: its settings are still the same. */
+export const isLearning = ({ runsAs, spec }: Unit): boolean => runsAs === spec.learnedAs;
 
 /** The time from which an unleased unit counts as idle. Those who wait for it don't move it: they may yet leave. */
 export function markIdle(unit: Unit, now: number): void {

@@ -138,6 +138,17 @@ describe('what usually comes next', () => {
     expect(phase(world, b)).toBe('starting');
   });
 
+  it('regression: is a hit also when prediction was switched off meanwhile', () => {
+    const world = fakeWorld(units, 30);
+    habit(world);
+    use(world, a);
+    expect(phase(world, b)).toBe('starting');
+    world.apply({ kind: 'settings', settings: { ...world.state.settings, prediction: false } });
+    world.request(b);
+    done(world, 'started', b);
+    expect([world.state.forecast.tally.hits, unitOf(world.state, b).guessed]).toEqual([1, null]);
+  });
+
   it('does not start under pressure, nor after a start that failed', () => {
     const world = fakeWorld(units, 30);
     habit(world);

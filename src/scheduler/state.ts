@@ -35,6 +35,11 @@ export interface Unit {
   stopWanted: Reason | null;
   measuredBytes: number | null;
   learnedBytes: number | null;
+  /** The most that the present instance was seen to use, and whether anybody used it: then that says what it needs. */
+  peakBytes: number | null;
+  worked: boolean;
+  /** The name under which the present instance's memory is learned: that of when it began. */
+  runsAs: string;
   /** What it was seen to hold while frozen. */
   frozenBytes: number | null;
   startMs: number | null;
@@ -132,6 +137,9 @@ export function createUnit(spec: UnitSpec, order: number): Unit {
     stopWanted: null,
     measuredBytes: null,
     learnedBytes: spec.learnedBytes,
+    peakBytes: null,
+    worked: false,
+    runsAs: spec.learnedAs,
     frozenBytes: spec.rungs.frozenBytes,
     startMs: spec.startMs,
     thawMs: spec.rungs.thawMs,

@@ -1,7 +1,7 @@
 import type { UnitId } from '#kernel/ids';
 import { listIdle, markBusy, restsAt, touch } from './account.ts';
 import { forgetGuesses, met, noteRequest, setTime } from './forecast.ts';
-import { becomeCold, becomeFrozen, becomeReady, fail, lease, markIdle, refuse, stop } from './moves.ts';
+import { becomeCold, becomeFrozen, becomeReady, fail, isLearning, lease, markIdle, refuse, stop } from './moves.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { settle } from './settle.ts';
 import { createUnit, isWanted, reservationOf, unitOf } from './state.ts';
@@ -156,7 +156,7 @@ const handlers: Handlers = {
   started(state, { unit: id }, now) {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'starting') return;
-    unit.startMs = learn(unit.startMs, now - unit.phase.since);
+    if (isLearning(unit)) unit.startMs = learn(unit.startMs, now - unit.phase.since);
     becomeReady(unit, unit.guessed ? 0 : state.settings.minResidencyMs, now);
   },
   failed(state, { unit: id, message, permanent }, now, effects) {
@@ -186,8 +186,13 @@ const handlers: Handlers = {
     const unit = state.units.get(id);
     if (!unit || !('bytes' in unit.phase)) return;
     unit.measuredBytes = bytes;
-    if (unit.phase.kind === 'frozen') unit.frozenBytes = bytes;
-    else unit.learnedBytes = Math.max(unit.learnedBytes ?? 0, bytes);
+    if (!isLearning(unit)) return;
+    if (unit.phase.kind === 'frozen') {
+      unit.frozenBytes = bytes;
+      return;
+    }
+    unit.peakBytes = Math.max(unit.peakBytes ?? 0, bytes);
+    unit.learnedBytes = Math.max(unit.learnedBytes ?? 0, bytes);
   },
   pressure(state, { level }) {
     state.pressure = level;
@@ -207,9 +212,14 @@ function describe(state: State, spec: UnitSpec): void {
     state.units.set(spec.id, createUnit(spec, ++state.seq));
     return;
   }
-  // What this run learned is newer than what the caller remembers.
+  const same = spec.learnedAs === unit.spec.learnedAs;
   unit.spec = spec;
-  unit.learnedBytes = Math.max(unit.learnedBytes ?? 0, spec.learnedBytes ?? 0) || null;
+  // What this run learned is newer than what the caller remembers.
+  const newer = <T>(own: T | null, given: T | null): T | null => (same ? (own ?? given) : given);
+  unit.learnedBytes = newer(unit.learnedBytes, spec.learnedBytes);
+  unit.frozenBytes = newer(unit.frozenBytes, spec.rungs.frozenBytes);
+  unit.startMs = newer(unit.startMs, spec.startMs);
+  unit.thawMs = newer(unit.thawMs, spec.rungs.thawMs);
   unit.removed = false;
 }
 
@@ -220,6 +230,7 @@ const notInCatalogue = (id: UnitId): Refusal => ({ code: 'NOT_FOUND', message: `
 function takeOver(state: State, unit: Unit | undefined, frozen: boolean, now: number): void {
   if (!unit || 'bytes' in unit.phase) return;
   unit.reason = { code: 'recovered' };
+  unit.runsAs = unit.spec.learnedAs;
   unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
   if (!frozen) becomeReady(unit, state.settings.minResidencyMs, now);
 }

@@ -13,7 +13,9 @@ export interface UnitSpec {
   readonly priority: number;
   /** Bytes its definition declares, or its file computes. */
   readonly declaredBytes: number;
-  /** The high-water mark of its measured memory, from earlier runs with the same settings. */
+  /** What its memory depends on, as a name: under another one (a larger context) it is learned anew. */
+  readonly learnedAs: string;
+  /** The high-water mark of its measured memory, from earlier runs under that name. */
   readonly learnedBytes: number | null;
   /** How many leases it serves at once. */
   readonly slots: number;

@@ -114,6 +114,7 @@ export const fakeUnit = (name: string, given: Partial<Omit<UnitSpec, 'id'>> = {}
   idleRung: 'cold',
   startMs: null,
   rungs: plainRungs,
+  learnedAs: '',
   prewarm: true,
   replicas: oneReplica,
   ...given,

@@ -74,7 +74,7 @@ describe('a unit for the scheduler', () => {
     expect(parse(units({ ...given, freezeMs: 2, frozenBytes: 4, thawMs: 3 })).units.map(specOf)).toEqual([
       {
         ...{ id: 'model/a', tier: 'core', priority: 90, declaredBytes: 10, learnedBytes: null, slots: 7, startMs: 500 },
-        ...{ idleAfterMs: Infinity, idleRung: 'cold', prewarm: true, replicas: { min: 2, max: 3 } },
+        ...{ idleAfterMs: Infinity, idleRung: 'cold', learnedAs: 'a', prewarm: true, replicas: { min: 2, max: 3 } },
         rungs: { freezable: true, frozenBytes: 4, freezeMs: 2, thawMs: 3, stopMs: 1 },
       },
     ]);

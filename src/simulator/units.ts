@@ -125,6 +125,7 @@ export const specOf = (unit: SimUnit): UnitSpec => ({
   tier: unit.tier,
   priority: unit.priority,
   declaredBytes: unit.bytes,
+  learnedAs: unit.id,
   learnedBytes: null,
   slots: unit.concurrency,
   idleAfterMs: Infinity,

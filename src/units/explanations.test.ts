@@ -12,7 +12,15 @@ import type { ViewSources } from './views.ts';
 const [a, b, c] = [unitId('model', 'a'), unitId('model', 'b'), unitId('model', 'c')] as const;
 const spec = (id: UnitId, declaredBytes: number, more: Partial<UnitSpec> = {}): UnitSpec => ({
   ...{ id, declaredBytes, tier: 'on-demand', priority: 50, learnedBytes: null, slots: 1, idleAfterMs: 60_000 },
-  ...{ idleRung: 'cold', startMs: null, rungs: plainRungs, prewarm: true, replicas: oneReplica, ...more },
+  ...{
+    idleRung: 'cold',
+    startMs: null,
+    rungs: plainRungs,
+    learnedAs: '',
+    prewarm: true,
+    replicas: oneReplica,
+    ...more,
+  },
 });
 
 function account(limitBytes: number, ...units: readonly UnitSpec[]) {

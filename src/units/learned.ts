@@ -5,7 +5,12 @@ export interface Learned {
   readonly bytes: number | null;
   /** How long it takes to start, in milliseconds. */
   readonly startMs: number | null;
+  /** What it keeps while it is frozen, in bytes, and how long it takes to come back from there. */
+  readonly frozenBytes: number | null;
+  readonly thawMs: number | null;
 }
+
+export const nothingLearned: Learned = { bytes: null, startMs: null, frozenBytes: null, thawMs: null };
 
 /** What was learned of a unit under given settings: a model at 8k context is not the same as at 32k. */
 export interface LearnedStore {
@@ -13,20 +18,22 @@ export interface LearnedStore {
   put(key: string, learned: Learned): void;
 }
 
-type Row = { readonly bytes: number | null; readonly startMs: number | null };
+/** An older row lacks what was not kept then. */
+type Row = { readonly [K in keyof Learned]?: number | null };
+
+const figures = ['bytes', 'startMs', 'frozenBytes', 'thawMs'] as const;
 
 /** Written through only when a value moved by a hundredth: a high-water mark creeps up by pages for a long time. */
 export function openLearned(store: StateStore): LearnedStore {
   const table: StateTable<Row> = store.table<Row>('learned');
   const rows = new Map(table.list().map(({ key, value }) => [key, value]));
-  const nothing: Row = { bytes: null, startMs: null };
   return {
-    of: (key) => rows.get(key) ?? nothing,
-    put(key, { bytes, startMs }) {
-      const before = rows.get(key) ?? nothing;
-      if (!moved(before.bytes, bytes) && !moved(before.startMs, startMs)) return;
+    of: (key) => ({ ...nothingLearned, ...rows.get(key) }),
+    put(key, learned) {
+      const before = { ...nothingLearned, ...rows.get(key) };
+      if (!figures.some((figure) => moved(before[figure], learned[figure]))) return;
       // What is not known now was known before: a size that was set by hand for a while has taught nothing.
-      const row: Row = { bytes: bytes ?? before.bytes, startMs: startMs ?? before.startMs };
+      const row: Row = Object.fromEntries(figures.map((figure) => [figure, learned[figure] ?? before[figure]]));
       rows.set(key, row);
       table.put(key, row);
     },

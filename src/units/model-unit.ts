@@ -6,11 +6,11 @@ import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
 import { oomScoreAdj } from '#runtime/oom';
-import { oneReplica, plainRungs } from '#scheduler/types';
+import { oneReplica } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
 import type { ModelSettings, UnitSettings } from './settings.ts';
-import { consumed } from './service-unit.ts';
+import { consumed, rungsOf } from './service-unit.ts';
 
 /** How large a model is loaded: what its memory depends on beside its file. */
 export interface Shape {
@@ -34,19 +34,25 @@ export function modelSpec(
   definition: ModelDefinition,
   engine: ServiceDefinition,
   settings: ModelSettings,
-  facts: { readonly shape: Shape; readonly plannedBytes: number | null; readonly learned: Learned },
+  facts: {
+    readonly shape: Shape;
+    readonly plannedBytes: number | null;
+    readonly learned: Learned;
+    readonly canFreeze: boolean;
+  },
 ): UnitSpec {
   return {
     id: unitId('model', definition.id),
     tier: 'on-demand',
     priority: settings.priority ?? definition.priority,
     declaredBytes: facts.plannedBytes ?? definition.size + engine.resources.memory,
+    learnedAs: learnedKey(definition, facts.shape),
     learnedBytes: facts.learned.bytes,
     slots: facts.shape.slots,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'cold',
     startMs: facts.learned.startMs,
-    rungs: plainRungs,
+    rungs: rungsOf(facts.learned, facts.canFreeze),
     prewarm: engine.needs.length === 0,
     replicas: oneReplica,
   };

@@ -77,7 +77,15 @@ function bench(rows = new Map<string, SavedSavings>()) {
 
 const spec = (id: UnitId, declaredBytes: number, more: Partial<UnitSpec> = {}): UnitSpec => ({
   ...{ id, declaredBytes, tier: 'on-demand', priority: 50, learnedBytes: null, slots: 1, idleAfterMs: 60_000 },
-  ...{ idleRung: 'cold', startMs: null, rungs: plainRungs, prewarm: true, replicas: oneReplica, ...more },
+  ...{
+    idleRung: 'cold',
+    startMs: null,
+    rungs: plainRungs,
+    learnedAs: '',
+    prewarm: true,
+    replicas: oneReplica,
+    ...more,
+  },
 });
 
 describe('the savings of a scheduler', () => {

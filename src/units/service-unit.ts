@@ -5,8 +5,9 @@ import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
 import { oomScoreAdj } from '#runtime/oom';
-import { oneReplica, plainRungs } from '#scheduler/types';
-import type { UnitSpec } from '#scheduler/types';
+import { oneReplica } from '#scheduler/types';
+import type { Rungs, UnitSpec } from '#scheduler/types';
+import type { Learned } from './learned.ts';
 import type { ServiceSettings } from './settings.ts';
 
 /** Milliseconds without use after which a unit goes down a rung, by tier, when its definition does not say. */
@@ -30,24 +31,32 @@ export function chosenRun(
 export function serviceSpec(
   definition: ServiceDefinition,
   settings: ServiceSettings,
-  learned: { readonly bytes: number | null; readonly startMs: number | null },
+  learned: Learned,
+  canFreeze: boolean,
 ): UnitSpec {
   return {
     id: unitId('service', definition.id),
     tier: definition.tier,
     priority: settings.priority ?? definition.priority,
     declaredBytes: settings.memory ?? definition.resources.memory,
+    learnedAs: unitId('service', definition.id),
     // A size set by hand is a word to keep: what was learned does not overrule it.
     learnedBytes: settings.memory === undefined ? learned.bytes : null,
     slots: definition.resources.concurrency,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? idleAfter[definition.tier],
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? (definition.tier === 'persistent' ? 'frozen' : 'cold'),
     startMs: learned.startMs,
-    rungs: plainRungs,
+    rungs: rungsOf(learned, canFreeze),
     prewarm: definition.needs.length === 0,
     replicas: oneReplica,
   };
 }
+
+/** It is frozen to make room once a freeze for being idle has shown that this gives something back. */
+export const rungsOf = ({ frozenBytes, thawMs }: Learned, canFreeze: boolean): Rungs => ({
+  ...{ freezable: canFreeze, frozenBytes, thawMs },
+  ...{ freezeMs: null, stopMs: null },
+});
 
 export interface Places {
   /** The folder of a definition's own files: hosts, templates. */

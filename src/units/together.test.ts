@@ -18,7 +18,7 @@ const spec = (name: string, declaredBytes: number, more: Partial<UnitSpec> = {})
     slots: 1,
     idleAfterMs: 60_000,
   },
-  ...{ idleRung: 'cold', startMs: 100, rungs: plainRungs, prewarm: true, replicas: oneReplica, ...more },
+  ...{ idleRung: 'cold', startMs: 100, rungs: plainRungs, learnedAs: '', prewarm: true, replicas: oneReplica, ...more },
 });
 
 interface Given {

@@ -4,7 +4,7 @@ import type { Catalog } from '#catalog/snapshot';
 import type { Json } from '#contracts/driver';
 import type { StateStore } from '#contracts/state';
 import { createDirectory } from './directory.ts';
-import { openLearned } from './learned.ts';
+import { nothingLearned, openLearned } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
 import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
@@ -78,16 +78,21 @@ describe('the directory', () => {
 
 describe('what the scheduler is told of a service', () => {
   const web = directory.service('web').definition;
-  const nothing = { bytes: null, startMs: null };
 
   it('is what its tier says, then its definition, then the settings', () => {
-    const store = serviceSpec(directory.service('store').definition, {}, nothing);
+    const store = serviceSpec(directory.service('store').definition, {}, nothingLearned, true);
     expect(store).toMatchObject({ idleAfterMs: 1_800_000, idleRung: 'frozen', declaredBytes: 64 * 2 ** 20 });
-    expect(serviceSpec(web, {}, nothing)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'cold' });
+    expect(serviceSpec(web, {}, nothingLearned, true)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'cold' });
     const own = { memory: 5, priority: 9, idle: { after: 1, rung: 'frozen' } } as const;
-    expect(serviceSpec(web, own, { bytes: 7, startMs: 8 })).toMatchObject({
+    expect(serviceSpec(web, own, { ...nothingLearned, bytes: 7, startMs: 8 }, true)).toMatchObject({
       ...{ declaredBytes: 5, learnedBytes: null, priority: 9, idleAfterMs: 1, idleRung: 'frozen', startMs: 8 },
     });
+  });
+
+  it('may be frozen to make room where that can be done, by what was learned of it', () => {
+    const seen = { ...nothingLearned, frozenBytes: 9, thawMs: 12 };
+    expect(serviceSpec(web, {}, seen, true).rungs).toMatchObject({ freezable: true, frozenBytes: 9, thawMs: 12 });
+    expect(serviceSpec(web, {}, seen, false).rungs.freezable).toBe(false);
   });
 
   it('runs by what this machine can do, or says why not', () => {
@@ -112,7 +117,7 @@ describe('what the scheduler is told of a model', () => {
   const shape = { context: 2_048, slots: 2 };
 
   it('is its plan once its file is here, else its size and its engine', () => {
-    const facts = { shape, learned: { bytes: null, startMs: null } };
+    const facts = { shape, learned: nothingLearned, canFreeze: true };
     const planned = modelSpec(model.definition, engine.definition, {}, { ...facts, plannedBytes: 5 });
     expect(planned).toMatchObject({ declaredBytes: 5, slots: 2 });
     const guessed = modelSpec(model.definition, engine.definition, {}, { ...facts, plannedBytes: null });
@@ -148,18 +153,18 @@ describe('what was learned', () => {
 
   it('is written when it moved by a hundredth, and is there after a restart', () => {
     const { store, learned, writes } = bench();
-    learned.put('a', { bytes: 1_000, startMs: null });
-    learned.put('a', { bytes: 1_010, startMs: null });
+    learned.put('a', { ...nothingLearned, bytes: 1_000, startMs: null });
+    learned.put('a', { ...nothingLearned, bytes: 1_010, startMs: null });
     expect(writes()).toBe(1);
-    learned.put('a', { bytes: 1_011, startMs: 5 });
-    expect(openLearned(store).of('a')).toEqual({ bytes: 1_011, startMs: 5 });
-    expect(learned.of('b')).toEqual({ bytes: null, startMs: null });
+    learned.put('a', { ...nothingLearned, bytes: 1_011, startMs: 5 });
+    expect(openLearned(store).of('a')).toEqual({ ...nothingLearned, bytes: 1_011, startMs: 5 });
+    expect(learned.of('b')).toEqual(nothingLearned);
   });
 
   it('regression: is not forgotten while one of the two is not known', () => {
     const { learned } = bench();
-    learned.put('a', { bytes: 1_000, startMs: 5 });
-    learned.put('a', { bytes: null, startMs: 500 });
-    expect(learned.of('a')).toEqual({ bytes: 1_000, startMs: 500 });
+    learned.put('a', { ...nothingLearned, bytes: 1_000, startMs: 5 });
+    learned.put('a', { ...nothingLearned, bytes: null, startMs: 500 });
+    expect(learned.of('a')).toEqual({ ...nothingLearned, bytes: 1_000, startMs: 500 });
   });
 });

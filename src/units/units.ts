@@ -11,7 +11,7 @@ import type { Blueprint } from '#runtime/blueprint';
 import type { Environments } from '#runtime/launch';
 import type { UnitSpec } from '#scheduler/types';
 import type { Directory } from './directory.ts';
-import type { LearnedStore } from './learned.ts';
+import type { Learned, LearnedStore } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
 import type { Shape } from './model-unit.ts';
 import { createPlans } from './plans.ts';
@@ -36,7 +36,7 @@ export interface Units {
   blueprint(unit: UnitId, signal?: AbortSignal): Promise<Blueprint>;
   /** How large a model is loaded: as its file allows, once that is here. */
   shape(model: string): Shape;
-  learn(unit: UnitId, bytes: number | null, startMs: number | null): void;
+  learn(unit: UnitId, learned: Learned): void;
   titles(unit: UnitId): { readonly title: string; readonly summary: string; readonly category: string | null };
 }
 
@@ -51,6 +51,8 @@ export interface UnitsOptions {
   /** The folder with everything of the platform's. */
   readonly home: string;
   readonly cores: number;
+  /** Whether what runs here can be frozen. */
+  readonly canFreeze: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   /** A unit's facts changed: the scheduler is to know. */
@@ -84,7 +86,12 @@ export function createUnits(options: UnitsOptions): Units {
       ...runnable(bench)
         .filter((id) => !isExternal(id, bench))
         .map((id) =>
-          serviceSpec(directory.service(id).definition, settings().service(id), learned.of(`service/${id}`)),
+          serviceSpec(
+            directory.service(id).definition,
+            settings().service(id),
+            learned.of(`service/${id}`),
+            options.canFreeze,
+          ),
         ),
       ...models().map((id) => specOfModel(id, bench, shape)),
     ],
@@ -102,12 +109,12 @@ export function createUnits(options: UnitsOptions): Units {
       return directory.service(name).definition.run.external?.url ?? null;
     },
     blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(unit)),
-    learn(unit, bytes, startMs) {
+    learn(unit, seen) {
       const { kind, name } = parseUnitId(unit);
       const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
       // A unit may be measured once more after its definition has gone: there is nothing left to learn for.
       if (kind === 'model' && !model) return;
-      learned.put(model ? learnedKey(model, shape(name)) : unit, { bytes, startMs });
+      learned.put(model ? learnedKey(model, shape(name)) : unit, seen);
     },
     titles(unit) {
       const { kind, name } = parseUnitId(unit);
@@ -151,6 +158,7 @@ function specOfModel(model: string, bench: Bench, shape: (model: string) => Shap
     shape: own,
     plannedBytes: plans.of(definition.id)?.plan.total ?? null,
     learned: learned.of(learnedKey(definition, own)),
+    canFreeze: bench.canFreeze,
   });
 }
 
