@@ -183,6 +183,17 @@ describe('what usually comes next', () => {
     expect(phase(world, b)).toBe('thawing');
   });
 
+  it('regression: is no guess where somebody waits for it already', () => {
+    const world = fakeWorld([fakeUnit('b', { idleRung: 'frozen' })], 30);
+    idle(world, b);
+    world.advance(60_000);
+    done(world, 'frozen', b);
+    const unit = unitOf(world.state, b);
+    world.state.forecast.guesses.set(unit, { chance: 1, because: 'time', until: Infinity, asker: null });
+    world.request(b);
+    expect([phase(world, b), unit.reason, unit.guessed]).toEqual(['thawing', { code: 'asked', by: 'ada' }, null]);
+  });
+
   it('is given up first when memory is short on the machine', () => {
     const world = fakeWorld(units, 30);
     habit(world);

@@ -1,6 +1,6 @@
 import type { Guess } from './forecast.ts';
 import { begin, thaw } from './moves.ts';
-import { needOf } from './state.ts';
+import { isWanted, needOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect } from './types.ts';
 import { reloadMs, thawMs } from './worth.ts';
@@ -41,6 +41,8 @@ function isOver(unit: Unit, { until, asker }: Guess, state: State, now: number):
     state.units.get(unit.spec.id) !== unit ||
     (kind !== 'cold' && kind !== 'frozen') ||
     (asker !== null && asker.expected?.unit !== unit.spec.id) ||
+    unit.waiters.size > 0 ||
+    isWanted(unit) ||
     unit.removed ||
     unit.stopWanted !== null ||
     unit.failure !== null ||
