@@ -19,6 +19,15 @@ export function parseUnitId(id: UnitId): { readonly kind: UnitKind; readonly nam
   return { kind: id.slice(0, slash) as UnitKind, name: id.slice(slash + 1) };
 }
 
+/** The n-th copy of a unit, from 2 on: `service/echo~2`. The unit itself is the first. */
+export const replicaId = (unit: UnitId, n: number): UnitId => `${unit}~${n}` as UnitId;
+
+/** The unit that a copy is of; any other unit is its own. */
+export function originalOf(id: UnitId): UnitId {
+  const at = id.lastIndexOf('~');
+  return at < 0 ? id : (id.slice(0, at) as UnitId);
+}
+
 /** Random, so that ids made on two machines never meet; the prefix is for people who read logs. */
 export const newInstanceId = (): InstanceId => `i-${randomBytes(8).toString('hex')}` as InstanceId;
 

@@ -62,8 +62,17 @@ export function markBusy({ idle }: State, unit: Unit): void {
   unit.booked.idle = false;
 }
 
-/** Forgets what a unit counted for. It holds nothing and wants nothing any more. */
-export function drop(state: State, unit: Unit): void {
+/** Forgets a unit whose definition is gone once it holds nothing any more, and neither does any copy of it. */
+export function dropIfGone(state: State, unit: Unit): void {
+  if (!unit.removed || 'bytes' in unit.phase || unit.copies.length > 0) return;
+  drop(state, unit);
+  const { original } = unit;
+  if (!original) return;
+  original.copies = original.copies.filter((copy) => copy !== unit);
+  dropIfGone(state, original);
+}
+
+function drop(state: State, unit: Unit): void {
   state.units.delete(unit.spec.id);
   state.touched.delete(unit);
   state.held.delete(unit);
@@ -79,8 +88,9 @@ function dueAtOf(unit: Unit, state: State): number {
   return Math.min(restsAt(unit), queuedUntil(unit), residencyEnd(unit));
 }
 
-const queuedUntil = ({ queue }: Unit): number =>
-  queue.line.length === 0 ? Infinity : Math.min(queue.nextDeadline, queue.nextAgeing);
+/** The first of those that share the queue looks after it. */
+const queuedUntil = ({ queue, original }: Unit): number =>
+  original !== null || queue.line.length === 0 ? Infinity : Math.min(queue.nextDeadline, queue.nextAgeing);
 
 /** The end of its residency while that is to come; once it was looked at there is nothing more to see. */
 const residencyEnd = (unit: Unit): number => {

@@ -1,10 +1,11 @@
 import { formatBytes } from '#kernel/quantities';
 import { residentUntil } from './account.ts';
-import { before, claimOf } from './claims.ts';
+import { before, claimOf, headOf } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { allEvictable, evictable, isMany, mayYield, optionsOf } from './eviction.ts';
 import { begin, freeze, refuse, stop, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
+import { copyWorthMs } from './scaling.ts';
 import { fixedOf, isSpeculative, needOf, reasonFor, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Refusal, Sum } from './types.ts';
@@ -121,7 +122,8 @@ function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: num
     candidates = pool.all ??= allEvictable(state, now);
     choice = chooseVictims(missing, candidates);
   }
-  if (!choice) return false;
+  // Nothing is put to sleep for a copy that costs more waiting than the copy spares.
+  if (!choice || (claim.unit.original && choice.costMs > copyWorthMs(claim.unit, state, now))) return false;
   pool.idle = null;
   pool.all = null;
   const sums = sumsOf(choice, candidates);
@@ -195,6 +197,7 @@ function givesWay(unit: Unit, claim: Claim, now: number): boolean {
   if (!rests && !isSpeculative(unit)) return false;
   const [own, other] = [unit.booked.claim, claim.unit.booked.claim];
   if (own && other) return before(other, own) < 0;
-  const head = unit.queue.line[0];
+  // A frozen copy does nothing for those who wait, unless it claims memory of its own.
+  const head = kind === 'frozen' ? headOf(unit) : unit.queue.line[0];
   return head === undefined || !precedes(head, claim);
 }

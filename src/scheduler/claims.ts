@@ -34,8 +34,11 @@ export interface Claim {
   readonly aged: boolean;
 }
 
+/** For whom it claims memory: a copy is claimed for nobody by name, and comes after everyone who waits. */
+export const headOf = (unit: Unit): Queued | undefined => (unit.original === null ? unit.queue.line[0] : undefined);
+
 export const claimOf = (unit: Unit): Claim => {
-  const head = unit.queue.line[0];
+  const head = headOf(unit);
   return { unit, head, aged: unit.spec.tier === 'core' || head?.rank === agedRank };
 };
 
@@ -43,7 +46,7 @@ export const claimOf = (unit: Unit): Claim => {
 function claims(unit: Unit): boolean {
   const { kind } = unit.phase;
   if (unit.removed || (kind !== 'cold' && kind !== 'frozen')) return false;
-  if (unit.queue.line.length === 0 && !isWanted(unit)) return false;
+  if ((unit.original !== null || unit.queue.line.length === 0) && !isWanted(unit)) return false;
   return kind === 'cold' || (unit.stopWanted === null && needOf(unit) > 0);
 }
 
@@ -60,7 +63,7 @@ export function placeClaim(state: State, unit: Unit): boolean {
 
 function keyOf(state: State, unit: Unit, had: ClaimKey | null): ClaimKey {
   const core = unit.spec.tier === 'core' ? 0 : 1;
-  const head = unit.queue.line[0];
+  const head = headOf(unit);
   if (!head) return { core, rank: merelyWanted, tag: -unit.spec.priority, seq: unit.order };
   const { principal, since } = head;
   // Written down once for each time the unit wants memory; one with a better turn who joins brings it forward.

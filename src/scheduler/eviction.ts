@@ -11,7 +11,8 @@ import { regretOf, reloadMs, startUpkeepMs, thawMs } from './worth.ts';
 export function isEvictable(unit: Unit, now: number): boolean {
   if (isProtected(unit)) return false;
   if (unit.phase.kind === 'starting') return isSpeculative(unit);
-  if (unit.phase.kind === 'frozen') return unit.waiters.size === 0 && !unit.booked.claim;
+  // Who waits waits for the first one: a copy that is not wanted does nothing for them.
+  if (unit.phase.kind === 'frozen') return (unit.original !== null || unit.waiters.size === 0) && !unit.booked.claim;
   return unit.phase.kind === 'ready' && isIdle(unit) && now >= residentUntil(unit);
 }
 

@@ -50,7 +50,12 @@ export function because(reason: Reason): string {
     case 'asked':
       return `asked for by ${reason.by}`;
     case 'wanted':
-      return { core: 'core, always on', pinned: 'pinned', started: 'started by hand' }[reason.because];
+      return {
+        core: 'core, always on',
+        pinned: 'pinned',
+        started: 'started by hand',
+        copy: 'more is asked for than one can do',
+      }[reason.because];
     case 'expected': {
       const why = reason.because === 'time' ? 'it usually is at this time' : 'it usually comes next';
       return `nobody asked yet, but ${why} (${Math.round(reason.chance * 100)} %)`;

@@ -1,7 +1,17 @@
+import { originalOf } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { before } from './claims.ts';
 import type { ClaimKey } from './claims.ts';
-import { chargedOf, createUnit, fixedOf, incomingOf, isProtected, isSpeculative, reservationOf } from './state.ts';
+import {
+  chargedOf,
+  createUnit,
+  fixedOf,
+  incomingOf,
+  isProtected,
+  isSpeculative,
+  reservationOf,
+  siblingsOf,
+} from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event } from './types.ts';
 
@@ -25,6 +35,8 @@ export interface Instance {
 
 export interface Caller {
   readonly unit: UnitId;
+  /** The one that serves it: the unit or a copy. */
+  by?: UnitId;
   state: 'waiting' | 'granted' | 'refused' | 'left' | 'released' | 'lost';
   /** With which it was refused. */
   code?: string;
@@ -65,11 +77,22 @@ export function reserved({ instances }: Machine): number {
   return total;
 }
 
-function isWanted({ state, waiting, callers }: Machine, id: UnitId): boolean {
+function isWanted(machine: Machine, id: UnitId): boolean {
+  const { state, waiting, callers } = machine;
   const unit = state.units.get(id);
   if (!unit || unit.removed) return false;
   for (const waiter of waiting) if (callers.get(waiter)?.unit === id) return true;
+  if (unit.original) return isCopyWanted(machine, unit, unit.original);
   return unit.pinned || unit.intent || unit.spec.tier === 'core';
+}
+
+/** One that serves the same queue is awake, and either there is work for more or so many are to run anyway. */
+function isCopyWanted({ instances, state }: Machine, copy: Unit, unit: Unit): boolean {
+  const all = siblingsOf(unit).flatMap(({ spec, removed }) => (removed ? [] : [spec.id]));
+  const { reason } = copy;
+  if (!copy.kept && !copy.intent && !(reason.code === 'wanted' && reason.because === 'copy')) return false;
+  const others = all.some((id) => id !== copy.spec.id && instances.has(id));
+  return others && !state.closing && all.indexOf(copy.spec.id) < unit.spec.replicas.max;
 }
 
 function end({ callers, waiting }: Machine, waiter: WaiterId, to: Caller['state']): void {
@@ -97,7 +120,8 @@ export function happen(machine: Machine, event: Event): void {
     wantedNow(machine, event.waiter.unit);
     waiting.add(event.waiter.id);
   } else if (event.kind === 'leave') {
-    const had = waiting.has(event.waiter) || leases.get(event.unit)?.delete(event.waiter);
+    const by = machine.callers.get(event.waiter)?.by ?? event.unit;
+    const had = waiting.has(event.waiter) || leases.get(by)?.delete(event.waiter);
     if (had) end(machine, event.waiter, 'left');
   } else if (event.kind === 'release') {
     if (leases.get(event.unit)?.delete(event.waiter)) end(machine, event.waiter, 'released');
@@ -130,8 +154,9 @@ function mayGuess({ state, waiting, callers, instances }: Machine, id: UnitId, w
   check(state.units.get(id)?.reason.code === 'expected', () => `brought up for nobody: ${where()}`);
   for (const waiter of waiting) {
     const unit = callers.get(waiter)?.unit;
-    const { kind } = (unit && state.units.get(unit)?.phase) ?? { kind: 'cold' };
-    check(!unit || instances.has(unit) || kind === 'backoff', () => `guesses while ${unit} waits: ${where()}`);
+    const first = unit && state.units.get(unit);
+    const serves = first && siblingsOf(first).some(({ spec }) => instances.has(spec.id));
+    check(!first || serves || first.phase.kind === 'backoff', () => `guesses while ${unit} waits: ${where()}`);
   }
 }
 
@@ -220,7 +245,7 @@ function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => stri
 function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
   const instance = machine.instances.get(unit);
   check(instance !== undefined && instance.stage !== 'stopping', () => `stops what is not there: ${where()}`);
-  const asked = event.kind === 'stop' && event.unit === unit;
+  const asked = event.kind === 'stop' && event.unit === originalOf(unit);
   check((asked && event.force) || leasesOf(machine, unit).size === 0, () => `stops a leased unit: ${where()}`);
   if (['evicted', 'relief', 'pressure', 'idle'].includes(reason.code)) mayTake(machine, unit, instance, where);
   const given = reason.code === 'abandoned' ? 'starting' : instance.stage;
@@ -248,7 +273,9 @@ function climb(machine: Machine, { kind, unit }: Of<'freeze' | 'thaw'>, where: (
     const reason = machine.state.units.get(unit)?.reason.code;
     // Who aged takes the memory of those whose turn is after it, though somebody waits for them.
     const over = reason === 'evicted' && leasesOf(machine, unit).size === 0;
-    check(over || (leasesOf(machine, unit).size === 0 && !wanted), () => `freezes what is in use: ${where()}`);
+    // A copy that is to run makes room like any idle unit.
+    const unwanted = !wanted || machine.state.units.get(unit)?.original !== null;
+    check(over || (leasesOf(machine, unit).size === 0 && unwanted), () => `freezes what is in use: ${where()}`);
     if (reason !== 'idle') mayTake(machine, unit, instance, where);
     instance.stage = 'freezing';
   } else {
@@ -282,6 +309,9 @@ function answer(machine: Machine, effect: Of<'grant' | 'refuse'>, where: () => s
   check(instances.get(effect.unit)?.stage === 'ready', () => `grants what is not ready: ${where()}`);
   check(held.size < (state.units.get(effect.unit)?.spec.slots ?? 0), () => `more leases than slots: ${where()}`);
   leases.set(effect.unit, held.add(effect.waiter));
+  const caller = callers.get(effect.waiter);
+  check(caller?.unit === originalOf(effect.unit), () => `serves another unit: ${where()}`);
+  if (caller) caller.by = effect.unit;
   end(machine, effect.waiter, 'granted');
 }
 
@@ -314,7 +344,7 @@ export function agree(machine: Machine): void {
   let queued = 0;
   for (const unit of state.units.values()) {
     agreeOn(machine, unit);
-    queued += unit.waiters.size;
+    if (unit.original === null) queued += unit.waiters.size;
   }
   check(queued === waiting.size, () => `${waiting.size} wait, ${queued} are queued`);
   for (const id of instances.keys()) check(state.units.has(id), () => `${id} is forgotten and runs`);
@@ -327,12 +357,14 @@ function agreeOn(machine: Machine, unit: Unit): void {
   check(believed === stage, () => `${id} is ${stage} and believed ${unit.phase.kind}`);
   const held = leasesOf(machine, id);
   check(held.size === unit.leases.size, () => `${id}: ${held.size} leases, believed ${unit.leases.size}`);
-  for (const waiter of unit.leases) check(held.has(waiter), () => `${id}: ${waiter} holds no lease`);
+  for (const waiter of unit.leases.keys()) check(held.has(waiter), () => `${id}: ${waiter} holds no lease`);
   for (const waiter of unit.waiters.keys()) check(machine.waiting.has(waiter), () => `${waiter} does not wait`);
   if (unit.phase.kind === 'ready') {
     const idle = unit.phase.idleSince !== null;
     check(idle === (held.size === 0), () => `${id} has ${held.size} leases and is ${idle ? 'idle' : 'busy'}`);
   }
-  const hopeless = machine.state.closing || unit.removed || unit.phase.kind === 'quarantined';
+  const alone = unit.original === null && !unit.copies.some((copy) => machine.instances.has(copy.spec.id));
+  const leaves = unit.original === null && unit.removed;
+  const hopeless = machine.state.closing || leaves || (alone && unit.phase.kind === 'quarantined');
   check(!hopeless || unit.waiters.size === 0, () => `${id} keeps waiters for nothing`);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { unitId } from '#kernel/ids';
+import { originalOf, unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { createState } from './state.ts';
 import { step } from './step.ts';
@@ -45,6 +45,7 @@ const tiers: readonly Tier[] = ['on-demand', 'on-demand', 'on-demand', 'persiste
 const levels: readonly PressureLevel[] = ['none', 'caches', 'idle', 'admission'];
 const principals = ['ada', 'ada', 'ada', 'bob', 'cyd'];
 const hourMs = 3_600_000;
+const replicas: readonly UnitSpec['replicas'][] = [oneReplica, oneReplica, { min: 1, max: 3 }, { min: 2, max: 2 }];
 const classes: readonly WaiterClass[] = ['interactive', 'default', 'batch'];
 
 function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
@@ -67,7 +68,7 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
       stopMs: 100,
     },
     prewarm: (b & 12) !== 12,
-    replicas: oneReplica,
+    replicas: pick(replicas, a >> 3) ?? oneReplica,
   };
 }
 
@@ -87,7 +88,9 @@ function endOf(unit: UnitId, stage: string): Event | undefined {
 function play(world: World, dice: Dice): void {
   const { kind, a, b, c } = dice;
   const there = a < 250 ? [...world.state.units.keys()] : names;
-  const unit = pick(there, a) ?? unitId('model', 'a');
+  // Copies are named by what happens to them; people ask for the unit.
+  const one = pick(there, a) ?? unitId('model', 'a');
+  const unit = originalOf(one);
   const known = world.state.units.has(unit);
   const busy = [...world.instances].filter(([, { stage }]) => asOutstanding[stage] !== undefined);
   if (kind < 16) {
@@ -103,11 +106,11 @@ function play(world: World, dice: Dice): void {
   } else if (kind < 42) {
     // Late, repeated, or never meant: the scheduler must take it for what it is.
     const any = (['started', 'stopped', 'frozen', 'thawed'] as const)[b & 3] ?? 'started';
-    world.apply({ kind: any, unit });
+    world.apply({ kind: any, unit: one });
   } else if (kind < 44) {
-    const [id] = pick(busy, b) ?? [unit];
+    const [id] = pick(busy, b) ?? [one];
     world.apply({ kind: 'failed', unit: id, message: 'no luck', permanent: (c & 15) === 0 });
-  } else if (kind < 45 && (b & 1) === 0) world.apply({ kind: 'exited', unit, message: 'gone' });
+  } else if (kind < 45 && (b & 1) === 0) world.apply({ kind: 'exited', unit: one, message: 'gone' });
   else if (kind < 45 && (b & 2) === 0) world.apply({ kind: 'pressure', level: pick(levels, c) ?? 'none' });
   else if (kind < 45 && (c & 3) === 0) {
     world.apply({ kind: 'settings', settings: { ...settings, ageingMs: c & 4 ? 1_000 : 3_000, prediction: c > 100 } });
@@ -115,11 +118,11 @@ function play(world: World, dice: Dice): void {
   else if (kind < 53) {
     if (b & 1) world.advance(c * (b & 2 ? 10 : 1));
     else world.elapse(c * (b & 2 ? 4 : 0.37));
-  } else if (kind < 54) world.apply({ kind: 'measured', unit, bytes: c & 31 });
+  } else if (kind < 54) world.apply({ kind: 'measured', unit: one, bytes: c & 31 });
   else if (kind < 55) world.apply({ kind: 'limit', bytes: 6 + (c & 31) });
   else if (kind < 56) world.apply({ kind: 'describe', unit: specOf(unit, dice) });
   else if (kind < 57) configure(world, dice);
-  else if (kind < 58) world.apply({ kind: 'recovered', unit, frozen: (b & 1) === 1 });
+  else if (kind < 58) world.apply({ kind: 'recovered', unit: one, frozen: (b & 1) === 1 });
   else if (kind < 59 && known) world.apply({ kind: 'pin', unit, pinned: (b & 1) === 1 });
   else if (kind < 61 && known) world.apply({ kind: 'wake', unit });
   else if (kind < 63 && known) {
@@ -134,7 +137,7 @@ function leave(world: World, a: number, b: number): void {
 }
 
 function release(world: World, b: number, twice: boolean): void {
-  const held: [WaiterId, UnitId][] = names.flatMap((unit) =>
+  const held: [WaiterId, UnitId][] = [...world.instances.keys()].flatMap((unit) =>
     world.leasesOf(unit).map((waiter): [WaiterId, UnitId] => [waiter, unit]),
   );
   const [waiter, unit] = pick(held, b) ?? [];
@@ -158,12 +161,12 @@ function settleRound(world: World, held: readonly WaiterId[]): void {
     if (event) world.apply(event);
   }
   for (const waiter of held) {
-    const unit = world.callers.get(waiter)?.unit;
+    const unit = world.callers.get(waiter)?.by;
     if (unit) world.apply({ kind: 'release', waiter, unit });
   }
 }
 
-const leased = (world: World): WaiterId[] => names.flatMap((unit) => world.leasesOf(unit));
+const leased = (world: World): WaiterId[] => [...world.instances.keys()].flatMap((unit) => world.leasesOf(unit));
 
 /** Nobody waits for ever, not even when some units are asked for again and again and are never idle. */
 function drain(world: World, streams: readonly UnitId[]): void {

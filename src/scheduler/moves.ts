@@ -3,19 +3,22 @@ import { touch } from './account.ts';
 import { missed } from './forecast.ts';
 import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
-import { chargedOf, reservationOf, reservedOf } from './state.ts';
+import { chargedOf, originalUnit, reservationOf, reservedOf, siblingsOf } from './state.ts';
 import type { Effect, Reason, Refusal } from './types.ts';
 
 /** Refuses everyone who waits for the unit. */
 export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effect[]): void {
-  for (const waiter of unit.waiters.keys()) effects.push({ kind: 'refuse', waiter, unit: unit.spec.id, refusal });
-  clear(unit.queue);
+  // Whoever waits for the unit may be served by the first one as well as by a copy.
+  if (unit.original === null) {
+    for (const waiter of unit.waiters.keys()) effects.push({ kind: 'refuse', waiter, unit: unit.spec.id, refusal });
+    clear(unit.queue);
+  }
   touch(state, unit);
 }
 
 /** Gives the waiter a slot. The caller has taken it out of the queue. */
-export function lease(unit: Unit, waiter: WaiterId, effects: Effect[]): void {
-  unit.leases.add(waiter);
+export function lease(unit: Unit, waiter: WaiterId, now: number, effects: Effect[]): void {
+  unit.leases.set(waiter, now);
   unit.worked = true;
   if (unit.phase.kind === 'ready') unit.phase.idleSince = null;
   effects.push({ kind: 'grant', waiter, unit: unit.spec.id });
@@ -78,7 +81,7 @@ const decayRuns = 8;
 export function becomeCold(unit: Unit): void {
   const { learnedBytes, peakBytes } = unit;
   if (unit.worked && learnedBytes !== null && peakBytes !== null && isLearning(unit)) {
-    unit.learnedBytes = Math.round(learnedBytes - Math.max(0, learnedBytes - peakBytes) / decayRuns);
+    teach(unit, { learnedBytes: Math.round(learnedBytes - Math.max(0, learnedBytes - peakBytes) / decayRuns) });
   }
   unit.peakBytes = null;
   unit.worked = false;
@@ -88,8 +91,37 @@ export function becomeCold(unit: Unit): void {
   unit.stopWanted = null;
 }
 
+export interface Lesson {
+  readonly learnedBytes?: number | null;
+  readonly frozenBytes?: number | null;
+  readonly startMs?: number | null;
+  readonly thawMs?: number | null;
+}
+
+/** What one instance shows is true of the unit and all its copies. */
+export function teach(unit: Unit, { learnedBytes, frozenBytes, startMs, thawMs }: Lesson): void {
+  for (const one of siblingsOf(unit)) {
+    if (learnedBytes !== undefined) one.learnedBytes = learnedBytes;
+    if (frozenBytes !== undefined) one.frozenBytes = frozenBytes;
+    if (startMs !== undefined) one.startMs = startMs;
+    if (thawMs !== undefined) one.thawMs = thawMs;
+  }
+}
+
 /** What the present instance shows holds for the next one: its settings are still the same. */
 export const isLearning = ({ runsAs, spec }: Unit): boolean => runsAs === spec.learnedAs;
+
+/** Takes the lease back, and learns how long it was held; false when there is none. */
+export function unlease(unit: Unit, waiter: WaiterId, now: number): boolean {
+  const since = unit.leases.get(waiter);
+  if (since === undefined) return false;
+  unit.leases.delete(waiter);
+  const first = originalUnit(unit);
+  const held = now - since;
+  first.holdMs = first.holdMs === null ? held : first.holdMs + (held - first.holdMs) / 8;
+  markIdle(unit, now);
+  return true;
+}
 
 /** The time from which an unleased unit counts as idle. Those who wait for it don't move it: they may yet leave. */
 export function markIdle(unit: Unit, now: number): void {
@@ -99,6 +131,14 @@ export function markIdle(unit: Unit, now: number): void {
 /** A unit that is put to sleep while ready did start properly: the failures before are no longer in a row. */
 function forgiveFailures(unit: Unit): void {
   if (unit.phase.kind === 'ready') unit.failure = null;
+}
+
+/** Refuses who waits for what is left alone after its failures, where no copy serves in its stead. */
+export function turnAwayHopeless(unit: Unit, state: State, now: number, effects: Effect[]): void {
+  if (unit.waiters.size === 0 || unit.phase.kind !== 'quarantined' || unit.phase.until <= now) return;
+  if (unit.copies.some((copy) => 'bytes' in copy.phase)) return;
+  const message = `${unit.spec.id} could not be started: ${unit.failure?.message ?? ''}`;
+  refuse(unit, { code: 'START_FAILED', message, retryAfterMs: unit.phase.until - now }, state, effects);
 }
 
 interface End {
@@ -121,8 +161,7 @@ export function fail(unit: Unit, end: End, state: State, now: number, effects: E
   if (end.permanent || count >= settings.maxFailures) {
     unit.phase = { kind: 'quarantined', until: now + settings.quarantineMs };
     unit.intent = false;
-    const message = `${unit.spec.id} could not be started: ${end.message}`;
-    refuse(unit, { code: 'START_FAILED', message, retryAfterMs: settings.quarantineMs }, state, effects);
+    turnAwayHopeless(originalUnit(unit), state, now, effects);
   } else {
     const delay = Math.min(settings.backoffMaxMs, settings.backoffFirstMs * 2 ** (count - 1));
     unit.phase = { kind: 'backoff', until: now + delay };

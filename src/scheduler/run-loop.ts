@@ -26,6 +26,7 @@ export interface Effects {
 /** The right to use a unit. Whoever holds it calls `release` in a `finally`; a second call does nothing. */
 export interface Lease {
   readonly id: WaiterId;
+  /** The one that serves: the unit that was asked for, or a copy of it. */
   readonly unit: UnitId;
   release(): void;
 }
@@ -75,7 +76,7 @@ export interface SchedulerOptions {
 }
 
 interface Pending {
-  granted(): void;
+  granted(by: UnitId): void;
   refused(refusal: Refusal): void;
 }
 
@@ -140,7 +141,7 @@ function carryOut(effect: Effect, world: Effects, pending: ReadonlyMap<WaiterId,
     case 'thaw':
       return world.thaw(effect.unit);
     case 'grant':
-      return pending.get(effect.waiter)?.granted();
+      return pending.get(effect.waiter)?.granted(effect.unit);
     case 'refuse':
       return pending.get(effect.waiter)?.refused(effect.refusal);
   }
@@ -221,9 +222,9 @@ function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Promise<
       dispatch({ kind: 'leave', waiter: id, unit, keep: request.keepOnLeave?.() ?? false });
     };
     pending.set(id, {
-      granted() {
+      granted(by) {
         settle();
-        resolve(leaseOf(id, unit, dispatch));
+        resolve(leaseOf(id, by, dispatch));
       },
       refused(refusal) {
         settle();

@@ -1,14 +1,15 @@
-import { drop, nextDue, restsAt, touch, wakeDue } from './account.ts';
+import { dropIfGone, nextDue, restsAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { allEvictable } from './eviction.ts';
-import { freeze, lease, stop, thaw } from './moves.ts';
+import { freeze, lease, stop, thaw, turnAwayHopeless } from './moves.ts';
 import { prewarm } from './prewarm.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
-import { isWanted, needOf, reasonFor } from './state.ts';
+import { isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
+import { scale } from './scaling.ts';
 import { chooseVictims } from './victims.ts';
 
 /**
@@ -35,21 +36,37 @@ export function settle(state: State, now: number, effects: Effect[]): void {
     // A frozen unit whose waiters were refused for good can make room now.
     relieve(state, now, effects);
     prewarm(state, now, effects);
-    // Serving a unit touches no other: nobody comes in while this goes round.
-    for (const unit of touched) serve(unit, blocked, state, now, effects);
+    // Serving a unit touches none but those that share its queue: nobody else comes in while this goes round.
+    const served = [...touched].filter((unit) => serve(unit, blocked, state, now, effects));
+    // What the others of them claimed for those who are served now is free again.
+    if (served.some((unit) => siblingsOf(unit).length > 1)) return settle(state, now, effects);
   }
-  for (const unit of touched) if (unit.removed && !('bytes' in unit.phase)) drop(state, unit);
+  for (const unit of touched) dropIfGone(state, unit);
   touched.clear();
   state.stirred = false;
 }
 
 function attend(unit: Unit, state: State, now: number, effects: Effect[]): void {
-  expire(unit, state, now, effects);
-  age(unit.queue, state.settings.ageingMs, now);
+  if (unit.original === null) attendQueue(unit, state, now, effects);
   const { phase } = unit;
   if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) unit.phase = { kind: 'cold' };
   rest(unit, state, now, effects);
+  if (unit.copies.length > 0 && !state.closing) scaleCopies(unit, state, now);
   touch(state, unit);
+}
+
+function scaleCopies(unit: Unit, state: State, now: number): void {
+  for (const copy of scale(unit, state, now)) {
+    // Those that were attended to already are once more.
+    state.touched.delete(copy);
+    touch(state, copy);
+  }
+}
+
+function attendQueue(unit: Unit, state: State, now: number, effects: Effect[]): void {
+  expire(unit, state, now, effects);
+  turnAwayHopeless(unit, state, now, effects);
+  age(unit.queue, state.settings.ageingMs, now);
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */
@@ -130,7 +147,7 @@ function handOut(state: State, now: number, effects: Effect[]): Blocked | null {
 
 const anyone = (): boolean => true;
 
-/** With `before`, only those whose turn is before the blocked claim's; else that is so of held units alone. */
+/** Says whether it served anybody. With `before`, only those whose turn is before the blocked claim's; else that is so of held units alone. */
 function serve(
   unit: Unit,
   blocked: Blocked | null,
@@ -138,25 +155,28 @@ function serve(
   now: number,
   effects: Effect[],
   before = state.held.has(unit),
-): void {
+): boolean {
   const may = blocked && before ? (waiter: Queued) => precedes(waiter, blocked.claim) : anyone;
   const { kind } = unit.phase;
   const head = unit.queue.line[0];
   if (kind === 'frozen') {
-    if (needOf(unit) <= 0 && (head ? may(head) : isWanted(unit))) {
-      thaw(unit, reasonFor(unit, head), state, now, effects);
+    const due = head && unit.original === null ? may(head) : isWanted(unit);
+    if (needOf(unit) <= 0 && due) {
+      thaw(unit, reasonFor(unit, unit.original === null ? head : undefined), state, now, effects);
     }
-    return;
+    return false;
   }
-  if (kind !== 'ready' || unit.stopWanted || !head) return;
+  if (kind !== 'ready' || unit.stopWanted || !head) return false;
   let served = false;
   for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
     next(unit.queue, state.settings.ageingMs, now);
-    lease(unit, first.id, effects);
+    lease(unit, first.id, now, effects);
     served = true;
     first = unit.queue.line[0];
   }
-  if (served) touch(state, unit);
+  // The queue is shorter for all of them.
+  if (served) for (const one of siblingsOf(unit)) touch(state, one);
+  return served;
 }
 
 /** When the state next calls for something although nothing happens. Infinity when it never does. */

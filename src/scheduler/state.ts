@@ -1,4 +1,5 @@
 import { Fault } from '#kernel/faults';
+import { replicaId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { createArrivals } from './arrivals.ts';
 import type { Arrivals } from './arrivals.ts';
@@ -12,6 +13,7 @@ import type { Queue, Queued } from './queue.ts';
 import { createTurns } from './turns.ts';
 import type { Turns } from './turns.ts';
 import type { Blocked } from './admit.ts';
+import { oneReplica } from './types.ts';
 import type { Failure, Phase, PressureLevel, Reason, Settings, UnitSpec } from './types.ts';
 
 export type { Queued } from './queue.ts';
@@ -21,6 +23,12 @@ export interface Unit {
   spec: UnitSpec;
   /** Of its coming into the account; no two units have the same. */
   readonly order: number;
+  /** The unit that this is a copy of; null for that one. All of them have one queue. */
+  readonly original: Unit | null;
+  /** The copies of this one, in their order. */
+  copies: readonly Unit[];
+  /** For a copy: it does not go to sleep by itself while the first runs. */
+  kept: boolean;
   phase: Phase;
   /** Why it is in its phase; while it is cold, why it stopped last. */
   reason: Reason;
@@ -46,7 +54,10 @@ export interface Unit {
   thawMs: number | null;
   readonly queue: Queue;
   readonly waiters: ReadonlyMap<WaiterId, Queued>;
-  readonly leases: Set<WaiterId>;
+  /** With the time of each. */
+  readonly leases: Map<WaiterId, number>;
+  /** How long a lease is held, smoothed over all copies; null before the first ended. Milliseconds. */
+  holdMs: number | null;
   readonly arrivals: Arrivals;
   /** It was brought up though nobody asked for it, and nobody has since; `until`: it stays so long, if nobody needs its memory. */
   guessed: { readonly since: number; readonly until: number; readonly bytes: number } | null;
@@ -123,11 +134,14 @@ export const createState = (settings: Settings, limitBytes: number, forecast = c
   blocked: null,
 });
 
-export function createUnit(spec: UnitSpec, order: number): Unit {
-  const queue = createQueue();
+export function createUnit(spec: UnitSpec, order: number, original: Unit | null = null): Unit {
+  const queue = original?.queue ?? createQueue();
   return {
     spec,
     order,
+    original,
+    copies: [],
+    kept: false,
     phase: { kind: 'cold' },
     reason: { code: 'never-asked' },
     failure: null,
@@ -145,12 +159,34 @@ export function createUnit(spec: UnitSpec, order: number): Unit {
     thawMs: spec.rungs.thawMs,
     queue,
     waiters: queue.waiters,
-    leases: new Set(),
-    arrivals: createArrivals(),
+    leases: new Map(),
+    holdMs: null,
+    arrivals: original?.arrivals ?? createArrivals(),
     guessed: null,
     booked: { charged: 0, incoming: 0, fixed: 0, idle: false, claim: null, lookedAt: -Infinity, dueAt: Infinity },
   };
 }
+
+/** What a copy of the unit is told: it stands behind everything that is asked for by name, and is never always on. */
+export const copySpec = (spec: UnitSpec, n: number): UnitSpec => ({
+  ...spec,
+  id: replicaId(spec.id, n),
+  tier: spec.tier === 'core' ? 'persistent' : spec.tier,
+  idleAfterMs: Math.min(spec.idleAfterMs, copyIdleMs),
+  prewarm: false,
+  replicas: oneReplica,
+});
+/** A copy that nobody needed for so long goes; it is the first one that people come back to. Milliseconds. */
+const copyIdleMs = 60_000;
+
+/** The first of the unit and its copies. */
+export const originalUnit = (unit: Unit): Unit => unit.original ?? unit;
+
+/** All that serve the same queue, the first of them first. */
+export const siblingsOf = (unit: Unit): readonly Unit[] => {
+  const first = originalUnit(unit);
+  return first.copies.length === 0 ? [first] : [first, ...first.copies];
+};
 
 export function unitOf(state: State, id: UnitId): Unit {
   const unit = state.units.get(id);
@@ -203,11 +239,12 @@ export const isSpeculative = (unit: Unit): boolean =>
   unit.phase.kind === 'starting' && unit.guessed !== null && isIdle(unit) && !isWanted(unit);
 
 export const isWanted = (unit: Unit): boolean =>
-  !unit.removed && (unit.intent || unit.pinned || unit.spec.tier === 'core');
+  !unit.removed && (unit.intent || unit.kept || unit.pinned || unit.spec.tier === 'core');
 
 /** Why a unit is brought up: for its first waiter, or with nobody waiting because it is wanted. */
 export function reasonFor(unit: Unit, head: Queued | undefined): Reason {
   if (head) return { code: 'asked', by: head.principal };
+  if (unit.original) return { code: 'wanted', because: 'copy' };
   return { code: 'wanted', because: unit.spec.tier === 'core' ? 'core' : unit.pinned ? 'pinned' : 'started' };
 }
 

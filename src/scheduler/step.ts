@@ -1,10 +1,23 @@
 import type { UnitId } from '#kernel/ids';
 import { listIdle, markBusy, restsAt, touch } from './account.ts';
 import { forgetGuesses, met, noteRequest, setTime } from './forecast.ts';
-import { becomeCold, becomeFrozen, becomeReady, fail, isLearning, lease, markIdle, refuse, stop } from './moves.ts';
+import {
+  becomeCold,
+  becomeFrozen,
+  becomeReady,
+  fail,
+  isLearning,
+  lease,
+  markIdle,
+  refuse,
+  stop,
+  teach,
+  unlease,
+} from './moves.ts';
 import { dequeue, enqueue } from './queue.ts';
+import { describeCopies } from './scaling.ts';
 import { settle } from './settle.ts';
-import { createUnit, isWanted, reservationOf, unitOf } from './state.ts';
+import { createUnit, isWanted, originalUnit, reservationOf, siblingsOf, unitOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
@@ -24,7 +37,7 @@ export function step(state: State, event: Event, now: number): Effect[] {
   const effects: Effect[] = [];
   if (event.kind === 'request') {
     const granted = grantAtOnce(state, event.waiter, now, effects);
-    if (granted === 'prewarm') settle(state, now, effects);
+    if (granted === 'settle') settle(state, now, effects);
     if (granted) return effects;
   }
   if (event.kind === 'release' && releaseAtOnce(state, event, now)) return effects;
@@ -33,7 +46,8 @@ export function step(state: State, event: Event, now: number): Effect[] {
   handle(state, event, now, effects);
   const subject = subjectOf(event);
   const unit = subject && state.units.get(subject);
-  if (unit) touch(state, unit);
+  // What waits for one waits for its copies too.
+  if (unit) for (const one of siblingsOf(unit)) touch(state, one);
   settle(state, now, effects);
   return effects;
 }
@@ -46,16 +60,21 @@ function subjectOf(event: Event): UnitId | null {
 }
 
 /**
- * The fast path: a ready unit with a free slot and nobody before. Decides without settling the whole account; `prewarm` when
- * what usually comes after it is worth bringing up now.
+ * The fast path: a ready unit, or a copy of it, with a free slot and nobody before. Decides without settling the whole
+ * account; `settle` when what comes after it is worth bringing up now, or when another copy may be.
  */
-function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean | 'prewarm' {
+function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean | 'settle' {
   const unit = state.units.get(waiter.unit);
-  if (!unit || !concernsItAlone(unit, state) || unit.leases.size >= unit.spec.slots) return false;
-  const news = noteRequest(state, unit, waiter, now);
-  lease(unit, waiter.id, effects);
-  markBusy(state, unit);
-  return news ? 'prewarm' : true;
+  const server = unit && (hasRoom(unit, state) ? unit : unit.copies.find((copy) => hasRoom(copy, state)));
+  if (!unit || !server) return false;
+  // While a copy serves, the first one may be coming up for a guess, which this ends.
+  const guessed = server !== unit && unit.guessed !== null;
+  const news = noteRequest(state, unit, waiter, now) || guessed;
+  lease(server, waiter.id, now, effects);
+  markBusy(state, server);
+  if (!news && !isScaling(unit)) return true;
+  touch(state, unit);
+  return 'settle';
 }
 
 /** The way back: nobody waits for the slot, and the unit's time to rest comes by a tick. */
@@ -65,14 +84,22 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   if (!unit.leases.has(waiter)) return true;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
   if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
-  unit.leases.delete(waiter);
-  markIdle(unit, now);
+  unlease(unit, waiter, now);
   if (unit.leases.size === 0) listIdle(state, unit);
   if (unit.leases.size === 0 && restsAt(unit) < unit.booked.dueAt) touch(state, unit);
   return true;
 }
 
 const isOver = ({ totals, limitBytes }: State): boolean => totals.charged - totals.incoming > limitBytes;
+
+const hasRoom = (unit: Unit, state: State): boolean =>
+  concernsItAlone(unit, state) && unit.leases.size < unit.spec.slots;
+
+/** Whether it may have more copies, and all of those there are busy. */
+const isScaling = (unit: Unit): boolean =>
+  unit.copies.length > 0 &&
+  unit.leases.size >= unit.spec.slots &&
+  unit.copies.some(({ phase }) => phase.kind !== 'ready');
 
 const concernsItAlone = (unit: Unit, { held }: State): boolean =>
   unit.phase.kind === 'ready' && unit.waiters.size === 0 && !unit.stopWanted && !unit.removed && !held.has(unit);
@@ -83,7 +110,7 @@ const handlers: Handlers = {
     for (const spec of units) describe(state, spec);
     for (const { unit, frozen } of found) takeOver(state, state.units.get(unit), frozen, now);
     for (const unit of state.units.values()) {
-      if (!named.has(unit.spec.id)) {
+      if (!named.has(originalUnit(unit).spec.id)) {
         unit.removed = true;
         refuse(unit, notInCatalogue(unit.spec.id), state, effects);
       }
@@ -115,9 +142,10 @@ const handlers: Handlers = {
   },
   leave(state, { waiter, unit: id, keep }, now, effects) {
     const unit = state.units.get(id);
+    if (!unit) return;
     // A grant that crossed it has no taker: the slot comes back.
-    if (unit?.leases.delete(waiter)) return markIdle(unit, now);
-    if (!unit || !dequeue(unit.queue, waiter, state.settings.ageingMs)) return;
+    if (siblingsOf(unit).some((one) => unlease(one, waiter, now))) return;
+    if (!dequeue(unit.queue, waiter, state.settings.ageingMs)) return;
     if (keep && !isServing(unit)) unit.intent = true;
     // Nobody is left for whom it starts: on a small machine its memory and its time are worth more elsewhere.
     if (unit.phase.kind === 'starting' && unit.waiters.size === 0 && !isWanted(unit)) {
@@ -126,7 +154,7 @@ const handlers: Handlers = {
   },
   release(state, { waiter, unit: id }, now) {
     const unit = state.units.get(id);
-    if (unit?.leases.delete(waiter)) markIdle(unit, now);
+    if (unit) unlease(unit, waiter, now);
   },
   wake(state, { unit: id }, now) {
     const unit = unitOf(state, id);
@@ -140,12 +168,13 @@ const handlers: Handlers = {
     unit.stopWanted = null;
   },
   stop(state, { unit: id, reason, force }, now, effects) {
-    const unit = unitOf(state, id);
-    unit.intent = false;
-    if (unit.phase.kind === 'stopping' || !('bytes' in unit.phase)) return;
-    const midway = unit.phase.kind === 'freezing' || unit.phase.kind === 'thawing';
-    if (force || (unit.leases.size === 0 && !midway)) stop(unit, reason, state, now, effects);
-    else unit.stopWanted = reason;
+    for (const unit of siblingsOf(unitOf(state, id))) {
+      unit.intent = false;
+      if (unit.phase.kind === 'stopping' || !('bytes' in unit.phase)) continue;
+      const midway = unit.phase.kind === 'freezing' || unit.phase.kind === 'thawing';
+      if (force || (unit.leases.size === 0 && !midway)) stop(unit, reason, state, now, effects);
+      else unit.stopWanted = reason;
+    }
   },
   pin(state, { unit: id, pinned }, now) {
     const unit = unitOf(state, id);
@@ -156,7 +185,7 @@ const handlers: Handlers = {
   started(state, { unit: id }, now) {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'starting') return;
-    if (isLearning(unit)) unit.startMs = learn(unit.startMs, now - unit.phase.since);
+    if (isLearning(unit)) teach(unit, { startMs: learn(unit.startMs, now - unit.phase.since) });
     becomeReady(unit, unit.guessed ? 0 : state.settings.minResidencyMs, now);
   },
   failed(state, { unit: id, message, permanent }, now, effects) {
@@ -178,9 +207,10 @@ const handlers: Handlers = {
   thawed(state, { unit: id }, now) {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'thawing') return;
-    unit.thawMs = learn(unit.thawMs, now - unit.phase.since);
+    const thawMs = learn(unit.thawMs, now - unit.phase.since);
+    teach(unit, { thawMs });
     // What is cheap to wake needs not stay for long.
-    becomeReady(unit, unit.guessed ? 0 : Math.min(state.settings.minResidencyMs, 10 * unit.thawMs), now);
+    becomeReady(unit, unit.guessed ? 0 : Math.min(state.settings.minResidencyMs, 10 * thawMs), now);
   },
   measured(state, { unit: id, bytes }) {
     const unit = state.units.get(id);
@@ -188,11 +218,11 @@ const handlers: Handlers = {
     unit.measuredBytes = bytes;
     if (!isLearning(unit)) return;
     if (unit.phase.kind === 'frozen') {
-      unit.frozenBytes = bytes;
+      teach(unit, { frozenBytes: bytes });
       return;
     }
     unit.peakBytes = Math.max(unit.peakBytes ?? 0, bytes);
-    unit.learnedBytes = Math.max(unit.learnedBytes ?? 0, bytes);
+    teach(unit, { learnedBytes: Math.max(unit.learnedBytes ?? 0, bytes) });
   },
   pressure(state, { level }) {
     state.pressure = level;
@@ -209,7 +239,9 @@ const handlers: Handlers = {
 function describe(state: State, spec: UnitSpec): void {
   const unit = state.units.get(spec.id);
   if (!unit) {
-    state.units.set(spec.id, createUnit(spec, ++state.seq));
+    const made = createUnit(spec, ++state.seq);
+    state.units.set(spec.id, made);
+    describeCopies(state, made);
     return;
   }
   const same = spec.learnedAs === unit.spec.learnedAs;
@@ -221,6 +253,7 @@ function describe(state: State, spec: UnitSpec): void {
   unit.startMs = newer(unit.startMs, spec.startMs);
   unit.thawMs = newer(unit.thawMs, spec.rungs.thawMs);
   unit.removed = false;
+  describeCopies(state, unit);
 }
 
 const stopping: Refusal = { code: 'SHUTTING_DOWN', message: 'The platform is stopping.', retryAfterMs: 5_000 };
@@ -239,7 +272,8 @@ function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
   const { id } = unit.spec;
   if (state.closing) return stopping;
   if (unit.removed) return notInCatalogue(id);
-  if (unit.phase.kind === 'quarantined' && unit.phase.until > now) {
+  const others = unit.copies.some((copy) => 'bytes' in copy.phase);
+  if (unit.phase.kind === 'quarantined' && unit.phase.until > now && !others) {
     const { count = 1, message = '' } = unit.failure ?? {};
     const times = count === 1 ? 'once' : `${count} times`;
     return {

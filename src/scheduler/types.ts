@@ -25,9 +25,12 @@ export interface UnitSpec {
   /** How long it took to start before; null when it never did. */
   readonly startMs: number | null;
   readonly rungs: Rungs;
-  /** How many instances run at once: `min` as soon as it is awake, up to `max` while work piles up. */
   /** Whether it may be brought up before anybody asks. Not what needs others awake: those would have to make room. */
   readonly prewarm: boolean;
+  /**
+   * How many instances run at once: `min` as soon as it is awake, up to `max` while work piles up. Those beside the first are
+   * units of their own (`replicaId`), which the scheduler makes.
+   */
   readonly replicas: { readonly min: number; readonly max: number };
 }
 
@@ -59,7 +62,7 @@ export interface Waiter {
 export type Reason =
   | { readonly code: 'never-asked' }
   | { readonly code: 'asked'; readonly by: string }
-  | { readonly code: 'wanted'; readonly because: 'core' | 'pinned' | 'started' }
+  | { readonly code: 'wanted'; readonly because: 'core' | 'pinned' | 'started' | 'copy' }
   /** Nobody asked yet: `chance` is what that somebody does was taken for, 0 to 1. */
   | { readonly code: 'expected'; readonly chance: number; readonly because: 'follows' | 'time' }
   | { readonly code: 'recovered' }
@@ -176,6 +179,7 @@ export type Effect =
   | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason }
   | { readonly kind: 'freeze'; readonly unit: UnitId }
   | { readonly kind: 'thaw'; readonly unit: UnitId }
+  /** `unit` is the one that serves: where there are copies, not always the one that was asked for. */
   | { readonly kind: 'grant'; readonly waiter: WaiterId; readonly unit: UnitId }
   | { readonly kind: 'refuse'; readonly waiter: WaiterId; readonly unit: UnitId; readonly refusal: Refusal };
 

@@ -21,6 +21,11 @@ const weightOf = ({ spec }: Unit): number => 2 ** ((spec.priority - 50) / 10) * 
  */
 export const startUpkeepMs = 5_000;
 
+/** Who asks while a copy is gone has the others: it waits a part of what it would without any. */
+const copyPart = 1 / 4;
+
 /** What each millisecond of having to wait for the unit counts, by the chance that anybody will have to. */
 export const regretOf = (unit: Unit, state: State, now: number): number =>
-  weightOf(unit) * (isIdle(unit) ? chanceWithin(unit.arrivals, state.settings.horizonMs, now) : 1);
+  weightOf(unit) *
+  (unit.original ? copyPart : 1) *
+  (isIdle(unit) ? chanceWithin(unit.arrivals, state.settings.horizonMs, now) : 1);

@@ -1,0 +1,101 @@
+import { replicaId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import { rateOf } from './arrivals.ts';
+import { teach } from './moves.ts';
+import { copySpec, createUnit, siblingsOf } from './state.ts';
+import type { State, Unit } from './state.ts';
+import type { UnitSpec } from './types.ts';
+import { regretOf, reloadMs, startUpkeepMs } from './worth.ts';
+
+/** Makes the copies that the unit's definition allows, and lets those go that it does not allow any more. */
+export function describeCopies(state: State, unit: Unit): void {
+  const { spec } = unit;
+  const wanted = new Map<UnitId, UnitSpec>();
+  for (let n = 2; n <= spec.replicas.max; n++) wanted.set(replicaId(spec.id, n), copySpec(spec, n));
+  for (const copy of unit.copies) {
+    const now = wanted.get(copy.spec.id);
+    copy.removed = now === undefined;
+    if (now) copy.spec = now;
+    wanted.delete(copy.spec.id);
+  }
+  for (const one of wanted.values()) {
+    const copy = createUnit(one, ++state.seq, unit);
+    unit.copies = [...unit.copies, copy];
+    state.units.set(one.id, copy);
+  }
+  teach(unit, unit);
+}
+
+/** Up to this part of what all can do at once they are left to it: above that, waiting grows fast. */
+const busyPart = 0.75;
+
+/**
+ * How many of the unit are to run, by what waits, what is served, and what comes:
+ * - at least `min` once the first one is awake;
+ * - one more while what waits takes longer than another one's start;
+ * - one more while requests come faster than those there can serve, by how long they hold a slot;
+ * - never more than `max`, and none more under pressure on memory.
+ * One at a time: the next is asked for once that one is there.
+ */
+export function wantedCopies(unit: Unit, state: State, now: number): number {
+  const { min, max } = unit.spec.replicas;
+  const running = [unit, ...unit.copies].filter(isUp).length;
+  if (running === 0) return 0;
+  const least = Math.max(min, running);
+  if (state.pressure !== 'none' || [unit, ...unit.copies].some(isComing)) return Math.min(max, least);
+  const more = drainMs(unit, running) > reloadMs(unit) || demand(unit, now) > busyPart * running * unit.spec.slots;
+  return Math.min(max, more ? Math.max(least, running + 1) : least);
+}
+
+const isUp = ({ phase, removed }: Unit): boolean =>
+  !removed && (phase.kind === 'ready' || phase.kind === 'starting' || phase.kind === 'thawing');
+const isComing = ({ phase }: Unit): boolean => phase.kind === 'starting' || phase.kind === 'thawing';
+
+/** How long what waits now takes, with so many of them; ms. Nothing is known of it before the first lease ended. */
+const drainMs = (unit: Unit, running: number): number =>
+  (left(unit) * (unit.holdMs ?? 0)) / (unit.spec.slots * Math.max(1, running));
+
+/** Those who wait less those for whom there is a slot already. */
+function left(unit: Unit): number {
+  let free = 0;
+  for (const { phase, leases, spec } of siblingsOf(unit)) if (phase.kind === 'ready') free += spec.slots - leases.size;
+  return Math.max(0, unit.waiters.size - free);
+}
+
+/** Slots that are busy on average, by how often it is asked for lately and how long that takes (Little's law). */
+const demand = ({ arrivals, holdMs }: Unit, now: number): number => rateOf(arrivals, now) * (holdMs ?? 0);
+
+/**
+ * Marks those copies that are to run, the ones that are nearest to it first; whoever is not marked rests when its time comes.
+ * Says which of them changed.
+ */
+export function scale(unit: Unit, state: State, now: number): readonly Unit[] {
+  const changed: Unit[] = [];
+  const running = [unit, ...unit.copies].filter(isUp).length;
+  let missing = wantedCopies(unit, state, now) - running;
+  let least = isUp(unit) ? unit.spec.replicas.min - 1 : 0;
+  for (const copy of unit.copies) {
+    const kept = !copy.removed && least-- > 0;
+    const intent = missing > 0 && canStart(copy);
+    if (intent) missing--;
+    if (kept === copy.kept && intent === copy.intent) continue;
+    copy.kept = kept;
+    copy.intent = intent;
+    changed.push(copy);
+  }
+  return changed;
+}
+
+const canStart = ({ phase, removed }: Unit): boolean => !removed && (phase.kind === 'cold' || phase.kind === 'frozen');
+
+/**
+ * The waiting that another one is expected to spare those who wait; ms. One that is to run anyway is worth what its going to
+ * sleep would cost: no less than what makes room for it, or the two would take turns.
+ */
+export function copyWorthMs(copy: Unit, state: State, now: number): number {
+  const unit = copy.original;
+  if (!unit) return Infinity;
+  if (copy.kept) return regretOf(copy, state, now) * (startUpkeepMs + reloadMs(copy));
+  const running = [unit, ...unit.copies].filter(isUp).length;
+  return (left(unit) * drainMs(unit, running)) / (running + 1);
+}
