@@ -24,7 +24,7 @@ describe('the defaults', () => {
         horizon: 30_000,
         hold: 300_000,
         queue: 256,
-        ageing: 90_000,
+        ageing: 60_000,
         backoff: { first: 1_000, max: 60_000, attempts: 3 },
         quarantine: 300_000,
         prediction: true,

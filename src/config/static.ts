@@ -80,12 +80,14 @@ const scheduler = section(
     minResidency: duration.prefault('500ms').describe('A unit that has just become ready is not evicted for so long.'),
     horizon: duration
       .prefault('30s')
-      .describe('How far ahead it looks when it weighs which unit will be missed the least.'),
+      .describe('What is asked for again in so long counts half, when it weighs which unit will be missed the least.'),
     hold: duration
       .prefault('5m')
       .describe('How long a plain caller is held while its unit wakes; then it is told to ask again.'),
     queue: count(1, 100_000).default(256).describe('How many requests may wait for one unit.'),
-    ageing: duration.prefault('90s').describe('Who has waited so long goes first.'),
+    ageing: duration
+      .prefault('1m')
+      .describe('Who has waited so long goes first; longer while more is asked for than the machine can do.'),
     backoff: section(
       {
         first: duration.prefault('1s').describe('Before the second try; doubled each time.'),

@@ -49,8 +49,8 @@ export interface ApiLedgerUnit {
   readonly evictable: boolean;
   /** What putting it to sleep now would cost, by each way there is; empty for one that holds nothing. */
   readonly options: readonly ApiOption[];
-  /** The chance, 0 to 1, that it is asked for within the horizon. */
-  readonly chance: number;
+  /** In what time somebody will ask for it again, as decisions take it; milliseconds. */
+  readonly againInMs: number;
   /** Requests an hour, lately. */
   readonly requestsPerHour: number;
   /** How long its starts and thaws took; null when there was none. */
@@ -85,7 +85,7 @@ export interface ApiAccount extends ApiLedgerLines {
   readonly incomingBytes: number;
   /** What the memory of the machine calls for: `none`, `caches`, `idle`, `admission`. */
   readonly pressure: string;
-  /** How far ahead the chances look. */
+  /** What is asked for again in so long counts half of what is asked for at once. */
   readonly horizonMs: number;
   readonly prediction: ApiPrediction;
   /** Every unit, with what a decision about it would rest on. */

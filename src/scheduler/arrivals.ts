@@ -67,26 +67,38 @@ export function rateOf(arrivals: Arrivals, now: number): number {
   return Math.max(short, long);
 }
 
+/** Requests expected within a horizon, below which they are not told apart. */
+const never = 1e-9;
+/** The middle of each bin, halfway by octaves; ms. */
+const middles = Float64Array.from({ length: bins }, (_, bin) => shortest * 2 ** ((bin + 0.5) / 2));
+const endOf = (bin: number): number => shortest * 2 ** ((bin + 1) / 2);
+
 /**
- * The chance, 0 to 1, that the unit is asked for within `horizonMs` from now, given that nobody has since its last
- * request: of the pauses that were longer than this one is already, those that ended by then.
+ * How soon the unit is asked for again, from 0 to 1: the mean of `horizon / (horizon + time until then)`, given that nobody
+ * has asked since its last request. 1 is at once, a half is in one horizon, and what is far off still differs from what is
+ * farther, so that a quiet machine keeps the right things too. Taken over the pauses that were longer than this one is
+ * already, with the smoothed rate as prior (for exponential pauses the mean is within a tenth of `x ln(1 + 1 / x)`, with
+ * `x` requests expected within a horizon).
  */
-export function chanceWithin(arrivals: Arrivals, horizonMs: number, now: number): number {
-  const prior = 1 - Math.exp(-rateOf(arrivals, now) * horizonMs);
+export function soonness(arrivals: Arrivals, horizonMs: number, now: number): number {
+  const expected = Math.max(rateOf(arrivals, now) * horizonMs, never);
+  const prior = expected * Math.log1p(1 / expected);
   if (arrivals.lastAt === null) return prior;
-  const pause = now - arrivals.lastAt;
-  const [from, to] = [binOf(pause), binOf(pause + horizonMs)];
   const { pauses, weight } = arrivals;
-  let longer = 0;
-  let within = 0;
-  for (let bin = Math.floor(from); bin < bins; bin++) {
-    const mass = pauses[bin] ?? 0;
-    if (mass === 0) continue;
-    const start = Math.max(0, from - bin);
-    const end = Math.min(1, to - bin);
-    longer += mass * (1 - start);
-    if (end > start) within += mass * (end - start);
+  const pause = now - arrivals.lastAt;
+  const from = binOf(pause);
+  const first = Math.floor(from);
+  let mass = (pauses[first] ?? 0) * (1 - (from - first));
+  let sum = (mass * horizonMs) / (horizonMs + Math.max(0, (endOf(first) - pause) / 2));
+  for (let bin = first + 1; bin < bins; bin++) {
+    const more = pauses[bin] ?? 0;
+    if (more === 0) continue;
+    mass += more;
+    sum += (more * horizonMs) / (horizonMs + (middles[bin] ?? 0) - pause);
   }
   const known = priorPauses * weight;
-  return (within + known * prior) / (longer + known);
+  return (sum + known * prior) / (mass + known);
 }
+
+/** The time that a soonness stands for: when it will be asked for, about; ms. */
+export const timeUntil = (soonness: number, horizonMs: number): number => horizonMs / soonness - horizonMs;

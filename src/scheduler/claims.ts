@@ -1,6 +1,6 @@
 import { agedRank } from './queue.ts';
 import type { Queued } from './queue.ts';
-import { isWanted, needOf } from './state.ts';
+import { isWanted, needOf, originalUnit } from './state.ts';
 import type { State, Unit } from './state.ts';
 import { takeTurn, turnOf } from './turns.ts';
 import { reloadMs, thawMs } from './worth.ts';
@@ -57,6 +57,7 @@ export function placeClaim(state: State, unit: Unit): boolean {
   if (same(had, key)) return false;
   if (had) state.claims.splice(indexOf(state.claims, had), 1);
   unit.booked.claim = key;
+  countBacklog(state, unit, key !== null && key.rank !== merelyWanted);
   if (key) state.claims.splice(indexOf(state.claims, key), 0, unit);
   return true;
 }
@@ -76,6 +77,16 @@ function keyOf(state: State, unit: Unit, had: ClaimKey | null): ClaimKey {
 /** For how long it would keep the machine if nothing else could go on beside it. */
 const keepsMs = (unit: Unit, { limitBytes }: State): number =>
   (unit.phase.kind === 'frozen' ? thawMs(unit) : reloadMs(unit)) * Math.min(1, needOf(unit) / Math.max(1, limitBytes));
+
+/** Its load, and one request after that, with as much of the memory as it takes. */
+function countBacklog(state: State, unit: Unit, waits: boolean): void {
+  if (waits === unit.booked.backlogMs > 0) return;
+  const part = Math.min(1, needOf(unit) / Math.max(1, state.limitBytes));
+  const ms = waits ? keepsMs(unit, state) + part * (originalUnit(unit).holdMs ?? 0) : 0;
+  // Nothing is left of what rounding left once nobody waits.
+  state.backlogMs = state.claims.length === 0 && !waits ? 0 : state.backlogMs + ms - unit.booked.backlogMs;
+  unit.booked.backlogMs = ms;
+}
 
 function indexOf(list: readonly Unit[], key: ClaimKey): number {
   let [low, high] = [0, list.length];

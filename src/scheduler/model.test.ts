@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { originalOf, unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
+import { patienceMs } from './patience.ts';
 import { createState } from './state.ts';
 import { step } from './step.ts';
 import { oneReplica } from './types.ts';
@@ -173,8 +174,11 @@ function drain(world: World, streams: readonly UnitId[]): void {
   world.apply({ kind: 'pressure', level: 'none' });
   const waiters = world.waiting();
   const isOpen = (waiter: WaiterId) => world.callers.get(waiter)?.state === 'waiting';
-  const bound = settings.ageingMs / 1_000 + 8 * names.length + waiters.length * 2;
+  let patience = 0;
   for (let round = 0; waiters.some(isOpen); round++) {
+    patience = Math.max(patience, patienceMs(world.state) / 1_000);
+    // Who waits behind others of the same principal counts from when the last of those was served.
+    const bound = patience * waiters.length + 8 * names.length + waiters.length * 2;
     check(round < bound, () => `after ${round} rounds there still wait ${waiters.filter(isOpen).join()}`);
     const held = leased(world);
     for (const unit of streams) world.request(unit, { class: 'interactive' });

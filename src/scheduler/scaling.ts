@@ -34,7 +34,7 @@ const busyPart = 0.75;
  * - at least `min` once the first one is awake;
  * - one more while what waits takes longer than another one's start;
  * - one more while requests come faster than those there can serve, by how long they hold a slot;
- * - never more than `max`, and none more under pressure on memory.
+ * - never more than `max`, and none more under pressure on memory or while somebody has waited past the bound for memory.
  * One at a time: the next is asked for once that one is there.
  */
 export function wantedCopies(unit: Unit, state: State, now: number): number {
@@ -42,7 +42,8 @@ export function wantedCopies(unit: Unit, state: State, now: number): number {
   const running = [unit, ...unit.copies].filter(isUp).length;
   if (running === 0) return 0;
   const least = Math.max(min, running);
-  if (state.pressure !== 'none' || [unit, ...unit.copies].some(isComing)) return Math.min(max, least);
+  const short = state.pressure !== 'none' || state.blocked !== null;
+  if (short || [unit, ...unit.copies].some(isComing)) return Math.min(max, least);
   const more = drainMs(unit, running) > reloadMs(unit) || demand(unit, now) > busyPart * running * unit.spec.slots;
   return Math.min(max, more ? Math.max(least, running + 1) : least);
 }

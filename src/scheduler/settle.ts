@@ -4,6 +4,7 @@ import type { Blocked } from './admit.ts';
 import { allEvictable } from './eviction.ts';
 import { freeze, lease, stop, thaw, turnAwayHopeless } from './moves.ts';
 import { prewarm } from './prewarm.ts';
+import { patienceMs } from './patience.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
 import { isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
@@ -66,12 +67,12 @@ function scaleCopies(unit: Unit, state: State, now: number): void {
 function attendQueue(unit: Unit, state: State, now: number, effects: Effect[]): void {
   expire(unit, state, now, effects);
   turnAwayHopeless(unit, state, now, effects);
-  age(unit.queue, state.settings.ageingMs, now);
+  age(unit.queue, patienceMs(state), now);
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */
-function expire(unit: Unit, { settings }: State, now: number, effects: Effect[]): void {
-  for (const waiter of overdue(unit.queue, settings.ageingMs, now)) {
+function expire(unit: Unit, state: State, now: number, effects: Effect[]): void {
+  for (const waiter of overdue(unit.queue, patienceMs(state), now)) {
     const waited = Math.round((now - waiter.since) / 1000);
     const message = `${unit.spec.id} was not ready within ${waited} s.`;
     effects.push({ kind: 'refuse', waiter: waiter.id, unit: unit.spec.id, refusal: { code: 'TIMEOUT', message } });
@@ -169,7 +170,7 @@ function serve(
   if (kind !== 'ready' || unit.stopWanted || !head) return false;
   let served = false;
   for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
-    next(unit.queue, state.settings.ageingMs, now);
+    next(unit.queue, patienceMs(state), now);
     lease(unit, first.id, now, effects);
     served = true;
     first = unit.queue.line[0];

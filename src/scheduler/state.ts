@@ -71,6 +71,8 @@ export interface Booked {
   fixed: number;
   idle: boolean;
   claim: ClaimKey | null;
+  /** What its claim counts for in the backlog; ms. */
+  backlogMs: number;
   /** When it was due last. */
   lookedAt: number;
   /** The time at which the unit is looked at although nothing happens. */
@@ -99,6 +101,8 @@ export interface State {
   readonly idle: { readonly ready: Set<Unit>; readonly frozen: Set<Unit> };
   /** The units that want memory, in the order in which they get it. */
   readonly claims: Unit[];
+  /** How long the claims would keep the machine, one after the other; ms. Kept up by `claims.ts`. */
+  backlogMs: number;
   /** In what turn principals get memory. */
   readonly turns: Turns;
   readonly due: Heap<Due>;
@@ -125,6 +129,7 @@ export const createState = (settings: Settings, limitBytes: number, forecast = c
   awake: new Set(),
   idle: { ready: new Set(), frozen: new Set() },
   claims: [],
+  backlogMs: 0,
   turns: createTurns(),
   due: createHeap(),
   forecast,
@@ -163,7 +168,16 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
     holdMs: null,
     arrivals: original?.arrivals ?? createArrivals(),
     guessed: null,
-    booked: { charged: 0, incoming: 0, fixed: 0, idle: false, claim: null, lookedAt: -Infinity, dueAt: Infinity },
+    booked: {
+      charged: 0,
+      incoming: 0,
+      fixed: 0,
+      idle: false,
+      claim: null,
+      backlogMs: 0,
+      lookedAt: -Infinity,
+      dueAt: Infinity,
+    },
   };
 }
 

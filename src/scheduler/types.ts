@@ -187,11 +187,14 @@ export type Effect =
 export interface Settings {
   /** A unit that became ready stays at least so long before it may be evicted. */
   readonly minResidencyMs: number;
-  /** For so long ahead it counts who may ask for a unit again. */
+  /** What is asked for again in so long counts half of what is asked for at once. */
   readonly horizonMs: number;
   /** Waiters a unit may have; one more is refused with QUEUE_FULL. */
   readonly maxWaiters: number;
-  /** Who waited so long goes first, and what stands in its way takes no new work. */
+  /**
+   * Who waited so long goes first, and what stands in its way takes no new work. Where more is asked for than the machine can
+   * do it is longer (`patience.ts`).
+   */
   readonly ageingMs: number;
   readonly backoffFirstMs: number;
   readonly backoffMaxMs: number;
@@ -206,7 +209,7 @@ export const defaultSettings: Settings = {
   minResidencyMs: 500,
   horizonMs: 30_000,
   maxWaiters: 256,
-  ageingMs: 90_000,
+  ageingMs: 60_000,
   backoffFirstMs: 1_000,
   backoffMaxMs: 60_000,
   maxFailures: 3,

@@ -1,4 +1,4 @@
-import { chanceWithin } from './arrivals.ts';
+import { soonness } from './arrivals.ts';
 import { isIdle, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 
@@ -24,8 +24,8 @@ export const startUpkeepMs = 5_000;
 /** Who asks while a copy is gone has the others: it waits a part of what it would without any. */
 const copyPart = 1 / 4;
 
-/** What each millisecond of having to wait for the unit counts, by the chance that anybody will have to. */
+/** What each millisecond of having to wait for the unit counts, by how soon anybody will have to. */
 export const regretOf = (unit: Unit, state: State, now: number): number =>
   weightOf(unit) *
   (unit.original ? copyPart : 1) *
-  (isIdle(unit) ? chanceWithin(unit.arrivals, state.settings.horizonMs, now) : 1);
+  (isIdle(unit) ? soonness(unit.arrivals, state.settings.horizonMs, now) : 1);

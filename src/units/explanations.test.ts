@@ -73,7 +73,7 @@ describe('the account', () => {
       bytes: { declared: 10, learned: 12, measured: 12, reserved: 10, charged: 12, frozen: null, next: 12 },
     });
     expect(first?.options).toEqual([{ unit: a, act: 'stop', bytes: 12, costMs: expect.any(Number) as number }]);
-    expect(first?.chance).toBeGreaterThan(0);
+    expect(first?.againInMs).toBeGreaterThan(0);
     expect(first?.requestsPerHour).toBeGreaterThan(0);
     ask(c);
     expect(accountView(sources)).toMatchObject({ incomingBytes: expect.any(Number) as number });

@@ -1,9 +1,9 @@
 import type { ApiAccount, ApiLedgerUnit, ApiOutlook, ApiPrediction } from '#contracts/explanations';
-import { chanceWithin, rateOf } from '#scheduler/arrivals';
+import { rateOf, soonness, timeUntil } from '#scheduler/arrivals';
 import { isEvictable, optionsOf } from '#scheduler/eviction';
 import { outlookOf } from '#scheduler/outlook';
 import { chargedOf, reservationOf, reservedOf } from '#scheduler/state';
-import type { Unit } from '#scheduler/state';
+import type { State, Unit } from '#scheduler/state';
 import { ledgerLines, stateOf, unitView } from './views.ts';
 import type { ViewSources } from './views.ts';
 
@@ -60,10 +60,14 @@ function factsOf(unit: Unit, place: number | null, sources: ViewSources): ApiLed
     options: awake
       ? optionsOf(unit, state, now).map(({ act, frees, costMs }) => ({ unit: spec.id, act, bytes: frees, costMs }))
       : [],
-    chance: chanceWithin(unit.arrivals, state.settings.horizonMs, now),
+    againInMs: againIn(unit, state, now),
     requestsPerHour: rateOf(unit.arrivals, now) * hourMs,
     ...{ startMs, thawMs, place },
   };
+}
+
+function againIn({ arrivals }: Unit, { settings: { horizonMs } }: State, now: number): number {
+  return Math.round(timeUntil(soonness(arrivals, horizonMs, now), horizonMs));
 }
 
 export const outlookView = (unit: Unit, { state, clock }: ViewSources): ApiOutlook =>

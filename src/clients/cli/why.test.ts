@@ -19,7 +19,7 @@ const unit = (state: ApiUnit['state'], why: string) => ({
   url: null,
 });
 const facts = (changes: Partial<ApiLedgerUnit>) => ({
-  ...{ id: 'service/chroma', state: 'cold', reason: { code: 'never-asked' }, options: [], chance: 0.25 },
+  ...{ id: 'service/chroma', state: 'cold', reason: { code: 'never-asked' }, options: [], againInMs: 90_000 },
   ...{ requestsPerHour: 12.34, startMs: 2_000, evictable: true },
   ...changes,
 });
@@ -99,7 +99,7 @@ test('of one that is awake it says what its sleep would cost, and of one that ca
     .toMatchInlineSnapshot(`
     "chroma is ready: idle: stops after 10 min without use
 
-    It may be put to sleep to make room. Putting it to sleep would cost (25 % likely to be asked for soon, 12 requests an hour lately, it starts in 2 s):
+    It may be put to sleep to make room. Putting it to sleep would cost (asked for again in about 2 min, 12 requests an hour lately, it starts in 2 s):
     UNIT    ACT   FREES  COST
     chroma  stop  1 GiB  500 ms
     "

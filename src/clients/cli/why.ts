@@ -11,7 +11,7 @@ export const why = defineCommand({
   about:
     'Says why a service or a model is in its state. Of one that made room for another it shows what was compared: what\n' +
     'was put to sleep, what else could have been, and the waiting that each was expected to cost (how long it takes to\n' +
-    'come back x the chance that somebody asks for it soon x its priority). Of one that sleeps it says what would have to\n' +
+    'come back x how soon somebody asks for it again x its priority). Of one that sleeps it says what would have to\n' +
     'stop for it to start, and of one that is awake what putting it to sleep would cost.',
   options: {},
   examples: ['sutaz why chroma', 'sutaz why qwen3:0.6b --json | jq .outlook.fits'],
@@ -58,13 +58,16 @@ function comparison({ reason }: ApiLedgerUnit, options: TableOptions): string {
 }
 
 /** What it would cost to put it to sleep now, and how that is reckoned. */
-function awake({ options: ways, chance, requestsPerHour, startMs, evictable }: ApiLedgerUnit, options: TableOptions) {
+function awake(
+  { options: ways, againInMs, requestsPerHour, startMs, evictable }: ApiLedgerUnit,
+  options: TableOptions,
+) {
   if (ways.length === 0) return '';
   const rate = `${Number(requestsPerHour.toPrecision(2))} requests an hour lately`;
   const back = startMs === null ? 'it was never started' : `it starts in ${formatDuration(startMs)}`;
   const may = evictable ? 'It may be put to sleep to make room.' : 'It is not put to sleep to make room now.';
   return (
-    `${may} Putting it to sleep would cost (${Math.round(chance * 100)} % likely to be asked for soon, ${rate}, ${back}):\n` +
+    `${may} Putting it to sleep would cost (asked for again in about ${formatDuration(againInMs)}, ${rate}, ${back}):\n` +
     renderTable(columns, ways, options)
   );
 }
