@@ -159,13 +159,13 @@ describe('order', () => {
   });
 
   it('regression: who ages at a time that rounds is not forgotten', () => {
-    const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 10, { ageingMs: 0.1, minResidencyMs: 0 });
+    const world = fakeWorld([fakeUnit('a'), fakeUnit('b', { startMs: 0 })], 10, { ageingMs: 3, minResidencyMs: 0 });
     world.request(a);
     done(world, 'started', a);
-    world.elapse(0.7);
+    world.elapse(1.1);
     world.request(b);
-    expect(0.7 + 0.1 - 0.7).toBeLessThan(0.1);
-    world.advance(0.1);
+    expect(1.1 + 3 - 1.1).toBeLessThan(3);
+    world.advance(3);
     expect(outcome(world, world.request(a))).toBe('waiting');
   });
 
