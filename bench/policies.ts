@@ -27,6 +27,7 @@ const options = {
   policies: { value: 'NAME,...', help: Object.keys(policies).join(', ') },
   against: { value: 'NAME', help: 'the policy whose figures count as 1 (llama-swap)' },
   arrivals: { value: 'N', help: `how many requests a trace has, about (${usualOptions.arrivals})` },
+  pace: { value: 'N', help: 'requests come so many times as fast as the family has them come (1)' },
   settings: { value: 'KEY=VALUE,...', help: "the scheduler's settings, for sutaz only" },
   'no-freeze': { help: 'nothing is gained by freezing: what the choice of victims and the order are worth alone' },
   json: { help: 'nothing but the line of JSON' },
@@ -36,6 +37,7 @@ interface Setup {
   readonly settings: Settings;
   readonly arrivals: number;
   readonly freeze: boolean;
+  readonly pace: number;
 }
 
 const measures = {
@@ -66,9 +68,12 @@ const unfrozen = (units: UnitsFile): UnitsFile => ({
   units: units.units.map((unit) => ({ ...unit, frozenBytes: unit.bytes })),
 });
 
-function traceOf(family: string, seed: number, factor: number, { arrivals, freeze }: Setup): Trace {
-  const trace = named('family', family, families)(seed, { factor, arrivals });
-  return freeze ? trace : { ...trace, units: unfrozen(trace.units) };
+function traceOf(family: string, seed: number, factor: number, { arrivals, freeze, pace }: Setup): Trace {
+  const { units, arrivals: made } = named('family', family, families)(seed, { factor, arrivals });
+  return {
+    units: freeze ? units : unfrozen(units),
+    arrivals: made.map((arrival) => ({ ...arrival, t: Math.round(arrival.t / pace) })),
+  };
 }
 
 /** The 95th percentile of the waits of everyone but the flooder; ms. */
@@ -85,6 +90,7 @@ await main(() => {
     settings: parseSettings(given.all('settings')),
     arrivals: wholeNumber('--arrivals', given.one('arrivals') ?? String(usualOptions.arrivals)),
     freeze: !given.has('no-freeze'),
+    pace: positive('--pace', given.one('pace') ?? '1'),
   };
   const seeds = given.list('seeds', ['1', '2', '3']).map((text) => wholeNumber('--seeds', text));
   const factors = given.list('factors', ['3', '6', '12']).map((text) => positive('--factors', text));
@@ -125,7 +131,9 @@ await main(() => {
   const overall = meansOf(all);
   const floodRatio = Object.fromEntries([...floods].map(([name, ratios]) => [name, round(geometricMean(ratios))]));
   if (!given.has('json')) console.log(tableOf('all', overall));
-  console.log(JSON.stringify({ against, seeds, factors, freeze: setup.freeze, overall, byFamily, floodRatio }));
+  console.log(
+    JSON.stringify({ against, seeds, factors, freeze: setup.freeze, pace: setup.pace, overall, byFamily, floodRatio }),
+  );
 });
 
 function mapMeasures(value: (measure: Measure) => number): Ratios {

@@ -38,9 +38,13 @@ export function settle(state: State, now: number, effects: Effect[]): void {
     relieve(state, now, effects);
     prewarm(state, now, effects);
     // Serving a unit touches none but those that share its queue: nobody else comes in while this goes round.
-    const served = [...touched].filter((unit) => serve(unit, blocked, state, now, effects));
+    let shared = false;
+    for (const unit of touched) {
+      const served = serve(unit, blocked, state, now, effects);
+      if (served && (unit.original !== null || unit.copies.length > 0)) shared = true;
+    }
     // What the others of them claimed for those who are served now is free again.
-    if (served.some((unit) => siblingsOf(unit).length > 1)) return settle(state, now, effects);
+    if (shared) return settle(state, now, effects);
   }
   for (const unit of touched) dropIfGone(state, unit);
   touched.clear();

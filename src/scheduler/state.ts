@@ -79,6 +79,9 @@ export interface Booked {
   dueAt: number;
 }
 
+/** In what time the unit will be asked for next; milliseconds. Who has it knows the future: the simulator alone. */
+export type Foresight = (unit: UnitId, now: number) => number;
+
 export interface Due extends Entry {
   readonly unit: Unit;
 }
@@ -107,6 +110,7 @@ export interface State {
   readonly turns: Turns;
   readonly due: Heap<Due>;
   readonly forecast: Forecast;
+  foresight: Foresight | null;
   /** Changed since the last settling. */
   readonly touched: Set<Unit>;
   /** Whether memory may be handed out differently than at the last settling. */
@@ -133,6 +137,7 @@ export const createState = (settings: Settings, limitBytes: number, forecast = c
   turns: createTurns(),
   due: createHeap(),
   forecast,
+  foresight: null,
   touched: new Set(),
   stirred: false,
   held: new Set(),

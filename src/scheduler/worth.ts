@@ -26,6 +26,9 @@ const copyPart = 1 / 4;
 
 /** What each millisecond of having to wait for the unit counts, by how soon anybody will have to. */
 export const regretOf = (unit: Unit, state: State, now: number): number =>
-  weightOf(unit) *
-  (unit.original ? copyPart : 1) *
-  (isIdle(unit) ? soonness(unit.arrivals, state.settings.horizonMs, now) : 1);
+  weightOf(unit) * (unit.original ? copyPart : 1) * (isIdle(unit) ? soonOf(unit, state, now) : 1);
+
+function soonOf({ spec, arrivals }: Unit, { settings: { horizonMs }, foresight }: State, now: number): number {
+  if (foresight) return horizonMs / (horizonMs + foresight(spec.id, now));
+  return soonness(arrivals, horizonMs, now);
+}

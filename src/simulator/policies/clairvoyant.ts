@@ -1,10 +1,9 @@
-import type { UnitId } from '#kernel/ids';
-import type { Event } from '#scheduler/types';
 import { chooseVictims } from '#scheduler/victims';
 import type { Policy } from '../policy.ts';
 import type { Arrival } from '../trace.ts';
-import { idOf } from '../units.ts';
 import type { Runner } from './desk.ts';
+import { createFuture } from './future.ts';
+import type { Future } from './future.ts';
 import { swapping } from './swapping.ts';
 
 /**
@@ -22,33 +21,6 @@ export function clairvoyant(limitBytes: number, arrivals: readonly Arrival[]): P
     watch: future.note,
     victims: (idle, now, _target, missing) => leastMissed(idle, now, missing, future),
   });
-}
-
-interface Future {
-  note(event: Event): void;
-  /** When the unit is asked for next; Infinity when it never is again. */
-  nextUse(unit: UnitId): number;
-}
-
-function createFuture(arrivals: readonly Arrival[]): Future {
-  const times = new Map<UnitId, { readonly at: number[]; seen: number }>();
-  for (const { unit, t } of arrivals) {
-    const id = idOf(unit);
-    const entry = times.get(id);
-    if (entry) entry.at.push(t);
-    else times.set(id, { at: [t], seen: 0 });
-  }
-  return {
-    note(event) {
-      if (event.kind !== 'request') return;
-      const entry = times.get(event.waiter.unit);
-      if (entry) entry.seen++;
-    },
-    nextUse(unit) {
-      const entry = times.get(unit);
-      return entry?.at[entry.seen] ?? Infinity;
-    },
-  };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { nextWake } from '#scheduler/settle';
 import { createState } from '#scheduler/state';
+import type { Foresight } from '#scheduler/state';
 import { step } from '#scheduler/step';
 import { defaultSettings } from '#scheduler/types';
 import type { Settings } from '#scheduler/types';
@@ -9,8 +10,9 @@ import type { Policy } from '../policy.ts';
 export const simulatedSettings: Settings = { ...defaultSettings, maxWaiters: 100_000 };
 
 /** The scheduler that runs the platform, as it is. */
-export function sutaz(limitBytes: number, settings: Settings = simulatedSettings): Policy {
+export function sutaz(limitBytes: number, settings: Settings = simulatedSettings, foresight?: Foresight): Policy {
   const state = createState(settings, limitBytes);
+  if (foresight) state.foresight = foresight;
   return {
     name: 'sutaz',
     step(event, now) {
