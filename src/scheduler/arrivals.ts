@@ -8,7 +8,7 @@ export interface Arrivals {
   readonly pauses: Float64Array;
   /** What the next pause weighs: growing weights are decay without touching what is there. */
   weight: number;
-  /** Requests per millisecond, smoothed over a short and over a long while, as of `lastAt`. */
+  /** Requests per millisecond, smoothed over minutes and over half a day, as of `lastAt`. */
   shortRate: number;
   longRate: number;
 }
@@ -18,7 +18,7 @@ const bins = 36;
 /** A pause weighs half of one that came 35 pauses later. */
 const growth = 1.02;
 const shortWhileMs = 5 * 60_000;
-const longWhileMs = 60 * 60_000;
+const longWhileMs = 12 * 60 * 60_000;
 /** So much the smoothed rate counts beside the pauses that were seen: as many pauses as this. */
 const priorPauses = 2;
 /** A unit nobody asked for yet is taken for one that is asked for once in so long. */
