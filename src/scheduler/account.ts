@@ -1,4 +1,6 @@
 import { placeClaim } from './claims.ts';
+import { bookThreads } from './cores.ts';
+import { bookVram } from './devices.ts';
 import { lookAhead } from './forecast.ts';
 import { first, pop, push } from './heap.ts';
 import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isSpeculative, isWanted } from './state.ts';
@@ -11,9 +13,11 @@ import type { State, Unit } from './state.ts';
  */
 export function touch(state: State, unit: Unit): void {
   listIdle(state, unit);
+  bookThreads(state, unit);
   const moved = book(state, unit);
+  const movedOnCard = bookVram(state, unit);
   const claimed = placeClaim(state, unit);
-  if (moved || claimed) state.stirred = true;
+  if (moved || movedOnCard || claimed) state.stirred = true;
   schedule(state, unit);
   state.touched.add(unit);
 }
@@ -57,8 +61,9 @@ export function listIdle({ idle }: State, unit: Unit): void {
 }
 
 /** A ready unit has work: of what is derived, that is all that changes. It is idle again to nobody's surprise. */
-export function markBusy({ idle }: State, unit: Unit): void {
-  idle.ready.delete(unit);
+export function markBusy(state: State, unit: Unit): void {
+  state.idle.ready.delete(unit);
+  bookThreads(state, unit);
   unit.booked.idle = false;
 }
 
@@ -76,6 +81,7 @@ function drop(state: State, unit: Unit): void {
   state.units.delete(unit.spec.id);
   state.touched.delete(unit);
   state.held.delete(unit);
+  state.cores.waiting.delete(unit);
   state.forecast.guesses.delete(unit);
   unit.booked.dueAt = Infinity;
 }

@@ -2,14 +2,25 @@ import { formatBytes } from '#kernel/quantities';
 import { residentUntil } from './account.ts';
 import { before, claimOf, headOf } from './claims.ts';
 import type { Claim } from './claims.ts';
+import {
+  cardNeedOf,
+  cardPools,
+  chooseRoom,
+  giveBackOn,
+  isFreeOn,
+  missingOn,
+  othersFixedOn,
+  takeOn,
+  vramNeedOf,
+} from './devices.ts';
+import type { CardNeed, CardPools, Lack } from './devices.ts';
 import { allEvictable, evictable, isMany, mayYield, optionsOf } from './eviction.ts';
 import { begin, freeze, refuse, stop, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
 import { copyWorthMs } from './scaling.ts';
-import { fixedOf, isSpeculative, needOf, reasonFor, reservationOf } from './state.ts';
+import { chargedOf, fixedOf, isSpeculative, needOf, reasonFor, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Refusal, Sum } from './types.ts';
-import { chooseVictims } from './victims.ts';
 import type { Candidate, Choice, Option } from './victims.ts';
 
 /** The memory that is still to hand out in this round. Taken from what is free first, then from what is coming. */
@@ -22,6 +33,8 @@ interface Pool {
   idle: readonly Candidate<Unit>[] | null;
   /** Not only of the most promising ones. */
   all: readonly Candidate<Unit>[] | null;
+  /** The same for each graphics card. */
+  readonly cards: CardPools;
 }
 
 const left = (pool: Pool): number => pool.free + pool.incoming;
@@ -35,14 +48,13 @@ function take(pool: Pool, bytes: number): void {
 /** Claims that one round looks at. Those behind so many others get their turn once these had theirs. */
 const lookahead = 64;
 
-/** The first aged claim that busy units stand in the way of, and the bytes it lacks. */
-export interface Blocked {
+/** The first aged claim that busy units stand in the way of, and what it lacks. */
+export interface Blocked extends Lack {
   readonly claim: Claim;
-  readonly bytes: number;
 }
 
 /**
- * Hands memory to the claims in their turn; returns the aged claim that has to wait for busy units. For each claim:
+ * Hands memory to the claims in their turn, of the machine and of a graphics card where they need both; returns the aged claim that has to wait for busy units. For each claim:
  * 1. what cannot fit even with everything else gone is refused, with the bytes on both sides;
  * 2. what fits the free bytes starts;
  * 3. what fits once the units that are stopping are gone waits, and keeps those bytes to itself;
@@ -55,28 +67,40 @@ export function admit(state: State, now: number, effects: Effect[]): Blocked | n
   if (state.pressure === 'admission') return null;
   const turn = state.claims.slice(0, lookahead);
   const { charged, incoming } = state.totals;
-  const pool: Pool = { free: state.limitBytes - charged, incoming, idle: null, all: null };
+  const pool: Pool = { free: state.limitBytes - charged, incoming, idle: null, all: null, cards: cardPools(state) };
   let blocked: Blocked | null = null;
   for (const unit of turn) {
     if (turnAway(unit, state, effects)) continue; // 1
     const claim = claimOf(unit);
     const need = needOf(unit);
-    if (need <= Math.max(0, pool.free)) {
+    const card = cardNeedOf(unit, pool.cards);
+    if (need <= Math.max(0, pool.free) && isFreeOn(card)) {
       grantMemory(claim, state, now, effects); // 2
-      take(pool, need);
-    } else if (need <= left(pool)) {
-      take(pool, need); // 3
-    } else if (blocked === null && makeRoom(claim, need, pool, state, now, effects)) {
-      take(pool, need); // 4
+    } else if (missingIn(need, pool) <= 0 && missingOn(card) <= 0) {
+      // 3
+    } else if (blocked === null && makeRoom(claim, lackOf(need, card, pool), pool, state, now, effects)) {
+      // 4
     } else if (blocked === null && claim.aged) {
-      blocked = { claim, bytes: need - left(pool) }; // 5
-      take(pool, Math.max(0, left(pool)));
+      blocked = { claim, ...lackOf(need, card, pool) }; // 5
+    } else {
+      continue;
     }
+    take(pool, Math.min(need, Math.max(0, left(pool))));
+    takeOn(card);
   }
   // A pinned unit that started after someone's turn may hold for good what that one waits for.
   for (const unit of turn) if (unit.booked.claim) turnAway(unit, state, effects);
   return blocked;
 }
+
+/** Nothing is missing to what needs nothing, also while more is charged than the limit allows. */
+const missingIn = (need: number, pool: Pool): number =>
+  need <= Math.max(0, pool.free) ? 0 : Math.max(0, need - left(pool));
+
+const lackOf = (need: number, card: CardNeed | null, pool: Pool): Lack => ({
+  bytes: missingIn(need, pool),
+  card: card && { device: card.device, bytes: missingOn(card) },
+});
 
 /** Whether the waiter has its turn before the claim. Nobody has before a core unit. */
 export function precedes(waiter: Queued, { unit, head }: Claim): boolean {
@@ -87,8 +111,9 @@ export function precedes(waiter: Queued, { unit, head }: Claim): boolean {
 function turnAway(unit: Unit, state: State, effects: Effect[]): boolean {
   const need = reservationOf(unit);
   const fixed = state.totals.fixed - fixedOf(unit);
-  if (need <= Math.max(0, state.limitBytes - fixed)) return false;
-  const refusal = tooLarge(unit, need, fixed, state);
+  const fits = need <= Math.max(0, state.limitBytes - fixed);
+  const refusal = fits ? tooLargeForCard(unit, state) : tooLarge(unit, need, fixed, state);
+  if (!refusal) return false;
   unit.intent = false;
   unit.reason = { code: 'failed', message: refusal.message };
   refuse(unit, refusal, state, effects);
@@ -107,6 +132,26 @@ function tooLarge(unit: Unit, need: number, fixed: number, state: State): Refusa
   };
 }
 
+/** What holds its part of a card already is not refused it. */
+function tooLargeForCard(unit: Unit, { devices }: State): Refusal | null {
+  const need = unit.phase.kind === 'frozen' ? 0 : vramNeedOf(unit);
+  if (need <= 0 || !unit.spec.vram) return null;
+  const { device: id } = unit.spec.vram;
+  const device = devices.get(id);
+  const fixed = device ? othersFixedOn(unit, device, id) : 0;
+  const limitBytes = device?.limitBytes ?? 0;
+  if (need <= Math.max(0, limitBytes - fixed)) return null;
+  const held = fixed > 0 ? `, of which ${formatBytes(fixed)} are held by what is pinned or always on` : '';
+  return {
+    code: 'NO_MEMORY',
+    message:
+      `${unit.spec.id} needs ${formatBytes(need)} (${need} bytes) on ${id}, where units may hold ` +
+      `${formatBytes(limitBytes)} (${limitBytes} bytes)${held}. ` +
+      'Free some of the card, or run it on the CPU with gpu: off.',
+    details: { neededBytes: need, limitBytes, heldBytes: fixed, device: id },
+  };
+}
+
 function grantMemory({ unit, head }: Claim, state: State, now: number, effects: Effect[]): void {
   const reason = reasonFor(unit, head);
   if (unit.phase.kind === 'frozen') return thaw(unit, reason, state, now, effects);
@@ -114,22 +159,23 @@ function grantMemory({ unit, head }: Claim, state: State, now: number, effects: 
   begin(unit, state, now, effects);
 }
 
-function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: number, effects: Effect[]): boolean {
-  const missing = need - left(pool);
+function makeRoom(claim: Claim, lack: Lack, pool: Pool, state: State, now: number, effects: Effect[]): boolean {
   let candidates = claim.aged ? unleased(claim, state, now) : (pool.idle ??= evictable(state, now));
-  let choice = chooseVictims(missing, candidates);
+  let choice = chooseRoom(lack, candidates);
   if (!choice && !claim.aged && isMany(state)) {
     candidates = pool.all ??= allEvictable(state, now);
-    choice = chooseVictims(missing, candidates);
+    choice = chooseRoom(lack, candidates);
   }
   // Nothing is put to sleep for a copy that costs more waiting than the copy spares.
   if (!choice || (claim.unit.original && choice.costMs > copyWorthMs(claim.unit, state, now))) return false;
   pool.idle = null;
   pool.all = null;
-  const sums = sumsOf(choice, candidates);
-  for (const { unit, act, frees, costMs } of choice.options) {
-    pool.incoming += frees;
-    const reason = { code: 'evicted', for: claim.unit.spec.id, bytes: frees, costMs, sums } as const;
+  const sums = sumsOf(choice, choice.weighed);
+  for (const { unit, act, frees, costMs, device } of choice.options) {
+    pool.incoming += act === 'stop' ? chargedOf(unit) : frees;
+    if (act === 'stop') giveBackOn(unit, pool.cards);
+    const on = device === undefined ? {} : { device };
+    const reason = { code: 'evicted', for: claim.unit.spec.id, bytes: frees, ...on, costMs, sums } as const;
     if (act === 'stop') stop(unit, reason, state, now, effects);
     else freeze(unit, reason, state, now, effects);
   }
@@ -156,10 +202,11 @@ function remember(cheapest: Option<Unit>[], option: Option<Unit>): void {
   if (cheapest.length > remembered) cheapest.pop();
 }
 
-const sumOf = ({ unit, act, frees, costMs }: Option<Unit>, chosen: boolean): Sum => ({
+const sumOf = ({ unit, act, frees, costMs, device }: Option<Unit>, chosen: boolean): Sum => ({
   unit: unit.spec.id,
   act,
   bytes: frees,
+  ...(device !== undefined && { device }),
   costMs,
   chosen,
 });
@@ -180,10 +227,10 @@ function unleased(claim: Claim, state: State, now: number): Candidate<Unit>[] {
  * take up new work while the busy ones finish. None at all while even all of them would not do, as when one is in its
  * residency: then nothing is gained by keeping the others from work.
  */
-export function inTheWay({ claim, bytes }: Blocked, state: State, now: number): readonly Unit[] {
+export function inTheWay({ claim, ...lack }: Blocked, state: State, now: number): readonly Unit[] {
   const others = [...state.awake].filter((unit) => unit !== claim.unit && givesWay(unit, claim, now));
-  const choice = chooseVictims(
-    bytes,
+  const choice = chooseRoom(
+    lack,
     others.map((unit) => optionsOf(unit, state, now)),
   );
   return choice?.options.map(({ unit }) => unit) ?? [];

@@ -17,10 +17,11 @@ export interface ClaimKey {
 }
 
 const merelyWanted = 3;
+const agedTag = Infinity;
 
 /** Below zero when `a` has its turn first. */
 export const before = (a: ClaimKey, b: ClaimKey): number =>
-  a.core - b.core || a.rank - b.rank || a.tag - b.tag || a.seq - b.seq;
+  a.core - b.core || a.rank - b.rank || (a.tag === b.tag ? 0 : a.tag - b.tag) || a.seq - b.seq;
 
 const same = (a: ClaimKey | null, b: ClaimKey | null): boolean =>
   a === b || (a !== null && b !== null && before(a, b) === 0);
@@ -68,9 +69,11 @@ function keyOf(state: State, unit: Unit, had: ClaimKey | null): ClaimKey {
   if (!head) return { core, rank: merelyWanted, tag: -unit.spec.priority, seq: unit.order };
   const { principal, since } = head;
   // Written down once for each time the unit wants memory; one with a better turn who joins brings it forward.
-  const asked =
-    had && had.rank !== merelyWanted ? had.tag : takeTurn(state.turns, principal, since, keepsMs(unit, state));
-  const tag = Math.min(asked, turnOf(state.turns, principal, since));
+  const noted = had !== null && had.rank !== merelyWanted;
+  const asked = noted ? had.tag : takeTurn(state.turns, principal, since, keepsMs(unit, state));
+  // Those who waited past the bound go as they came, as they do where they wait for cores: what is ready and has none yet is
+  // put to sleep for those alone who came before it, and must not be before them when it claims its memory again.
+  const tag = head.rank === agedRank ? agedTag : Math.min(asked, turnOf(state.turns, principal, since));
   return { core, rank: head.rank, tag, seq: head.seq };
 }
 

@@ -26,11 +26,13 @@ export function optionsOf(unit: Unit, state: State, now: number): Candidate<Unit
   if (unit.phase.kind === 'frozen') {
     // Thawing would have been needed anyway: only what a start takes longer is lost.
     const costMs = regret * (startUpkeepMs + Math.max(0, reloadMs(unit) - thawMs(unit)));
-    return frees > 0 ? [{ unit, act: 'stop', frees, costMs }] : [];
+    return frees > 0 || unit.card.held ? [{ unit, act: 'stop', frees, costMs }] : [];
   }
   const stop: Option<Unit> = { unit, act: 'stop', frees, costMs: regret * (startUpkeepMs + reloadMs(unit)) };
   const gives = frees - keptOf(unit);
-  if (unit.phase.kind === 'starting' || !unit.spec.rungs.freezable || gives <= 0) return frees > 0 ? [stop] : [];
+  if (unit.phase.kind === 'starting' || !unit.spec.rungs.freezable || gives <= 0) {
+    return frees > 0 || unit.card.held ? [stop] : [];
+  }
   return [{ unit, act: 'freeze', frees: gives, costMs: regret * thawMs(unit) }, stop];
 }
 

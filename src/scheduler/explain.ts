@@ -1,5 +1,7 @@
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
+import { firstWithoutCores } from './cores.ts';
+import { vramNeedOf } from './devices.ts';
 import { reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
@@ -15,6 +17,7 @@ export function explain(unit: Unit, state: State, now: number): string {
     case 'starting':
       return `starting for ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
     case 'ready':
+      if (state.cores.waiting.has(unit)) return explainCores(unit, state);
       if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
       if (unit.spec.tier === 'core') return 'ready: core, always on';
       if (unit.pinned) return 'ready: pinned';
@@ -39,8 +42,30 @@ function explainWait(unit: Unit, state: State): string {
   const need = formatBytes(reservationOf(unit));
   const free = formatBytes(Math.max(0, state.limitBytes - state.totals.charged));
   const turn = ahead > 0 ? `, after ${ahead} other${ahead > 1 ? 's' : ''}` : '';
-  return `waits for memory: needs ${need}, ${free} are free${turn}`;
+  return `waits for memory: needs ${need}, ${free} are free${onCard(unit, state)}${turn}`;
 }
+
+/** What it needs on a graphics card beside it. */
+function onCard(unit: Unit, { devices }: State): string {
+  const need = vramNeedOf(unit);
+  const device = need > 0 && unit.spec.vram?.device;
+  if (!device) return '';
+  const { limitBytes = 0, charged = 0 } = devices.get(device) ?? {};
+  return `; ${formatBytes(need)} on ${device}, where ${formatBytes(Math.max(0, limitBytes - charged))} are free`;
+}
+
+/** Why a ready unit does not serve those who wait for it. */
+function explainCores(unit: Unit, state: State): string {
+  const { busy, total } = state.cores;
+  const first = firstWithoutCores(state);
+  if (first && first !== unit)
+    return `waits for the processor behind ${name(first.spec.id)}, which was asked for before`;
+  return `waits for the processor: computes with ${threadsOf(unit)}, and ${busy} of ${total} are busy`;
+}
+
+const threadsOf = ({ threads }: Unit): string => `${threads} thread${threads === 1 ? '' : 's'}`;
+
+const on = (device: string | undefined): string => (device === undefined ? '' : ` on ${device}`);
 
 /** A reason as the end of a sentence. */
 export function because(reason: Reason): string {
@@ -65,9 +90,9 @@ export function because(reason: Reason): string {
     case 'idle':
       return `nobody used it for ${formatDuration(reason.ms)}`;
     case 'evicted':
-      return `made room (${formatBytes(reason.bytes)}) for ${name(reason.for)}`;
+      return `made room (${formatBytes(reason.bytes)}${on(reason.device)}) for ${name(reason.for)}`;
     case 'relief':
-      return `${formatBytes(reason.chargedBytes)} were in use of ${formatBytes(reason.limitBytes)}`;
+      return `${formatBytes(reason.chargedBytes)} were in use of ${formatBytes(reason.limitBytes)}${on(reason.device)}`;
     case 'pressure':
       return 'the memory of the machine ran short';
     case 'stopped-by-user':

@@ -2,6 +2,7 @@ import { originalOf } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { before } from './claims.ts';
 import type { ClaimKey } from './claims.ts';
+import { chargedVramOf } from './devices.ts';
 import {
   chargedOf,
   createUnit,
@@ -13,7 +14,7 @@ import {
   siblingsOf,
 } from './state.ts';
 import type { State, Unit } from './state.ts';
-import type { Effect, Event } from './types.ts';
+import type { Effect, Event, UnitSpec, Vram } from './types.ts';
 
 type Stage = 'starting' | 'ready' | 'freezing' | 'frozen' | 'thawing' | 'stopping';
 
@@ -23,6 +24,10 @@ export interface Instance {
   bytes: number;
   /** What it was seen to use last; it may be more. */
   seen: number;
+  /** What was reserved for it on a graphics card. */
+  readonly vram: Vram | null;
+  /** With which it computes. */
+  readonly threads: number;
   /** It is stopped out of its freeze: what it is seen to use is all it holds. */
   endsFrozen?: boolean;
   readySince: number;
@@ -75,6 +80,23 @@ export function reserved({ instances }: Machine): number {
   let total = 0;
   for (const { bytes } of instances.values()) total += bytes;
   return total;
+}
+
+export function reservedOn({ instances }: Machine, device: string): number {
+  let total = 0;
+  for (const { vram } of instances.values()) if (vram?.device === device) total += vram.bytes;
+  return total;
+}
+
+/** Threads of the instances that hold leases, and the most that one of them has. */
+function busyThreads(machine: Machine): { readonly all: number; readonly most: number } {
+  let [all, most] = [0, 0];
+  for (const [id, { threads }] of machine.instances) {
+    if (leasesOf(machine, id).size === 0) continue;
+    all += threads;
+    most = Math.max(most, threads);
+  }
+  return { all, most };
 }
 
 function isWanted(machine: Machine, id: UnitId): boolean {
@@ -164,7 +186,10 @@ function mayGuess({ state, waiting, callers, instances }: Machine, id: UnitId, w
 function find({ state, instances, now }: Machine, { unit: id, frozen }: Found, unit: Unit | undefined): void {
   if (!unit || instances.has(id)) return;
   const stays = now + state.settings.minResidencyMs;
+  const bytes = unit.spec.vram ? Math.max(unit.spec.vram.bytes, unit.card.learned ?? 0) : 0;
   instances.set(id, {
+    vram: unit.spec.vram && unit.spec.vram.bytes > 0 ? { device: unit.spec.vram.device, bytes } : null,
+    threads: unit.spec.threads ?? 0,
     stage: frozen ? 'frozen' : 'ready',
     bytes: reservationOf(unit),
     seen: 0,
@@ -224,14 +249,20 @@ export function obey(machine: Machine, effect: Effect, event: Event): void {
 
 type Of<K extends Effect['kind']> = Extract<Effect, { kind: K }>;
 
-function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => string): void {
+function start(machine: Machine, { unit, bytes, vram }: Of<'start'>, where: () => string): void {
   const { state, instances, now } = machine;
   check(!instances.has(unit), () => `a start beside an instance: ${where()}`);
   const guessed = !isWanted(machine, unit);
   if (guessed) mayGuess(machine, unit, where);
   check(bytes === 0 || reserved(machine) + bytes <= state.limitBytes, () => `over the limit: ${where()}`);
   check(bytes >= (state.units.get(unit)?.spec.declaredBytes ?? 0), () => `reserves too little: ${where()}`);
+  const spec = state.units.get(unit)?.spec;
+  const asked = spec?.vram && spec.vram.bytes > 0 ? spec.vram : undefined;
+  check(vram?.device === asked?.device, () => `another card: ${where()}`);
+  if (vram) onCard(machine, vram, asked, where);
   instances.set(unit, {
+    vram: vram ?? null,
+    threads: spec?.threads ?? 0,
     stage: 'starting',
     bytes,
     seen: 0,
@@ -240,6 +271,12 @@ function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => stri
     thawingSince: 0,
     guessed,
   });
+}
+
+function onCard(machine: Machine, { device, bytes }: Vram, asked: UnitSpec['vram'], where: () => string): void {
+  const limit = machine.state.devices.get(device)?.limitBytes ?? 0;
+  check(reservedOn(machine, device) + bytes <= limit, () => `over the card's limit: ${where()}`);
+  check(bytes >= (asked?.bytes ?? 0), () => `reserves too little on the card: ${where()}`);
 }
 
 function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
@@ -308,19 +345,36 @@ function answer(machine: Machine, effect: Of<'grant' | 'refuse'>, where: () => s
   const held = leases.get(effect.unit) ?? new Set();
   check(instances.get(effect.unit)?.stage === 'ready', () => `grants what is not ready: ${where()}`);
   check(held.size < (state.units.get(effect.unit)?.spec.slots ?? 0), () => `more leases than slots: ${where()}`);
+  const before = busyThreads(machine);
   leases.set(effect.unit, held.add(effect.waiter));
+  const { all, most } = busyThreads(machine);
+  const more = all > before.all && all > state.cores.total && all > most;
+  check(!more, () => `${all} threads on ${state.cores.total} cores: ${where()}`);
   const caller = callers.get(effect.waiter);
   check(caller?.unit === originalOf(effect.unit), () => `serves another unit: ${where()}`);
   if (caller) caller.by = effect.unit;
   end(machine, effect.waiter, 'granted');
 }
 
+const isStopping = ({ phase }: Unit): boolean => phase.kind === 'stopping';
+
 /** Whether the sums and lists that are kept up say what a count from nothing says. */
-function recount({ totals, idle, claims, units, awake }: State): void {
+function recount({ totals, idle, claims, units, awake, devices, cores }: State): void {
   const total = (bytes: (unit: Unit) => number) => [...units.values()].reduce((sum, unit) => sum + bytes(unit), 0);
   check(totals.charged === total(chargedOf), () => `${totals.charged} charged, ${total(chargedOf)} counted`);
   check(totals.incoming === total(incomingOf), () => `${totals.incoming} incoming, ${total(incomingOf)} counted`);
   check(totals.fixed === total(fixedOf), () => `${totals.fixed} fixed, ${total(fixedOf)} counted`);
+  for (const [id, device] of devices) {
+    const on = [...units.values()].filter(({ card }) => card.held?.device === id);
+    const there = (some: (unit: Unit) => boolean) =>
+      on.filter(some).reduce((sum, unit) => sum + chargedVramOf(unit), 0);
+    check(device.charged === there(() => true), () => `${device.charged} charged on ${id}`);
+    check(device.incoming === there(isStopping), () => `${device.incoming} incoming on ${id}`);
+    const fixed = there((unit) => isProtected(unit) && !isStopping(unit));
+    check(device.fixed === fixed, () => `${device.fixed} fixed on ${id}, ${fixed} counted`);
+  }
+  const busy = total(({ leases, threads }) => (leases.size > 0 ? threads : 0));
+  check(cores.busy === busy, () => `${cores.busy} threads busy, ${busy} counted`);
   for (const unit of units.values()) {
     const { kind } = unit.phase;
     const free = unit.leases.size === 0 && !isProtected(unit);

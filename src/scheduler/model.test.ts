@@ -70,6 +70,8 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
     },
     prewarm: (b & 12) !== 12,
     replicas: pick(replicas, a >> 3) ?? oneReplica,
+    vram: (b & 1) === 1 ? { device: (a & 32) === 0 ? 'gpu0' : 'gpu1', bytes: (c >> 3) & 15 } : undefined,
+    threads: pick([0, 1, 2, 3, 6], (a >> 2) + c) ?? 0,
   };
 }
 
@@ -129,7 +131,17 @@ function play(world: World, dice: Dice): void {
   else if (kind < 63 && known) {
     world.apply({ kind: 'stop', unit, reason: { code: 'stopped-by-user' }, force: (b & 7) === 0 });
   } else if (kind === 63 && a < 4) world.apply({ kind: 'shutdown' });
+  else if (kind === 63 && a < 60) world.apply(cards(b & 31, c & 31));
+  else if (kind === 63 && a < 120) world.apply({ kind: 'cores', cores: pick(cores, b) ?? 1 });
+  else if (kind === 63) world.apply({ kind: 'measured-vram', unit: one, bytes: c & 15 });
 }
+
+/** One of them may be gone. */
+const cards = (first: number, second: number): Event => ({
+  kind: 'devices',
+  devices: [{ id: 'gpu0', limitBytes: first }, ...((second & 7) === 0 ? [] : [{ id: 'gpu1', limitBytes: second }])],
+});
+const cores = [Infinity, 1, 2, 4, 8];
 
 function leave(world: World, a: number, b: number): void {
   const waiter = pick(b < 230 ? world.waiting() : [...world.callers.keys()], a);
@@ -192,15 +204,18 @@ const scenario = fc.record({
   units: fc.array(fc.nat(0xffffffff), { minLength: 2, maxLength: names.length, size: 'max' }),
   events: fc.array(fc.nat(0xffffffff), { maxLength: 200, size: 'max' }),
   streams: fc.subarray(names, { maxLength: 3 }),
+  machine: fc.record({ first: fc.nat(31), second: fc.nat(31), cores: fc.constantFrom(...cores) }),
 });
 type Scenario = typeof scenario extends fc.Arbitrary<infer T> ? T : never;
 
-function run({ limit, units, events, streams }: Scenario): World {
+function run({ limit, units, events, streams, machine }: Scenario): World {
   const specs = units.flatMap((word, i) => {
     const id = names[i];
     return id ? [specOf(id, roll(word))] : [];
   });
   const world = fakeWorld(specs, limit, settings);
+  world.apply(cards(machine.first, machine.second));
+  world.apply({ kind: 'cores', cores: machine.cores });
   for (const word of events) play(world, roll(word));
   drain(world, streams);
   return world;
@@ -218,9 +233,13 @@ it(
         for (const { event, now, effects } of world.history) {
           const repeated: Effect[] = step(again, event, now);
           check(JSON.stringify(repeated) === effects, () => `${JSON.stringify(event)} at ${now} had another outcome`);
+          if (again.cores.waiting.size > 0) note('waits for cores');
           for (const effect of repeated) {
             note(effect.kind);
-            if (effect.kind === 'stop') note(effect.reason.code);
+            if (effect.kind === 'stop') {
+              note(effect.reason.code);
+              if ('device' in effect.reason) note(`${effect.reason.code} on a card`);
+            }
             if (effect.kind === 'start' || effect.kind === 'thaw')
               note(again.units.get(effect.unit)?.reason.code ?? '');
             if (effect.kind === 'refuse') note(effect.refusal.code);
@@ -237,6 +256,9 @@ it(
       'freeze',
       'thaw',
       'evicted',
+      'evicted on a card',
+      'relief on a card',
+      'waits for cores',
       'relief',
       'idle',
       'removed',

@@ -1,5 +1,6 @@
 import type { WaiterId } from '#kernel/ids';
 import { touch } from './account.ts';
+import { dropVram, holdVram } from './devices.ts';
 import { missed } from './forecast.ts';
 import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
@@ -27,9 +28,17 @@ export function lease(unit: Unit, waiter: WaiterId, now: number, effects: Effect
 export function begin(unit: Unit, state: State, now: number, effects: Effect[]): void {
   const bytes = reservationOf(unit);
   unit.phase = { kind: 'starting', since: now, bytes };
-  unit.runsAs = unit.spec.learnedAs;
-  effects.push({ kind: 'start', unit: unit.spec.id, bytes });
+  embody(unit);
+  const { held } = unit.card;
+  effects.push({ kind: 'start', unit: unit.spec.id, bytes, ...(held && { vram: held }) });
   touch(state, unit);
+}
+
+/** The facts of a new instance are those of now, whatever is described while it lives. */
+export function embody(unit: Unit): void {
+  unit.runsAs = unit.spec.learnedAs;
+  unit.threads = unit.spec.threads ?? 0;
+  holdVram(unit);
 }
 
 /** Begins a stop, whatever the unit was about. The bytes stay charged until the instance is gone. */
@@ -83,6 +92,7 @@ export function becomeCold(unit: Unit): void {
   if (unit.worked && learnedBytes !== null && peakBytes !== null && isLearning(unit)) {
     teach(unit, { learnedBytes: Math.round(learnedBytes - Math.max(0, learnedBytes - peakBytes) / decayRuns) });
   }
+  dropVram(unit, unit.worked && isLearning(unit), decayRuns);
   unit.peakBytes = null;
   unit.worked = false;
   unit.phase = { kind: 'cold' };

@@ -1,9 +1,10 @@
 import { residentUntil } from './account.ts';
 import { claimOf } from './claims.ts';
+import { cardNeedOf, cardPools, chooseRoom, isFreeOn, missingOn, othersFixedOn, takeOn } from './devices.ts';
+import type { CardNeed, CardPools } from './devices.ts';
 import { evictable, isEvictable, mayYield, optionsOf } from './eviction.ts';
 import { chargedOf, fixedOf, isIdle, isProtected, keptOf, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
-import { chooseVictims } from './victims.ts';
 import type { Choice } from './victims.ts';
 import type { UnitId } from '#kernel/ids';
 
@@ -24,7 +25,18 @@ export interface Yielding {
   readonly unit: UnitId;
   readonly act: 'freeze' | 'stop';
   readonly bytes: number;
+  /** The graphics card whose bytes these are; without it they are of main memory. */
+  readonly device?: string;
   readonly costMs: number;
+}
+
+/** The same of the card that the unit needs. `limit`: what all units together may hold there. */
+export interface CardOutlook {
+  readonly device: string;
+  readonly need: number;
+  readonly free: number;
+  readonly coming: number;
+  readonly limit: number;
 }
 
 export interface Blocker {
@@ -44,6 +56,8 @@ export interface Outlook {
   readonly free: number;
   /** What comes back by itself and is left for it: of units that are stopping or being frozen. */
   readonly coming: number;
+  /** Null for what needs no card, or holds its part of one already. */
+  readonly card: CardOutlook | null;
   /**
    * The cheapest set that would make room. With `when-idle` some of them are among the blockers and would be stopped
    * once they can be; empty when even that would not do.
@@ -63,21 +77,24 @@ export interface Outlook {
 export function outlookOf(unit: Unit, state: State, now: number): Outlook {
   const need = lackOf(unit);
   const paused = state.pressure === 'admission';
-  const { free, coming, waitsFor } = leftFor(unit, state);
-  const seen = { need, free: Math.max(0, free), coming, paused };
-  if (need <= 0) return { ...seen, wouldStop: [], blockedBy: [], fits: 'now' };
-  if (reservationOf(unit) > Math.max(0, state.limitBytes - othersFixed(unit, state))) {
+  const pools = cardPools(state);
+  const { free, coming, waitsFor } = leftFor(unit, state, pools);
+  const card = 'bytes' in unit.phase ? null : cardNeedOf(unit, pools);
+  const seen = { need, free: Math.max(0, free), coming, card: card && cardOutlook(card, state), paused };
+  if (need <= 0 && card === null) return { ...seen, wouldStop: [], blockedBy: [], fits: 'now' };
+  if (isTooLarge(unit, card, state)) {
     const blockedBy = blockers(unit, state, now).filter(({ why }) => why === 'core' || why === 'pinned');
     return { ...seen, wouldStop: [], blockedBy, fits: 'never' }; // 1
   }
-  if (need <= Math.max(0, free)) return { ...seen, wouldStop: [], blockedBy: [], fits: 'now' }; // 2
-  const missing = need - free - coming;
-  if (missing <= 0) return { ...seen, wouldStop: [], blockedBy: [], fits: 'after-stops' }; // 3
+  if (need <= Math.max(0, free) && isFreeOn(card)) return { ...seen, wouldStop: [], blockedBy: [], fits: 'now' }; // 2
+  const missing = need <= Math.max(0, free) ? 0 : need - free - coming;
+  const lack = { bytes: missing, card: card && { device: card.device, bytes: missingOn(card) } };
+  if (missing <= 0 && missingOn(card) <= 0) return { ...seen, wouldStop: [], blockedBy: [], fits: 'after-stops' }; // 3
   const others = (one: readonly { readonly unit: Unit }[]) => one[0]?.unit !== unit;
-  const idle = waitsFor ? null : chooseVictims(missing, evictable(state, now).filter(others));
+  const idle = waitsFor ? null : chooseRoom(lack, evictable(state, now).filter(others));
   if (idle) return { ...seen, wouldStop: yielding(idle), blockedBy: [], fits: 'after-evictions' }; // 4
   const later = [...state.awake].filter(mayYield).map((one) => (isGoing(one) ? [] : optionsOf(one, state, now)));
-  const wouldStop = yielding(chooseVictims(missing, later.filter((one) => one.length > 0).filter(others)));
+  const wouldStop = yielding(chooseRoom(lack, later.filter((one) => one.length > 0).filter(others)));
   const blockedBy = [...(waitsFor ? [waitsFor] : []), ...blockers(unit, state, now)];
   return { ...seen, wouldStop, blockedBy, fits: 'when-idle' }; // 5
 }
@@ -89,6 +106,19 @@ function lackOf(unit: Unit): number {
   const held = kind === 'frozen' ? chargedOf(unit) : kind === 'freezing' ? keptOf(unit) : 0;
   return Math.max(0, reservationOf(unit) - held);
 }
+
+/** Even with everything else gone that may go. */
+function isTooLarge(unit: Unit, card: CardNeed | null, state: State): boolean {
+  if (reservationOf(unit) > Math.max(0, state.limitBytes - othersFixed(unit, state))) return true;
+  const device = card && state.devices.get(card.device);
+  if (!card) return false;
+  return !device || card.bytes > Math.max(0, device.limitBytes - othersFixedOn(unit, device, card.device));
+}
+
+const cardOutlook = ({ device, bytes, pool }: CardNeed, { devices }: State): CardOutlook => ({
+  ...{ device, need: bytes, free: Math.max(0, pool.free), coming: pool.incoming },
+  limit: devices.get(device)?.limitBytes ?? 0,
+});
 
 const othersFixed = (unit: Unit, state: State): number => state.totals.fixed - fixedOf(unit);
 
@@ -103,7 +133,7 @@ interface Left {
 }
 
 /** What those who have their turn before the unit leave. A claim that waits for busy units takes nothing until it aged. */
-function leftFor(unit: Unit, state: State): Left {
+function leftFor(unit: Unit, state: State, pools: CardPools): Left {
   let free = state.limitBytes - state.totals.charged;
   let coming = state.totals.incoming;
   let waitsFor: Blocker | null = null;
@@ -114,18 +144,24 @@ function leftFor(unit: Unit, state: State): Left {
     if (!claim.head && before.spec.tier !== 'core' && !unit.booked.claim) continue;
     const lack = lackOf(before);
     const has = free + coming;
-    if (lack > has && (waitsFor || !claim.aged)) continue;
-    if (lack > has) waitsFor = { unit: before.spec.id, why: 'ahead', bytes: lack, forMs: null };
+    const card = 'bytes' in before.phase ? null : cardNeedOf(before, pools);
+    const lacks = lack > has || missingOn(card) > 0;
+    if (lacks && (waitsFor || !claim.aged)) continue;
+    if (lacks) waitsFor = { unit: before.spec.id, why: 'ahead', bytes: lack, forMs: null };
     const taken = Math.min(lack, Math.max(0, has));
     const atOnce = Math.min(Math.max(0, free), taken);
     free -= atOnce;
     coming -= taken - atOnce;
+    takeOn(card);
   }
   return { free, coming, waitsFor };
 }
 
 const yielding = (choice: Choice<Unit> | null): Yielding[] =>
-  (choice?.options ?? []).map(({ unit, act, frees, costMs }) => ({ unit: unit.spec.id, act, bytes: frees, costMs }));
+  (choice?.options ?? []).map(({ unit, act, frees, costMs, device }) => ({
+    ...{ unit: unit.spec.id, act, bytes: frees, costMs },
+    ...(device !== undefined && { device }),
+  }));
 
 function blockers(unit: Unit, state: State, now: number): Blocker[] {
   const found: Blocker[] = [];

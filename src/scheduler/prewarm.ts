@@ -1,3 +1,4 @@
+import { cardNeedOf, cardPools, isFreeOn } from './devices.ts';
 import type { Guess } from './forecast.ts';
 import { begin, thaw } from './moves.ts';
 import { isWanted, needOf } from './state.ts';
@@ -13,11 +14,12 @@ import { reloadMs, thawMs } from './worth.ts';
 export function prewarm(state: State, now: number, effects: Effect[]): void {
   const { guesses } = state.forecast;
   if (guesses.size === 0 || state.claims.length > 0 || state.pressure !== 'none' || isStarting(state)) return;
+  const cards = cardPools(state);
   let best: Unit | null = null;
   let most = -Infinity;
   for (const [unit, guess] of guesses) {
     if (isOver(unit, guess, state, now)) guesses.delete(unit);
-    else if (needOf(unit) <= state.limitBytes - state.totals.charged) {
+    else if (needOf(unit) <= state.limitBytes - state.totals.charged && isFreeOn(cardNeedOf(unit, cards))) {
       const worth = worthOf(unit, guess);
       if (worth > most) [best, most] = [unit, worth];
     }

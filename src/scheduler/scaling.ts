@@ -34,7 +34,8 @@ const busyPart = 0.75;
  * - at least `min` once the first one is awake;
  * - one more while what waits takes longer than another one's start;
  * - one more while requests come faster than those there can serve, by how long they hold a slot;
- * - never more than `max`, and none more under pressure on memory or while somebody has waited past the bound for memory.
+ * - never more than `max`, none more under pressure on memory or while somebody has waited past the bound for memory, and no
+ *   more than have cores to compute on at once.
  * One at a time: the next is asked for once that one is there.
  */
 export function wantedCopies(unit: Unit, state: State, now: number): number {
@@ -45,7 +46,8 @@ export function wantedCopies(unit: Unit, state: State, now: number): number {
   const short = state.pressure !== 'none' || state.blocked !== null;
   if (short || [unit, ...unit.copies].some(isComing)) return Math.min(max, least);
   const more = drainMs(unit, running) > reloadMs(unit) || demand(unit, now) > busyPart * running * unit.spec.slots;
-  return Math.min(max, more ? Math.max(least, running + 1) : least);
+  const useful = more && (running + 1) * (unit.spec.threads ?? 0) <= state.cores.total;
+  return Math.min(max, useful ? Math.max(least, running + 1) : least);
 }
 
 const isUp = ({ phase, removed }: Unit): boolean =>

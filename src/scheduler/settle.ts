@@ -1,6 +1,8 @@
 import { dropIfGone, nextDue, restsAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
+import { serveInTurn } from './cores.ts';
+import { onCard, overOn } from './devices.ts';
 import { allEvictable } from './eviction.ts';
 import { freeze, lease, stop, thaw, turnAwayHopeless } from './moves.ts';
 import { prewarm } from './prewarm.ts';
@@ -30,21 +32,19 @@ export function settle(state: State, now: number, effects: Effect[]): void {
   wakeDue(state, now);
   const { touched } = state;
   for (const unit of touched) attend(unit, state, now, effects);
-  if (!state.closing) {
+  if (state.closing) state.cores.waiting.clear();
+  else {
     yieldToPressure(state, now, effects);
     relieve(state, now, effects);
-    const blocked = state.stirred ? handOut(state, now, effects) : state.blocked;
+    const first = { shared: false };
+    const blocked = state.stirred ? handOut(state, now, effects, first) : state.blocked;
     // A frozen unit whose waiters were refused for good can make room now.
     relieve(state, now, effects);
     prewarm(state, now, effects);
     // Serving a unit touches none but those that share its queue: nobody else comes in while this goes round.
-    let shared = false;
-    for (const unit of touched) {
-      const served = serve(unit, blocked, state, now, effects);
-      if (served && (unit.original !== null || unit.copies.length > 0)) shared = true;
-    }
+    const then = serveAll(touched, blocked, state, now, effects);
     // What the others of them claimed for those who are served now is free again.
-    if (shared) return settle(state, now, effects);
+    if (first.shared || then) return settle(state, now, effects);
   }
   for (const unit of touched) dropIfGone(state, unit);
   touched.clear();
@@ -124,6 +124,20 @@ function yieldToPressure(state: State, now: number, effects: Effect[]): void {
 const isSpare = ({ phase, guessed }: Unit): boolean => phase.kind === 'frozen' || guessed !== null;
 
 function relieve(state: State, now: number, effects: Effect[]): void {
+  relieveMemory(state, now, effects);
+  for (const [device, account] of state.devices) {
+    const over = overOn(account);
+    if (over <= 0) continue;
+    const { charged: chargedBytes, limitBytes } = account;
+    const holders = allEvictable(state, now).flatMap((options) => onCard(options, device));
+    const reason: Reason = { code: 'relief', chargedBytes, limitBytes, device };
+    for (const { unit } of chooseVictims(over, holders)?.options ?? holders.flat()) {
+      stop(unit, reason, state, now, effects);
+    }
+  }
+}
+
+function relieveMemory(state: State, now: number, effects: Effect[]): void {
   const { charged, incoming } = state.totals;
   const over = charged - incoming - state.limitBytes;
   if (over <= 0) return;
@@ -136,21 +150,78 @@ function relieve(state: State, now: number, effects: Effect[]): void {
   }
 }
 
-/** Hands out memory, and keeps those from new work that stand in the way of who waited too long. */
-function handOut(state: State, now: number, effects: Effect[]): Blocked | null {
+/**
+ * Hands out memory, and keeps those from new work that stand in the way of who waited too long. `served` is told
+ * whether any of those who come before that one was served by a unit that shares its queue.
+ */
+function handOut(state: State, now: number, effects: Effect[], served: { shared: boolean }): Blocked | null {
   const blocked = state.claims.length > 0 ? admit(state, now, effects) : null;
   state.blocked = blocked;
   if (!blocked && state.held.size === 0) return null;
   const before = [...state.held];
   state.held.clear();
   // Those who come before the claim are served first: what is busy after that stands in its way.
-  if (blocked) for (const unit of state.awake) serve(unit, blocked, state, now, effects, true);
+  if (blocked) served.shared = serveAll(state.awake, blocked, state, now, effects, true);
   for (const unit of blocked ? inTheWay(blocked, state, now) : []) state.held.add(unit);
   for (const unit of before) if (!state.held.has(unit)) state.touched.add(unit);
   return blocked;
 }
 
 const anyone = (): boolean => true;
+
+/** Says whether it served any that shares its queue with others. With `before` as `serve` does. */
+function serveAll(
+  units: Iterable<Unit>,
+  blocked: Blocked | null,
+  state: State,
+  now: number,
+  effects: Effect[],
+  before?: true,
+): boolean {
+  let shared = false;
+  let computing: Unit[] | null = null;
+  for (const unit of units) {
+    if (computes(unit)) (computing ??= []).push(unit);
+    else if (serve(unit, blocked, state, now, effects, before) && isShared(unit)) shared = true;
+  }
+  if (computing === null && state.cores.waiting.size === 0) return shared;
+  return serveComputing(computing ?? [], blocked, state, now, effects, before) || shared;
+}
+
+const computes = ({ phase, threads }: Unit): boolean => phase.kind === 'ready' && threads > 0;
+const isShared = ({ original, copies }: Unit): boolean => original !== null || copies.length > 0;
+
+/** Those that take cores have one order over all of them. Who waited for some before is looked at each time. */
+function serveComputing(
+  touched: readonly Unit[],
+  blocked: Blocked | null,
+  state: State,
+  now: number,
+  effects: Effect[],
+  before?: true,
+): boolean {
+  const { waiting } = state.cores;
+  const units = new Set(touched);
+  if (!before) {
+    for (const unit of waiting) if (computes(unit)) units.add(unit);
+    waiting.clear();
+  }
+  const may = (unit: Unit, waiter: Queued): boolean =>
+    !blocked || !(before ?? state.held.has(unit)) || precedes(waiter, blocked.claim);
+  const served = new Set<Unit>();
+  const left = serveInTurn([...units], may, state, (unit, { id }) => {
+    next(unit.queue, patienceMs(state), now);
+    lease(unit, id, now, effects);
+    served.add(unit);
+  });
+  if (!before) for (const unit of left) waiting.add(unit);
+  let shared = false;
+  for (const unit of served) {
+    for (const one of siblingsOf(unit)) touch(state, one);
+    if (isShared(unit)) shared = true;
+  }
+  return shared;
+}
 
 /** Says whether it served anybody. With `before`, only those whose turn is before the blocked claim's; else that is so of held units alone. */
 function serve(
@@ -165,7 +236,8 @@ function serve(
   const { kind } = unit.phase;
   const head = unit.queue.line[0];
   if (kind === 'frozen') {
-    const due = head && unit.original === null ? may(head) : isWanted(unit);
+    // What nobody waits for by name has its turn after everyone who waits.
+    const due = head && unit.original === null ? may(head) : isWanted(unit) && !(blocked && before);
     if (needOf(unit) <= 0 && due) {
       thaw(unit, reasonFor(unit, unit.original === null ? head : undefined), state, now, effects);
     }

@@ -13,8 +13,11 @@ import type { Queue, Queued } from './queue.ts';
 import { createTurns } from './turns.ts';
 import type { Turns } from './turns.ts';
 import type { Blocked } from './admit.ts';
+import { createCores } from './cores.ts';
+import type { Cores } from './cores.ts';
+import type { Device } from './devices.ts';
 import { oneReplica } from './types.ts';
-import type { Failure, Phase, PressureLevel, Reason, Settings, UnitSpec } from './types.ts';
+import type { Failure, Phase, PressureLevel, Reason, Settings, UnitSpec, Vram } from './types.ts';
 
 export type { Queued } from './queue.ts';
 
@@ -48,6 +51,10 @@ export interface Unit {
   worked: boolean;
   /** The name under which the present instance's memory is learned: that of when it began. */
   runsAs: string;
+  /** What it holds on a graphics card, and what is known of that. */
+  readonly card: Card;
+  /** Threads of the present instance: those it was started with. */
+  threads: number;
   /** What it was seen to hold while frozen. */
   frozenBytes: number | null;
   startMs: number | null;
@@ -65,10 +72,23 @@ export interface Unit {
   readonly booked: Booked;
 }
 
+/** Bytes. `held`: what the present instance was admitted with; null where it is on no card. */
+export interface Card {
+  held: Vram | null;
+  measured: number | null;
+  /** The most that the present instance was seen to hold. */
+  peak: number | null;
+  learned: number | null;
+}
+
 export interface Booked {
   charged: number;
   incoming: number;
   fixed: number;
+  /** The card on which it counts, and for what. */
+  device: string | null;
+  readonly vram: { charged: number; incoming: number; fixed: number };
+  threads: number;
   idle: boolean;
   claim: ClaimKey | null;
   /** What its claim counts for in the backlog; ms. */
@@ -98,6 +118,9 @@ export interface State {
   readonly units: Map<UnitId, Unit>;
   /** Sums over the units' lines, kept up by `account.ts`; bytes. */
   readonly totals: { charged: number; incoming: number; fixed: number };
+  /** Graphics cards by their names; empty where there is none. */
+  readonly devices: Map<string, Device>;
+  readonly cores: Cores;
   /** The units that hold memory. */
   readonly awake: Set<Unit>;
   /** Of those that nobody works with, not protected: the ones idle or frozen for longest come first. */
@@ -130,6 +153,8 @@ export const createState = (settings: Settings, limitBytes: number, forecast = c
   relief: false,
   units: new Map(),
   totals: { charged: 0, incoming: 0, fixed: 0 },
+  devices: new Map(),
+  cores: createCores(),
   awake: new Set(),
   idle: { ready: new Set(), frozen: new Set() },
   claims: [],
@@ -164,6 +189,8 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
     peakBytes: null,
     worked: false,
     runsAs: spec.learnedAs,
+    card: { held: null, measured: null, peak: null, learned: spec.learnedVram ?? null },
+    threads: spec.threads ?? 0,
     frozenBytes: spec.rungs.frozenBytes,
     startMs: spec.startMs,
     thawMs: spec.rungs.thawMs,
@@ -182,6 +209,7 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
       backlogMs: 0,
       lookedAt: -Infinity,
       dueAt: Infinity,
+      ...{ device: null, vram: { charged: 0, incoming: 0, fixed: 0 }, threads: 0 },
     },
   };
 }

@@ -1,10 +1,13 @@
 import type { UnitId } from '#kernel/ids';
 import { listIdle, markBusy, restsAt, touch } from './account.ts';
+import { bookThreads, hasCoresAtOnce } from './cores.ts';
+import { isOverOnAny, measureVram, setDevices } from './devices.ts';
 import { forgetGuesses, met, noteRequest, setTime } from './forecast.ts';
 import {
   becomeCold,
   becomeFrozen,
   becomeReady,
+  embody,
   fail,
   isLearning,
   lease,
@@ -84,17 +87,23 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   if (!unit || !concernsItAlone(unit, state)) return false;
   if (!unit.leases.has(waiter)) return true;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
-  if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
+  if (unit.leases.size === 1 && (isWantedBack(unit, state) || unit.spec.idleAfterMs <= 0)) return false;
   unlease(unit, waiter, now);
+  bookThreads(state, unit);
   if (unit.leases.size === 0) listIdle(state, unit);
   if (unit.leases.size === 0 && restsAt(unit) < unit.booked.dueAt) touch(state, unit);
   return true;
 }
 
-const isOver = ({ totals, limitBytes }: State): boolean => totals.charged - totals.incoming > limitBytes;
+/** Whether somebody waits for what the unit holds, or too much is held. */
+const isWantedBack = (unit: Unit, state: State): boolean =>
+  state.claims.length > 0 || isOver(state) || (unit.threads > 0 && state.cores.waiting.size > 0);
+
+const isOver = (state: State): boolean =>
+  state.totals.charged - state.totals.incoming > state.limitBytes || isOverOnAny(state);
 
 const hasRoom = (unit: Unit, state: State): boolean =>
-  concernsItAlone(unit, state) && unit.leases.size < unit.spec.slots;
+  concernsItAlone(unit, state) && unit.leases.size < unit.spec.slots && hasCoresAtOnce(unit, state);
 
 /** Whether it may have more copies, and all of those there are busy. */
 const isScaling = (unit: Unit): boolean =>
@@ -132,6 +141,12 @@ const handlers: Handlers = {
   limit(state, { bytes }) {
     state.limitBytes = bytes;
     state.stirred = true;
+  },
+  devices: (state, { devices }) => setDevices(state, devices),
+  cores(state, { cores }) {
+    state.cores.total = cores;
+    // How many copies are of use depends on them.
+    for (const unit of state.units.values()) if (unit.copies.length > 0) touch(state, unit);
   },
   request(state, { waiter }, now, effects) {
     const unit = state.units.get(waiter.unit);
@@ -225,6 +240,10 @@ const handlers: Handlers = {
     unit.peakBytes = Math.max(unit.peakBytes ?? 0, bytes);
     teach(unit, { learnedBytes: Math.max(unit.learnedBytes ?? 0, bytes) });
   },
+  'measured-vram'(state, { unit: id, bytes }) {
+    const unit = state.units.get(id);
+    if (unit && 'bytes' in unit.phase) measureVram(unit, bytes, isLearning(unit));
+  },
   pressure(state, { level }) {
     state.pressure = level;
     state.relief = level !== 'none';
@@ -251,6 +270,7 @@ function describe(state: State, spec: UnitSpec): void {
   const newer = <T>(own: T | null, given: T | null): T | null => (same ? (own ?? given) : given);
   unit.learnedBytes = newer(unit.learnedBytes, spec.learnedBytes);
   unit.frozenBytes = newer(unit.frozenBytes, spec.rungs.frozenBytes);
+  unit.card.learned = newer(unit.card.learned, spec.learnedVram ?? null);
   unit.startMs = newer(unit.startMs, spec.startMs);
   unit.thawMs = newer(unit.thawMs, spec.rungs.thawMs);
   unit.removed = false;
@@ -264,7 +284,7 @@ const notInCatalogue = (id: UnitId): Refusal => ({ code: 'NOT_FOUND', message: `
 function takeOver(state: State, unit: Unit | undefined, frozen: boolean, now: number): void {
   if (!unit || 'bytes' in unit.phase) return;
   unit.reason = { code: 'recovered' };
-  unit.runsAs = unit.spec.learnedAs;
+  embody(unit);
   unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
   if (!frozen) becomeReady(unit, state.settings.minResidencyMs, now);
 }

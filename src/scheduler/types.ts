@@ -32,6 +32,18 @@ export interface UnitSpec {
    * units of their own (`replicaId`), which the scheduler makes.
    */
   readonly replicas: { readonly min: number; readonly max: number };
+  /** What it needs on a graphics card beside its main memory. Without it, nothing. */
+  readonly vram?: Vram | undefined;
+  /** The high-water mark of what it was measured to hold there, from earlier runs under `learnedAs`. */
+  readonly learnedVram?: number | null;
+  /** Threads with which it computes for as long as it is leased. Without it, it mostly waits for others. */
+  readonly threads?: number;
+}
+
+/** Bytes on one graphics card. */
+export interface Vram {
+  readonly device: string;
+  readonly bytes: number;
 }
 
 /** What the ways down and up cost, as far as it is known: milliseconds, and bytes. */
@@ -72,10 +84,18 @@ export type Reason =
       readonly code: 'evicted';
       readonly for: UnitId;
       readonly bytes: number;
+      /** The card whose bytes these are; without it they are of main memory. */
+      readonly device?: string;
       readonly costMs: number;
       readonly sums: readonly Sum[];
     }
-  | { readonly code: 'relief'; readonly chargedBytes: number; readonly limitBytes: number }
+  | {
+      readonly code: 'relief';
+      readonly chargedBytes: number;
+      readonly limitBytes: number;
+      /** The card whose bytes these are; without it they are of main memory. */
+      readonly device?: string;
+    }
   | { readonly code: 'pressure'; readonly level: PressureLevel }
   | { readonly code: 'stopped-by-user' }
   | { readonly code: 'abandoned' }
@@ -92,6 +112,7 @@ export interface Sum {
   readonly unit: UnitId;
   readonly act: 'freeze' | 'stop';
   readonly bytes: number;
+  readonly device?: string;
   readonly costMs: number;
   readonly chosen: boolean;
 }
@@ -136,6 +157,10 @@ export type Event =
   /** What was decided by the old ones stands; pauses and quarantines that began go on. */
   | { readonly kind: 'settings'; readonly settings: Settings }
   | { readonly kind: 'limit'; readonly bytes: number }
+  /** The graphics cards, and what all units together may hold on each. One that is not named any more is gone. */
+  | { readonly kind: 'devices'; readonly devices: readonly { readonly id: string; readonly limitBytes: number }[] }
+  /** Threads that may be busy at once. */
+  | { readonly kind: 'cores'; readonly cores: number }
   | { readonly kind: 'request'; readonly waiter: Waiter }
   /** The caller left. With `keep` it will come back, so that what it waited for is made ready all the same. */
   | { readonly kind: 'leave'; readonly waiter: WaiterId; readonly unit: UnitId; readonly keep: boolean }
@@ -160,6 +185,8 @@ export type Event =
   | { readonly kind: 'frozen'; readonly unit: UnitId }
   | { readonly kind: 'thawed'; readonly unit: UnitId }
   | { readonly kind: 'measured'; readonly unit: UnitId; readonly bytes: number }
+  /** What it holds on its graphics card. */
+  | { readonly kind: 'measured-vram'; readonly unit: UnitId; readonly bytes: number }
   /** Told again for as long as it lasts: each time a little more is given up. */
   | { readonly kind: 'pressure'; readonly level: PressureLevel }
   | { readonly kind: 'tick' }
@@ -175,7 +202,8 @@ export interface Refusal {
 
 /** Everything it can do to the world. Each is carried out outside; its end comes back as an event. */
 export type Effect =
-  | { readonly kind: 'start'; readonly unit: UnitId; readonly bytes: number }
+  /** `vram`: what is reserved for it on a graphics card. */
+  | { readonly kind: 'start'; readonly unit: UnitId; readonly bytes: number; readonly vram?: Vram }
   | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason }
   | { readonly kind: 'freeze'; readonly unit: UnitId }
   | { readonly kind: 'thaw'; readonly unit: UnitId }

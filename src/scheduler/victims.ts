@@ -3,6 +3,8 @@ export interface Option<T> {
   readonly unit: T;
   readonly act: 'freeze' | 'stop';
   readonly frees: number;
+  /** The graphics card whose bytes these are; without it they are of main memory. */
+  readonly device?: string;
   readonly costMs: number;
 }
 

@@ -1,6 +1,6 @@
 import { unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { agree, check, fakeMachine, happen, leasesOf, obey, reserved } from './machine.fake.ts';
+import { agree, check, fakeMachine, happen, leasesOf, obey, reserved, reservedOn } from './machine.fake.ts';
 import type { Caller, Instance } from './machine.fake.ts';
 import { nextWake } from './settle.ts';
 import { createState } from './state.ts';
@@ -39,6 +39,7 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
 
   const take = (event: Event): readonly Effect[] => {
     const before = reserved(machine);
+    const onCards = [...state.devices.keys()].map((id) => [id, reservedOn(machine, id)] as const);
     happen(machine, event);
     const effects = step(state, event, machine.now);
     for (const effect of effects) obey(machine, effect, event);
@@ -46,6 +47,11 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
     const after = reserved(machine);
     const found = event.kind === 'recovered' || event.kind === 'measured';
     check(found || after <= Math.max(state.limitBytes, before), () => `${after} bytes reserved`);
+    for (const [id, held] of onCards) {
+      const [now, limit] = [reservedOn(machine, id), state.devices.get(id)?.limitBytes ?? 0];
+      const taken = event.kind === 'recovered' || event.kind === 'configure';
+      check(taken || now <= Math.max(limit, held), () => `${now} bytes reserved on ${id}`);
+    }
     history.push({ event, now: machine.now, effects: JSON.stringify(effects) });
     return effects;
   };
