@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { ConfigSource } from '#config/load';
 import type { PlatformReady } from '#contracts/platform';
 import type { RuntimeDriver } from '#contracts/runtime';
@@ -90,9 +91,19 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   const front = await createFront(options, parts, closers);
 
   core.tellTime();
+  core.scheduler.dispatch({ kind: 'cores', cores: availableParallelism() });
+  // Before anything is taken over or started: how much of a model is on a card depends on them.
+  await core.cards.look();
   await takeUp(stores, core, log);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
+  closers.add(
+    core.cards.follow(() => {
+      configure(stores, core).catch((error: unknown) =>
+        log.error('a change of the graphics cards could not be taken up', { error: String(error) }),
+      );
+    }),
+  );
   closers.add(
     repeat(
       clock,

@@ -11,14 +11,19 @@ import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { readModels } from '#models/store';
+import { systemClock } from '#kernel/clock';
+import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
+import { cardsFrom } from './platform/cards.ts';
+import { setDevices } from '#scheduler/devices';
 import { createState, createUnit } from '#scheduler/state';
+import type { Card } from '#units/placement';
 import { createDirectory } from '#units/directory';
 import { openLearned } from '#units/learned';
 import { createUnits } from '#units/units';
 import type { Drivers } from './app.ts';
 import { planNamed } from './platform/planning.ts';
-import { schedulerSettings, settingsOf } from './platform/settings.ts';
+import { cardReserve, schedulerSettings, settingsOf } from './platform/settings.ts';
 
 export interface PlanRequest {
   /** Absolute. It need not exist. */
@@ -49,7 +54,9 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
     const settings = () => settingsOf(config);
     const directory = createDirectory(() => catalog, settings);
     const models = await readModels(join(home, 'models'), silentLogger);
+    const cards = await readCards(env, cardReserve(config));
     const units = createUnits({
+      cards: () => cards,
       ...{ catalog: () => catalog, settings, directory, clock, home, cores: 1, canFreeze: false, log: silentLogger },
       ...{ store: { get: (name) => models.get(name) ?? null }, learned: openLearned(state) },
       ...{ puller: nothingRuns, environments: nothingRuns, describe: () => undefined },
@@ -61,6 +68,7 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
       reserveBytes: config.memory.reserve,
     });
     const account = createState(schedulerSettings(config), limit.bytes);
+    setDevices(account, cards);
     for (const spec of units.specs()) account.units.set(spec.id, createUnit(spec, account.units.size));
     const pins = state.table<true>('pins').list();
     for (const id of [...pins.map(({ key }) => key as UnitId), ...units.pinned()]) {
@@ -74,6 +82,13 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
   } finally {
     await state.close();
   }
+}
+
+/** The graphics cards, where anybody knows of any: an offline plan does not fail for a driver that does. */
+async function readCards(env: NodeJS.ProcessEnv, reserveBytes: number): Promise<readonly Card[]> {
+  const reader = createGpuReader({ clock: systemClock, log: silentLogger, env });
+  const snapshot = await reader.read(new AbortController().signal).catch(() => null);
+  return snapshot ? cardsFrom(snapshot, () => 0, reserveBytes) : [];
 }
 
 /** Nothing is fetched, made or started for a plan. */

@@ -46,7 +46,7 @@ describe('a service', () => {
     [
       'resources: { memory: 256MiB }',
       'resources: { memry: 256MiB }',
-      'chroma.yaml:6:14: resources.memry: unknown key. Did you mean memory? Known here: memory, cpu, gpu, concurrency.',
+      'chroma.yaml:6:14: resources.memry: unknown key. Did you mean memory? Known here: memory, cpu, gpu, vram, concurrency.',
     ],
     [
       'category: vector-db',

@@ -28,9 +28,14 @@ const node = z
   .strictObject({
     packages: packages.describe('Packages as npm writes them: node-red@5.0.7.'),
     platforms: z
-      .record(z.string().regex(/^[a-z0-9]+-[a-z0-9]+$/, 'a platform is written as linux-x64 or darwin-arm64'), packages)
+      .record(
+        z.string().regex(/^[a-z0-9]+-[a-z0-9]+(-cuda)?$/, 'a platform is written as linux-x64 or darwin-arm64'),
+        packages,
+      )
       .exactOptional()
-      .describe('More packages for one platform each; when this is given, no other platform can run it.'),
+      .describe(
+        'More packages for one platform each; when this is given, no other platform can run it. Under linux-x64-cuda: what a graphics card needs beside those.',
+      ),
     overrides: z.record(z.string(), z.string()).default({}),
     allowBuilds: z.array(z.string()).default([]).describe('Packages whose install scripts may run.'),
     omitOptional: z.boolean().default(false).describe('Leaves optional dependencies out.'),
@@ -104,6 +109,7 @@ export const serviceSchema = z.strictObject({
     memory: bytes.describe('What it weighs until something was learned.'),
     cpu: z.number().positive().default(1),
     gpu: z.enum(['none', 'optional', 'required']).default('none'),
+    vram: bytes.exactOptional().describe('What it holds on a graphics card. An engine needs none: its models say it.'),
     concurrency: z.number().int().min(1).default(32).describe('How many requests it serves at once.'),
   }),
   idle: z
@@ -130,6 +136,14 @@ export function nodePackages(
 ): readonly string[] | null {
   if (!platforms) return common;
   return Object.hasOwn(platforms, platform) ? [...common, ...(platforms[platform] ?? [])] : null;
+}
+
+/** The same way to run with what a graphics card needs beside it, where the definition names something. */
+export function withCuda(run: ProcessRun, platform = `${hostPlatform}-${arch}`): ProcessRun {
+  const more = run.node?.platforms?.[`${platform}-cuda`];
+  if (!run.node || !more) return run;
+  const { python: _none, ...rest } = run;
+  return { ...rest, node: { ...run.node, packages: [...run.node.packages, ...more] } };
 }
 
 export type ProcessRun = NonNullable<ServiceDefinition['run']['process']>;

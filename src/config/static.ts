@@ -22,10 +22,18 @@ const idle = z
 const priority = count(0, 100).describe('0 to 100: larger is evicted later.');
 const pinned = z.boolean().describe('Never put to sleep and never evicted.');
 
+const gpu = z
+  .enum(['off', 'auto', 'required'])
+  .describe('auto: as much on a graphics card as fits. required: all of it there, or it does not start. off: none.');
+
 const serviceSettings = z.strictObject({
   enabled: z.boolean().exactOptional().describe('false takes it out of use.'),
   run: z.enum(['process', 'docker', 'external']).exactOptional().describe('Which of the ways its definition offers.'),
   memory: bytes.exactOptional().describe('Reserved for it, in place of what its definition says and what was learned.'),
+  vram: bytes
+    .exactOptional()
+    .describe('Reserved for it on a graphics card, in place of what its definition says and what was learned.'),
+  gpu: gpu.exactOptional(),
   priority: priority.exactOptional(),
   idle: idle.exactOptional(),
   pinned: pinned.exactOptional(),
@@ -41,6 +49,7 @@ const slots = count(1, 64).describe('How many requests a model generates at once
 const modelSettings = z.strictObject({
   context: context.exactOptional(),
   slots: slots.exactOptional(),
+  gpu: gpu.exactOptional(),
   priority: priority.exactOptional(),
   idle: idle.exactOptional(),
   pinned: pinned.exactOptional(),
@@ -71,6 +80,9 @@ const memory = section(
     reserve: bytes
       .exactOptional()
       .describe('Left to the rest of the machine. Without it a tenth of the memory, 1GiB at least.'),
+    gpuReserve: bytes
+      .exactOptional()
+      .describe('Left free on each graphics card, beside what other programs hold there. Without it 512MiB.'),
   },
   'The ledger.',
 );
@@ -127,6 +139,7 @@ const models = section(
     threads: count(1, 1024)
       .exactOptional()
       .describe('CPU threads an engine may use. Without it one fewer than the cores, at least one.'),
+    gpu: gpu.exactOptional(),
     settings: z.record(z.string(), modelSettings).default({}).describe('The same for one model each, by its id.'),
   },
   'Every model, and single ones.',

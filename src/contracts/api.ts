@@ -11,6 +11,39 @@ export interface ApiLedger {
   readonly reservedBytes: number;
   readonly measuredBytes: number;
   readonly freeBytes: number;
+  /** Graphics cards; empty where there is none. */
+  readonly devices?: readonly ApiDevice[];
+  /** Of the processor: how many may be busy at once, and how many are; the units that wait for some. */
+  readonly threads?: { readonly total: number | null; readonly busy: number; readonly waiting: readonly string[] };
+}
+
+/** The account of one graphics card. */
+export interface ApiDevice {
+  /** `gpu0`, by the number that its driver gives it. */
+  readonly id: string;
+  readonly name: string;
+  readonly totalBytes: number;
+  /** What units may hold there: the total less what is kept free and what other programs hold. */
+  readonly limitBytes: number;
+  readonly reservedBytes: number;
+  /** The larger of reserved and measured, summed. */
+  readonly chargedBytes: number;
+  /** Of units that are stopping. Still charged. */
+  readonly incomingBytes: number;
+  readonly freeBytes: number;
+  /** What units hold; null where the driver does not tell it by process. */
+  readonly measuredBytes: number | null;
+  readonly otherBytes: number;
+}
+
+/** What a unit holds on a graphics card, or would: `next` is what its next start reserves. */
+export interface ApiVram {
+  readonly device: string;
+  readonly reserved: number;
+  readonly charged: number;
+  readonly measured: number | null;
+  readonly learned: number | null;
+  readonly next: number;
 }
 
 export type ApiUnitState =
@@ -55,6 +88,10 @@ export interface ApiUnit {
     readonly measured: number | null;
     readonly reserved: number;
   };
+  /** Null for what needs no graphics card. */
+  readonly vram?: ApiVram | null;
+  /** With which it computes while it is leased; 0 for what mostly waits for others. */
+  readonly threads?: number;
   readonly leases: number;
   readonly waiters: number;
   readonly idleMs: number | null;
@@ -88,6 +125,7 @@ export interface ApiLedgerLines extends ApiLedger {
     readonly reserved: number;
     readonly measured: number | null;
     readonly learned: number | null;
+    readonly vram?: ApiVram | null;
   }[];
 }
 

@@ -9,6 +9,8 @@ export interface ApiOption {
   readonly unit: string;
   readonly act: 'freeze' | 'stop';
   readonly bytes: number;
+  /** The graphics card whose bytes these are; without it they are of main memory. */
+  readonly device?: string;
   readonly costMs: number;
 }
 
@@ -97,6 +99,14 @@ export interface ApiOutlook {
   readonly need: number;
   readonly free: number;
   readonly coming: number;
+  /** The same of the graphics card that it needs, with what units may hold there; null when it needs none. */
+  readonly card?: {
+    readonly device: string;
+    readonly need: number;
+    readonly free: number;
+    readonly coming: number;
+    readonly limit: number;
+  } | null;
   readonly wouldStop: readonly ApiOption[];
   readonly blockedBy: readonly {
     readonly unit: string;
@@ -133,6 +143,14 @@ export interface ApiPlan {
   readonly spareBytes: number;
   readonly units: readonly ApiPlannedUnit[];
   readonly always: readonly { readonly id: string; readonly bytes: number; readonly why: 'core' | 'pinned' }[];
+  /** The same of each graphics card that any of them needs. */
+  readonly devices?: readonly {
+    readonly id: string;
+    readonly limitBytes: number;
+    readonly alwaysBytes: number;
+    readonly totalBytes: number;
+    readonly spareBytes: number;
+  }[];
   /** Asked for or needed, and run elsewhere: they take nothing here. */
   readonly elsewhere: readonly string[];
 }
@@ -147,6 +165,8 @@ export interface ApiPlannedUnit {
     /** The same with all that it needs, and with what is core or pinned among these units. */
     readonly withNeeds: number;
   };
+  /** What it takes of a graphics card; null for what needs none. */
+  readonly vram?: { readonly device: string; readonly bytes: number } | null;
   /** A model whose file is not here yet: its size is guessed from its definition, and may turn out larger. */
   readonly estimated: boolean;
   /** It never yields: `core`, `pinned`; null when it may sleep. */

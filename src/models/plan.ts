@@ -22,6 +22,8 @@ export interface PlanOptions {
   readonly repack?: boolean;
   /** Keeps all tokens in the layers that see a window only. */
   readonly fullWindowCache?: boolean;
+  /** Bytes that snapshots of a slot's state may take, in layers that see a window or are recurrent. 0 without it. */
+  readonly checkpoints?: number;
   /** Bytes of the engine's process with no model: Node, the library, its code. */
   readonly runtime?: number;
 }
@@ -70,7 +72,7 @@ const sampledBytesPerToken = 20;
  */
 export function planMemory(model: PlannedModel, options: PlanOptions): MemoryPlan {
   const weights = weightBytes(model, options);
-  const kv = cacheBytes(model, options);
+  const kv = cacheBytes(model, options) + checkpointBytes(model, options);
   const compute = computeBytes(model, options);
   const overhead =
     (options.runtime ?? defaultRuntime) + model.vocabSize * (bytesPerToken + sampledBytesPerToken * options.slots);
@@ -101,13 +103,14 @@ export function largestContext(
  * The tensors' bytes, and once more those that the CPU's kernels rearrange: these are copied out of the mapped file, whose
  * pages stay until the kernel needs them elsewhere. Read without mapping, they are rearranged on the way in.
  */
-function weightBytes(
-  { tensors, tensorBytes, fileBytes }: PlannedModel,
-  { mmap = true, repack = true }: PlanOptions,
-): number {
-  const copied = mmap && repack ? tensors.filter(isRepacked).reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) : 0;
+function weightBytes({ tensors, tensorBytes, fileBytes }: PlannedModel, options: PlanOptions): number {
+  const copied = tensors.reduce((sum, tensor) => sum + tensorCopies(tensor, options), 0);
   return (tensorBytes ?? fileBytes) + copied;
 }
+
+/** Bytes of the rearranged copy of one tensor. */
+export const tensorCopies = (tensor: TensorInfo, { mmap = true, repack = true }: PlanOptions): number =>
+  mmap && repack && isRepacked(tensor) ? (tensor.bytes ?? 0) : 0;
 
 /**
  * Which tensors ggml rearranges on x86 with AVX2 (`ggml_repack_get_optimal_repack_type` of ggml-cpu/repack.cpp): matrices
@@ -125,15 +128,27 @@ const isRepacked = ({ name, shape, type }: TensorInfo): boolean =>
  * The cache: for each slot and layer, a key and a value of `kvHeads` heads for each cell (`llama_kv_cache` of llama.cpp).
  * A layer that sees a window keeps the window and one batch (`llama_kv_cache_iswa`); cells are padded to 256.
  */
-function cacheBytes(model: PlannedModel, options: PlanOptions): number {
+const cacheBytes = (model: PlannedModel, options: PlanOptions): number =>
+  cacheBytesOfLayers(model, options).reduce((sum, bytes) => sum + bytes, 0);
+
+/** A prompt that goes on from an earlier one needs these layers as they were then: what they hold is kept once more. */
+function checkpointBytes(model: PlannedModel, options: PlanOptions): number {
+  const { checkpoints = 0 } = options;
+  const { sliding } = cells(model, options);
+  const perHead = (model.keyLength + model.valueLength) * bytesPerElement(options.kvType ?? 'f16');
+  const windows = model.layers.reduce((sum, layer) => sum + (layer.sliding ? sliding * layer.kvHeads * perHead : 0), 0);
+  return options.slots * Math.min(checkpoints, windows + recurrentBytes(model));
+}
+
+/** The same for each layer. What recurrent layers keep is laid to all alike. */
+export function cacheBytesOfLayers(model: PlannedModel, options: PlanOptions): readonly number[] {
   const { full, sliding } = cells(model, options);
   const perElement = bytesPerElement(options.kvType ?? 'f16');
   const perHead = (model.keyLength + model.valueLength) * perElement;
-  const perSlot = model.layers.reduce(
-    (sum, layer) => sum + (layer.sliding ? sliding : full) * layer.kvHeads * perHead,
-    recurrentBytes(model),
+  const recurrent = recurrentBytes(model) / Math.max(1, model.layers.length);
+  return model.layers.map(
+    (layer) => options.slots * ((layer.sliding ? sliding : full) * layer.kvHeads * perHead + recurrent),
   );
-  return options.slots * perSlot;
 }
 
 function cells(model: PlannedModel, options: PlanOptions): { readonly full: number; readonly sliding: number } {
@@ -181,7 +196,7 @@ function recurrentBytes({ metadata, architecture, layers }: PlannedModel): numbe
  * 3. the activations: a few vectors of the embedding's and two of the feed-forward's size for each token, 32-bit;
  * 4. or, after them and in their place, the logits of one token a slot.
  */
-function computeBytes(model: PlannedModel, options: PlanOptions): number {
+export function computeBytes(model: PlannedModel, options: PlanOptions): number {
   const { flashAttention = true, slots } = options;
   const batch = batchOf(options);
   const pairs = batch * padded(options.contextPerSlot);

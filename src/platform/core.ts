@@ -7,9 +7,11 @@ import type { UnitId } from '#kernel/ids';
 import { createWaker } from '#routing/wake';
 import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
+import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
 import type { MemoryLimit } from '#runtime/machine';
 import { openRecords } from '#runtime/records';
+import type { Records } from '#runtime/records';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
 import type { Scheduler } from '#scheduler/run-loop';
@@ -19,15 +21,17 @@ import { openLearned } from '#units/learned';
 import type { Savings } from '#units/savings';
 import { createUnits } from '#units/units';
 import type { Units } from '#units/units';
-import { progressOf } from '#units/views';
+import { pidOf, progressOf } from '#units/views';
 import type { ViewSources } from '#units/views';
 import type { AppOptions } from '../app.ts';
 import { openAccount } from './account.ts';
+import { createCards } from './cards.ts';
+import type { Cards } from './cards.ts';
 import { createNeeds } from './needs.ts';
 import type { Needs } from './needs.ts';
 import { outcomesFor } from './outcomes.ts';
 import type { Reporter } from './reporter.ts';
-import { settingsOf } from './settings.ts';
+import { cardReserve, settingsOf } from './settings.ts';
 import type { Stores } from './stores.ts';
 import { targetOf } from './targets.ts';
 
@@ -41,6 +45,8 @@ export interface Core {
   readonly needs: Needs;
   readonly views: ViewSources;
   readonly savings: Savings;
+  /** The graphics cards, and what is on them. */
+  readonly cards: Cards;
   /** Tells the scheduler what time it is; from then on it does so by itself. */
   readonly tellTime: () => void;
   readonly limit: () => MemoryLimit;
@@ -76,12 +82,19 @@ export async function createCore(
     freeze: (unit) => supervisor.freeze(unit),
     thaw: (unit) => supervisor.thaw(unit),
   });
+  const records = openRecords(stores.state);
+  const cards = createCards({
+    ...{ clock, log, scheduler, reader: createGpuReader({ clock, log, env: process.env }) },
+    reserveBytes: () => cardReserve(config.current()),
+    instances: () => processesOf(records),
+  });
   const units = createUnits({
     ...{ catalog: stores.catalog.current, settings, directory, clock, log },
     ...{ store: stores.models, puller: stores.puller, environments: stores.environments },
     learned: openLearned(stores.state),
     home: home.path,
     cores: availableParallelism(),
+    cards: () => cards.list(),
     canFreeze: stores.runtime.freeze !== undefined,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
@@ -89,7 +102,7 @@ export async function createCore(
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },
-    records: openRecords(stores.state),
+    records,
     logs: {
       file: logFile,
       size: (unit) =>
@@ -113,7 +126,7 @@ export async function createCore(
     place: () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } }),
   });
   closers.add(() => supervisor.close());
-  const views = viewSources({ scheduler, units, supervisor }, limit, hooks, clock);
+  const views = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
   const waker = createWaker({
     ...{ scheduler, clock, log },
     preparation: {
@@ -124,8 +137,15 @@ export async function createCore(
     target: targetOf(supervisor, units),
     progress: (unit, waiter) => progressOf(unit, waiter, views),
   });
-  return { directory, scheduler, units, supervisor, waker, needs, views, savings, tellTime, limit, logFile };
+  return { directory, scheduler, units, supervisor, waker, needs, views, savings, cards, tellTime, limit, logFile };
 }
+
+/** The processes that instances began with. */
+const processesOf = (records: Records) =>
+  records.list().flatMap((record) => {
+    const pid = pidOf(record);
+    return pid === null ? [] : [{ unit: record.unit, pid }];
+  });
 
 async function lastLines(logs: Logs, file: string, lines: number): Promise<readonly string[]> {
   const text = await logs.excerpt(file, { lines });
@@ -133,13 +153,19 @@ async function lastLines(logs: Logs, file: string, lines: number): Promise<reado
 }
 
 function viewSources(
-  { scheduler, units, supervisor }: Pick<Core, 'scheduler' | 'units' | 'supervisor'>,
+  { scheduler, units, supervisor, cards }: Pick<Core, 'scheduler' | 'units' | 'supervisor' | 'cards'>,
   limit: () => MemoryLimit,
   hooks: CoreHooks,
   clock: Clock,
 ): ViewSources {
   return {
-    ...{ state: scheduler.state, clock, limitReason: () => limit().reason, titles: units.titles },
+    ...{
+      state: scheduler.state,
+      clock,
+      limitReason: () => limit().reason,
+      titles: units.titles,
+      cards: () => cards.list(),
+    },
     url: (unit) => (unit.startsWith('service/') ? `${hooks.url()}/services/${unit.slice('service/'.length)}/` : null),
     preparing: (unit) => units.preparing.progress(unit),
     preparationFailure: (unit) => units.preparing.failure(unit),

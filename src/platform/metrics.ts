@@ -31,6 +31,7 @@ export function registerMetrics(
       measuredBytes === null ? [] : [{ labels: [spec.id], value: measuredBytes }],
     ),
   );
+  registerAccounts(metrics, views);
   metrics.gauge('sutaz_unit_leases', 'Requests a unit serves now.', ['unit'], () =>
     [...state.units.values()].map(({ spec, leases }) => ({ labels: [spec.id], value: leases.size })),
   );
@@ -87,4 +88,32 @@ export function registerSavings(metrics: Metrics, savings: Pick<Savings, 'report
   metrics.gauge('sutaz_memory_always_on_bytes', 'What the units used so far would hold if all were awake.', [], () =>
     one(savings.report().alwaysOnBytes),
   );
+}
+
+/** Beside main memory: the graphics cards and the processor. */
+function registerAccounts(metrics: Metrics, { state }: ViewSources): void {
+  metrics.gauge('sutaz_gpu_limit_bytes', 'What units may hold on a graphics card.', ['device'], () =>
+    [...state.devices].map(([id, { limitBytes }]) => ({ labels: [id], value: limitBytes })),
+  );
+  metrics.gauge(
+    'sutaz_gpu_charged_bytes',
+    'The larger of reserved and measured on a graphics card, summed.',
+    ['device'],
+    () => [...state.devices].map(([id, { charged }]) => ({ labels: [id], value: charged })),
+  );
+  metrics.gauge(
+    'sutaz_unit_gpu_measured_bytes',
+    'What a unit is measured to hold on a graphics card.',
+    ['unit', 'device'],
+    () =>
+      [...state.units.values()].flatMap(({ spec, card: { held, measured } }) =>
+        held === null || measured === null ? [] : [{ labels: [spec.id, held.device], value: measured }],
+      ),
+  );
+  metrics.gauge('sutaz_threads_busy', 'Threads of the units that compute now.', [], () => [
+    { labels: [], value: state.cores.busy },
+  ]);
+  metrics.gauge('sutaz_threads_waiting_units', 'Ready units that wait for the processor.', [], () => [
+    { labels: [], value: state.cores.waiting.size },
+  ]);
 }

@@ -23,8 +23,8 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store, need
   const remember = (unit: UnitId) => {
     const known = scheduler.state.units.get(unit);
     if (!known) return;
-    const { learnedBytes: bytes, startMs, frozenBytes, thawMs } = known;
-    units.learn(unit, { bytes, startMs, frozenBytes, thawMs });
+    const { learnedBytes: bytes, startMs, frozenBytes, thawMs, card } = known;
+    units.learn(unit, { bytes, startMs, frozenBytes, thawMs, vramBytes: card.learned });
   };
   return {
     begun({ unit, key }) {

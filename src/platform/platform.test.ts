@@ -95,7 +95,9 @@ it('an instance has its identity, its file and what it needs for as long as it l
   const usedFiles = new Map();
   const outcomes = outcomesFor({
     scheduler: {
-      state: { units: new Map([[model, { learnedBytes: 7, startMs: 8, frozenBytes: 5, thawMs: 6 }]]) },
+      state: {
+        units: new Map([[model, { learnedBytes: 7, startMs: 8, frozenBytes: 5, thawMs: 6, card: { learned: 4 } }]]),
+      },
       dispatch: ({ kind }: { kind: string }) => told.push(kind),
     } as unknown as Scheduler,
     units: {

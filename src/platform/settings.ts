@@ -11,8 +11,12 @@ export function settingsOf({ services, models }: Config): UnitSettings {
     ...(models.context === undefined ? {} : { context: models.context }),
     ...(models.slots === undefined ? {} : { slots: models.slots }),
     ...(models.threads === undefined ? {} : { threads: models.threads }),
+    ...(models.gpu === undefined ? {} : { gpu: models.gpu }),
   };
 }
+
+/** Bytes that are left free on each graphics card. */
+export const cardReserve = ({ memory }: Config): number => memory.gpuReserve ?? 512 * 2 ** 20;
 
 export function schedulerSettings({ scheduler }: Config): Settings {
   return {

@@ -8,9 +8,11 @@ export interface Learned {
   /** What it keeps while it is frozen, in bytes, and how long it takes to come back from there. */
   readonly frozenBytes: number | null;
   readonly thawMs: number | null;
+  /** The high-water mark of what it was measured to hold on a graphics card, in bytes. */
+  readonly vramBytes?: number | null;
 }
 
-export const nothingLearned: Learned = { bytes: null, startMs: null, frozenBytes: null, thawMs: null };
+export const nothingLearned: Learned = { bytes: null, startMs: null, frozenBytes: null, thawMs: null, vramBytes: null };
 
 /** What was learned of a unit under given settings: a model at 8k context is not the same as at 32k. */
 export interface LearnedStore {
@@ -21,7 +23,7 @@ export interface LearnedStore {
 /** An older row lacks what was not kept then. */
 type Row = { readonly [K in keyof Learned]?: number | null };
 
-const figures = ['bytes', 'startMs', 'frozenBytes', 'thawMs'] as const;
+const figures = ['bytes', 'startMs', 'frozenBytes', 'thawMs', 'vramBytes'] as const;
 
 /** Written through only when a value moved by a hundredth: a high-water mark creeps up by pages for a long time. */
 export function openLearned(store: StateStore): LearnedStore {
@@ -31,9 +33,9 @@ export function openLearned(store: StateStore): LearnedStore {
     of: (key) => ({ ...nothingLearned, ...rows.get(key) }),
     put(key, learned) {
       const before = { ...nothingLearned, ...rows.get(key) };
-      if (!figures.some((figure) => moved(before[figure], learned[figure]))) return;
+      if (!figures.some((figure) => moved(before[figure] ?? null, learned[figure] ?? null))) return;
       // What is not known now was known before: a size that was set by hand for a while has taught nothing.
-      const row: Row = Object.fromEntries(figures.map((figure) => [figure, learned[figure] ?? before[figure]]));
+      const row: Row = Object.fromEntries(figures.map((figure) => [figure, learned[figure] ?? before[figure] ?? null]));
       rows.set(key, row);
       table.put(key, row);
     },

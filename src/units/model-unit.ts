@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Defined } from '#catalog/snapshot';
 import type { ModelDefinition } from '#catalog/model';
+import { withCuda } from '#catalog/service';
 import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
@@ -9,6 +10,8 @@ import { oomScoreAdj } from '#runtime/oom';
 import { oneReplica } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
+import { cardVariables } from './placement.ts';
+import type { Card, Placement } from './placement.ts';
 import type { ModelSettings, UnitSettings } from './settings.ts';
 import { consumed, rungsOf } from './service-unit.ts';
 
@@ -26,8 +29,12 @@ export const shapeOf = (definition: ModelDefinition, own: ModelSettings, general
   slots: own.slots ?? general.slots ?? definition.slots,
 });
 
-export const learnedKey = (definition: ModelDefinition, { context, slots }: Shape): string =>
-  `model/${definition.id}?context=${context}&slots=${slots}`;
+/** What is on a card is not in main memory: each number of layers is learned apart. */
+export const learnedKey = (
+  definition: ModelDefinition,
+  { context, slots }: Shape,
+  on: { readonly layers: number; readonly card: Pick<Card, 'id'> } | null = null,
+): string => `model/${definition.id}?context=${context}&slots=${slots}${on ? `&gpu=${on.layers}@${on.card.id}` : ''}`;
 
 /** What the scheduler must know of a model. `plannedBytes` comes from its file's header, null until it is here. */
 export function modelSpec(
@@ -37,6 +44,10 @@ export function modelSpec(
   facts: {
     readonly shape: Shape;
     readonly plannedBytes: number | null;
+    /** How much of it is on a graphics card; null for nothing. */
+    readonly placement?: Placement | null;
+    /** With which the engine computes. */
+    readonly threads?: number;
     readonly learned: Learned;
     readonly canFreeze: boolean;
   },
@@ -45,8 +56,8 @@ export function modelSpec(
     id: unitId('model', definition.id),
     tier: 'on-demand',
     priority: settings.priority ?? definition.priority,
-    declaredBytes: facts.plannedBytes ?? definition.size + engine.resources.memory,
-    learnedAs: learnedKey(definition, facts.shape),
+    declaredBytes: facts.placement?.ramBytes ?? facts.plannedBytes ?? definition.size + engine.resources.memory,
+    learnedAs: learnedKey(definition, facts.shape, facts.placement),
     learnedBytes: facts.learned.bytes,
     slots: facts.shape.slots,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
@@ -55,6 +66,9 @@ export function modelSpec(
     rungs: rungsOf(facts.learned, facts.canFreeze),
     prewarm: engine.needs.length === 0,
     replicas: oneReplica,
+    vram: facts.placement ? { device: facts.placement.card.id, bytes: facts.placement.vramBytes } : undefined,
+    learnedVram: facts.learned.vramBytes ?? null,
+    threads: facts.threads ?? 0,
   };
 }
 
@@ -66,6 +80,8 @@ export function modelBlueprint(
     readonly shape: Shape;
     readonly path: string;
     readonly threads: number;
+    readonly placement?: Placement | null;
+    readonly cards?: readonly Card[];
     /** What the settings say instead of the definition. */
     readonly priority?: number | undefined;
   },
@@ -75,19 +91,20 @@ export function modelBlueprint(
   if (!run.process) throw new Fault('NOT_SUPPORTED', `The engine ${engine.definition.id} cannot run as a process.`);
   return {
     unit: unitId('model', definition.id),
-    run: run.process,
+    run: facts.placement ? withCuda(run.process) : run.process,
     health,
     startupTimeoutMs: health.startupTimeout ?? 120_000,
     stopGraceMs: stop.grace ?? 10_000,
     oomScoreAdj: oomScoreAdj('on-demand', facts.priority ?? definition.priority),
     serviceDir: join(dirname(engine.path), engine.definition.id),
     dataDir: join(home, 'services', engine.definition.id),
-    env: consumed(engine.definition),
+    env: { ...cardVariables(facts.placement?.card ?? null, facts.cards ?? []), ...consumed(engine.definition) },
     values: {
       'model.path': facts.path,
       'model.id': definition.id,
       'model.context': String(facts.shape.context),
       'model.slots': String(facts.shape.slots),
+      'model.gpuLayers': String(facts.placement?.layers ?? 0),
       threads: String(facts.threads),
     },
   };

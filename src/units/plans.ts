@@ -3,7 +3,7 @@ import type { Logger } from '#kernel/logger';
 import { readGguf } from '#models/gguf';
 import type { Gguf } from '#models/gguf';
 import { planMemory } from '#models/plan';
-import type { MemoryPlan } from '#models/plan';
+import type { MemoryPlan, PlanOptions } from '#models/plan';
 import type { ModelStore } from '#models/store';
 import type { Shape } from './model-unit.ts';
 
@@ -11,6 +11,8 @@ import type { Shape } from './model-unit.ts';
 export interface PlannedModel {
   readonly header: Gguf;
   readonly plan: MemoryPlan;
+  /** How the engine runs it: what the plan was made with. */
+  readonly options: PlanOptions;
   /** As asked, but no longer a context than the model was made for. */
   readonly shape: Shape;
 }
@@ -26,6 +28,8 @@ export interface Plans {
 
 /** Tokens the embedded engine evaluates at once (`catalog/services/llama/config.ts`): small, so that a client who leaves is noticed soon. */
 const batch = 32;
+/** Bytes that it keeps snapshots of a slot in (`catalog/services/llama/engine.ts`). */
+const checkpoints = 32 * 2 ** 20;
 
 /** The memory plans of the models that are here, each made once for a file and a shape. */
 export function createPlans(store: Pick<ModelStore, 'get'>, shape: (model: string) => Shape, log: Logger): Plans {
@@ -42,8 +46,9 @@ export function createPlans(store: Pick<ModelStore, 'get'>, shape: (model: strin
     const asked = shape(model);
     // A header that does not say what it was made for is taken at the user's word.
     const context = Math.min(asked.context, header.contextLength || asked.context);
-    const plan = planMemory(header, { contextPerSlot: context, slots: asked.slots, batch });
-    plans.set(model, { sha256: stored.sha256, asked, header, plan, shape: { ...asked, context } });
+    const options = { contextPerSlot: context, slots: asked.slots, batch, checkpoints };
+    const plan = planMemory(header, options);
+    plans.set(model, { sha256: stored.sha256, asked, header, plan, options, shape: { ...asked, context } });
   };
   return {
     of: (model) => plans.get(model) ?? null,

@@ -8,6 +8,8 @@ import { oomScoreAdj } from '#runtime/oom';
 import { oneReplica } from '#scheduler/types';
 import type { Rungs, UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
+import { cardVariables } from './placement.ts';
+import type { Card, Placement } from './placement.ts';
 import type { ServiceSettings } from './settings.ts';
 
 /** Milliseconds without use after which a unit goes down a rung, by tier, when its definition does not say. */
@@ -33,6 +35,7 @@ export function serviceSpec(
   settings: ServiceSettings,
   learned: Learned,
   canFreeze: boolean,
+  placement: Placement | null = null,
 ): UnitSpec {
   return {
     id: unitId('service', definition.id),
@@ -49,6 +52,8 @@ export function serviceSpec(
     rungs: rungsOf(learned, canFreeze),
     prewarm: definition.needs.length === 0,
     replicas: oneReplica,
+    vram: placement ? { device: placement.card.id, bytes: placement.vramBytes } : undefined,
+    learnedVram: settings.vram === undefined ? (learned.vramBytes ?? null) : null,
   };
 }
 
@@ -58,16 +63,23 @@ export const rungsOf = ({ frozenBytes, thawMs }: Learned, canFreeze: boolean): R
   ...{ freezeMs: null, stopMs: null },
 });
 
+/** What a service holds on a graphics card, where it may use one: bytes; 0 for nothing. */
+export const cardBytesOf = ({ resources }: ServiceDefinition, { gpu, vram }: ServiceSettings): number =>
+  resources.gpu === 'none' || gpu === 'off' ? 0 : (vram ?? resources.vram ?? 0);
+
 export interface Places {
   /** The folder of a definition's own files: hosts, templates. */
   readonly home: string;
+  /** The graphics card that it was put on, and those there are. */
+  readonly card?: Card | null;
+  readonly cards?: readonly Card[];
 }
 
 /** How a service is run as a process. */
 export function serviceBlueprint(
   { definition, path }: Defined<ServiceDefinition>,
   settings: ServiceSettings,
-  { home }: Places,
+  { home, card = null, cards = [] }: Places,
 ): Blueprint {
   const { id, run } = definition;
   if (!run.process) throw new Fault('NOT_SUPPORTED', `${id} cannot run as a process.`);
@@ -80,7 +92,7 @@ export function serviceBlueprint(
     oomScoreAdj: oomScoreAdj(definition.tier, settings.priority ?? definition.priority),
     serviceDir: join(dirname(path), id),
     dataDir: join(home, 'services', id),
-    env: { ...consumed(definition), ...settings.env },
+    env: { ...cardVariables(card, cards), ...consumed(definition), ...settings.env },
     values: {},
   };
 }

@@ -7,7 +7,13 @@ export interface ServiceSettings {
   readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
   readonly pinned?: boolean;
   readonly env?: Readonly<Record<string, string>>;
+  /** Bytes it holds on a graphics card, in place of what its definition says. */
+  readonly vram?: number;
+  readonly gpu?: GpuUse;
 }
+
+/** `auto`: as much of it on a graphics card as fits. `required`: all of it, or it does not start. */
+export type GpuUse = 'off' | 'auto' | 'required';
 
 /** The same for one model. */
 export interface ModelSettings {
@@ -16,6 +22,7 @@ export interface ModelSettings {
   readonly priority?: number;
   readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
   readonly pinned?: boolean;
+  readonly gpu?: GpuUse;
 }
 
 export interface UnitSettings {
@@ -27,4 +34,5 @@ export interface UnitSettings {
   readonly slots?: number;
   /** CPU threads an engine may use. */
   readonly threads?: number;
+  readonly gpu?: GpuUse;
 }

@@ -1,5 +1,6 @@
 import type { ApiPlan, ApiPlannedUnit } from '#contracts/explanations';
 import type { UnitId } from '#kernel/ids';
+import { chargedVramOf, vramNeedOf } from '#scheduler/devices';
 import { chargedOf, isProtected, reservationOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
 import { chooseVictims } from '#scheduler/victims';
@@ -38,10 +39,15 @@ export function planTogether(inputs: TogetherInputs): ApiPlan {
   const totalBytes = sumOf(units, reservationOf);
   const available = limitBytes - alwaysBytes;
   const least = (member: Member) => sumOf(withNeeds(member, members), reservationOf);
-  const everyFits = [...members.values()].every((member) => least(member) <= available);
-  const sleeping = everyFits ? sleepers(totalBytes - available, members, inputs) : new Set<UnitId>();
+  const cards = cardsOf(units, always, state);
+  const fits = (member: Member) => least(member) <= available && fitsOnCards(withNeeds(member, members), cards);
+  const everyFits = [...members.values()].every(fits);
+  const over = { bytes: totalBytes - available, cards: cards.filter(({ spareBytes }) => spareBytes < 0) };
+  const isOver = over.bytes > 0 || over.cards.length > 0;
+  const sleeping = everyFits && isOver ? sleepers(over, members, inputs) : new Set<UnitId>();
   return {
-    verdict: totalBytes <= available ? 'together' : everyFits ? 'in-turns' : 'never',
+    verdict: !isOver ? 'together' : everyFits ? 'in-turns' : 'never',
+    devices: cards,
     ...{ limitBytes, limitReason, alwaysBytes, totalBytes, spareBytes: available - totalBytes, elsewhere },
     units: [...members.values()].map((member): ApiPlannedUnit => {
       const { spec, learnedBytes } = member.unit;
@@ -49,9 +55,10 @@ export function planTogether(inputs: TogetherInputs): ApiPlan {
       return {
         id: spec.id,
         bytes: { ...bytes, withNeeds: least(member) },
+        vram: vramOf(member.unit),
         estimated: learnedBytes === null && inputs.isGuess(spec.id),
         ...{ stays: staysOf(member.unit), neededBy: member.neededBy },
-        ...{ fits: least(member) <= available, sleeps: sleeping.has(spec.id) },
+        ...{ fits: fits(member), sleeps: sleeping.has(spec.id) },
       };
     }),
     always: always.map((unit) => ({
@@ -61,6 +68,35 @@ export function planTogether(inputs: TogetherInputs): ApiPlan {
     })),
   };
 }
+
+const vramOf = (unit: Unit): { readonly device: string; readonly bytes: number } | null => {
+  const bytes = vramNeedOf(unit);
+  return bytes > 0 && unit.spec.vram ? { device: unit.spec.vram.device, bytes } : null;
+};
+
+type CardPlan = NonNullable<ApiPlan['devices']>[number];
+
+/** The sums for each card that any of them needs. */
+function cardsOf(units: readonly Unit[], always: readonly Unit[], { devices }: State): readonly CardPlan[] {
+  const ids = new Set(units.flatMap((unit) => vramOf(unit)?.device ?? []));
+  return [...ids].map((id) => {
+    const limitBytes = devices.get(id)?.limitBytes ?? 0;
+    const totalBytes = onCard(units, id);
+    const alwaysBytes = onCard(always, id);
+    return { id, limitBytes, alwaysBytes, totalBytes, spareBytes: limitBytes - alwaysBytes - totalBytes };
+  });
+}
+
+const onCard = (units: Iterable<Unit>, id: string): number =>
+  sumOf(units, (unit) => {
+    const held = unit.card.held?.device === id ? chargedVramOf(unit) : 0;
+    return Math.max(held, vramOf(unit)?.device === id ? vramNeedOf(unit) : 0);
+  });
+
+const fitsOnCards = (units: Iterable<Unit>, cards: readonly CardPlan[]): boolean => {
+  const all = [...units];
+  return cards.every(({ id, limitBytes, alwaysBytes }) => onCard(all, id) <= limitBytes - alwaysBytes);
+};
 
 /** Those asked for and, after each, what it needs; each once. */
 function gather({ state, asked, needs }: TogetherInputs) {
@@ -101,7 +137,11 @@ function withNeeds(member: Member, members: ReadonlyMap<UnitId, Member>): Set<Un
 }
 
 /** Who would sleep so that the rest fits, for the least expected waiting; with each also who stands on it. */
-function sleepers(over: number, members: ReadonlyMap<UnitId, Member>, { state, now }: TogetherInputs): Set<UnitId> {
+function sleepers(
+  over: { readonly bytes: number; readonly cards: readonly CardPlan[] },
+  members: ReadonlyMap<UnitId, Member>,
+  { state, now }: TogetherInputs,
+): Set<UnitId> {
   const may = [...members.values()].filter(({ unit }) => !isProtected(unit));
   const ways = (list: readonly Member[]): Candidate<Unit>[] =>
     list.map(({ unit }) => [
@@ -109,13 +149,29 @@ function sleepers(over: number, members: ReadonlyMap<UnitId, Member>, { state, n
     ]);
   // What others stand on sleeps only where that alone would not do.
   const free = may.filter(({ neededBy }) => neededBy.length === 0);
-  const choice = chooseVictims(over, ways(free)) ?? chooseVictims(over, ways(may));
+  const chosen = (list: readonly Member[]): Unit[] | null => {
+    const gone: Unit[] = [];
+    // Each card in its turn, then what main memory still lacks; what one choice frees elsewhere counts there.
+    for (const card of [...over.cards, null]) {
+      const rest = list.filter(({ unit }) => !gone.includes(unit));
+      const missing = card ? -card.spareBytes - onCard(gone, card.id) : over.bytes - sumOf(gone, reservationOf);
+      const options = ways(rest).flatMap(([one]) => {
+        const frees = one && (card ? onCard([one.unit], card.id) : one.frees);
+        return one && frees ? [[{ ...one, frees }]] : [];
+      });
+      const choice = chooseVictims(Math.max(0, missing), options);
+      if (!choice) return null;
+      gone.push(...choice.options.map(({ unit }) => unit));
+    }
+    return gone;
+  };
+  const choice = chosen(free) ?? chosen(may);
   const found = new Set<UnitId>();
   const add = (id: UnitId): void => {
     if (found.has(id)) return;
     found.add(id);
     for (const by of members.get(id)?.neededBy ?? []) add(by);
   };
-  for (const { unit } of choice?.options ?? []) add(unit.spec.id);
+  for (const unit of choice ?? []) add(unit.spec.id);
   return found;
 }

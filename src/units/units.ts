@@ -1,3 +1,5 @@
+import { withCuda } from '#catalog/service';
+import type { ModelDefinition } from '#catalog/model';
 import type { Catalog } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
@@ -14,11 +16,14 @@ import type { Directory } from './directory.ts';
 import type { Learned, LearnedStore } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
 import type { Shape } from './model-unit.ts';
+import { createPlacements } from './placement.ts';
+import type { Card, Fit, Placement, Placements } from './placement.ts';
+import { offloadOf, planOffload } from '#models/offload';
 import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
 import type { Preparing } from './preparing.ts';
-import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import { cardBytesOf, chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 export interface Units {
@@ -51,6 +56,8 @@ export interface UnitsOptions {
   /** The folder with everything of the platform's. */
   readonly home: string;
   readonly cores: number;
+  /** The graphics cards there are now. */
+  readonly cards?: () => readonly Card[];
   /** Whether what runs here can be frozen. */
   readonly canFreeze: boolean;
   readonly clock: Clock;
@@ -62,6 +69,8 @@ export interface UnitsOptions {
 /** What the functions below share. */
 interface Bench extends UnitsOptions {
   readonly plans: Plans;
+  readonly cards: () => readonly Card[];
+  readonly placements: Placements;
 }
 
 export function createUnits(options: UnitsOptions): Units {
@@ -70,7 +79,9 @@ export function createUnits(options: UnitsOptions): Units {
     const { definition } = directory.model(model);
     return shapeOf(definition, settings().model(definition.id), settings());
   };
-  const bench: Bench = { ...options, plans: createPlans(options.store, asked, options.log) };
+  const cards = options.cards ?? (() => []);
+  const plans = createPlans(options.store, asked, options.log);
+  const bench: Bench = { ...options, plans, cards, placements: createPlacements(cards) };
   const shape = (model: string): Shape => bench.plans.of(model)?.shape ?? asked(model);
   const preparing = createPreparing(
     (unit, signal, onProgress) => prepare(unit, signal, onProgress, bench, shape),
@@ -91,6 +102,7 @@ export function createUnits(options: UnitsOptions): Units {
             settings().service(id),
             learned.of(`service/${id}`),
             options.canFreeze,
+            placeService(id, bench),
           ),
         ),
       ...models().map((id) => specOfModel(id, bench, shape)),
@@ -114,7 +126,7 @@ export function createUnits(options: UnitsOptions): Units {
       const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
       // A unit may be measured once more after its definition has gone: there is nothing left to learn for.
       if (kind === 'model' && !model) return;
-      learned.put(model ? learnedKey(model, shape(name)) : unit, seen);
+      learned.put(model ? learnedKey(model, shape(name), bench.placements.of(unit)) : unit, seen);
     },
     titles(unit) {
       const { kind, name } = parseUnitId(unit);
@@ -144,9 +156,13 @@ async function prepare(
   const { definition } = directory.model(name);
   const { run } = directory.engine(definition.engine).definition;
   await puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
-  if (run.process) await environments.ensure(run.process, { signal, onProgress });
   await plans.refresh(definition.id);
-  bench.describe(specOfModel(definition.id, bench, shape));
+  const spec = specOfModel(definition.id, bench, shape);
+  const on = bench.placements.of(unit);
+  if (run.process) {
+    await environments.ensure(on ? withCuda(run.process) : run.process, { signal, onProgress });
+  }
+  bench.describe(spec);
 }
 
 function specOfModel(model: string, bench: Bench, shape: (model: string) => Shape): UnitSpec {
@@ -154,10 +170,13 @@ function specOfModel(model: string, bench: Bench, shape: (model: string) => Shap
   const { definition } = directory.model(model);
   const engine = directory.engine(definition.engine).definition;
   const own = shape(model);
+  const placement = placeModel(definition, own, bench);
   return modelSpec(definition, engine, settings().model(definition.id), {
     shape: own,
     plannedBytes: plans.of(definition.id)?.plan.total ?? null,
-    learned: learned.of(learnedKey(definition, own)),
+    placement,
+    threads: threadsOf(placement, bench),
+    learned: learned.of(learnedKey(definition, own, placement)),
     canFreeze: bench.canFreeze,
   });
 }
@@ -169,14 +188,19 @@ async function blueprint(
   shape: (model: string) => Shape,
   onMissing: () => void,
 ): Promise<Blueprint> {
-  const { directory, settings, home, store, puller, cores } = bench;
+  const { directory, settings, home, store, puller, cards, placements } = bench;
   const { kind, name } = parseUnitId(unit);
-  if (kind === 'service') return serviceBlueprint(directory.service(name), settings().service(name), { home });
+  if (kind === 'service') {
+    const card = placements.of(unit)?.card ?? null;
+    return serviceBlueprint(directory.service(name), settings().service(name), { home, card, cards: cards() });
+  }
   const model = directory.model(name);
   const { path } = store.get(name) ?? (await pullAgain());
-  // Engines' threads wait for one another by spinning: with one for each core, whatever else runs makes all of them wait.
-  const threads = settings().threads ?? Math.max(1, cores - 1);
-  const facts = { shape: shape(name), path, threads, priority: settings().model(name).priority };
+  const placement = placements.of(unit);
+  const facts = {
+    ...{ shape: shape(name), path, placement, cards: cards(), threads: threadsOf(placement, bench) },
+    priority: settings().model(name).priority,
+  };
   return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
 
   /** Someone removed the file since it was prepared. */
@@ -188,16 +212,64 @@ async function blueprint(
   }
 }
 
+/**
+ * Engines' threads wait for one another by spinning: with one for each core, whatever else runs makes all of them wait. What
+ * is on a card as a whole leaves one to feed it.
+ */
+const threadsOf = (placement: Placement | null, { settings, cores }: Pick<Bench, 'settings' | 'cores'>): number =>
+  placement?.whole ? 1 : (settings().threads ?? Math.max(1, cores - 1));
+
+/** What a card takes of a model, by its file; nothing before that is here. */
+function placeModel(definition: ModelDefinition, shape: Shape, bench: Bench): Placement | null {
+  const { directory, settings, learned, plans, placements } = bench;
+  const unit = unitId('model', definition.id);
+  const use = settings().model(definition.id).gpu ?? settings().gpu ?? 'auto';
+  const planned = plans.of(definition.id);
+  const hasNone = use === 'off' || directory.engine(definition.engine).definition.resources.gpu === 'none';
+  if (hasNone || !planned) return placements.place(unit, () => null);
+  const { header, options } = planned;
+  const placed = placements.place(unit, (card) => {
+    let offload = planOffload(header, options, card.limitBytes);
+    // What was measured there before overrules the plan.
+    const seen = (layers: number) => learned.of(learnedKey(definition, shape, { layers, card })).vramBytes ?? 0;
+    while (offload.layers > 1 && seen(offload.layers) > card.limitBytes) {
+      offload = offloadOf(header, options, offload.layers - 1);
+    }
+    if (offload.layers <= 1 || (use === 'required' && !offload.whole)) return null;
+    return offload;
+  });
+  if (placed || use !== 'required') return placed;
+  // It is not to run elsewhere: whoever asks for it is told what it lacks.
+  const card = bench.cards()[0] ?? { id: 'gpu0', uuid: '', limitBytes: 0 };
+  return { ...offloadOf(header, options, header.layers.length + 1), card };
+}
+
+function placeService(id: string, { directory, settings, placements }: Bench): Placement | null {
+  const { definition } = directory.service(id);
+  const own = settings().service(id);
+  const vramBytes = cardBytesOf(definition, own);
+  const required = definition.resources.gpu === 'required' || own.gpu === 'required';
+  const fit: Fit = { vramBytes, layers: 1, ramBytes: null, whole: true };
+  return placements.place(unitId('service', id), (card) =>
+    vramBytes > 0 && (required || vramBytes <= card.limitBytes) ? fit : null,
+  );
+}
+
 const isExternal = (id: string, { directory, settings }: Bench): boolean =>
   chosenRun(directory.service(id).definition, settings().service(id)).way === 'external';
 
-function unusable(id: string, { directory, settings }: Bench): string | null {
+function unusable(id: string, { directory, settings, cards }: Bench): string | null {
   if (settings().service(id).enabled === false) return 'it is switched off in sutaz.yaml';
   const { definition } = directory.service(id);
   const chosen = chosenRun(definition, settings().service(id));
   if (chosen.way === null) return chosen.why;
-  // No graphics card is in the ledger yet: what cannot do without one would fail at its start, each time.
-  return chosen.way === 'process' && definition.resources.gpu === 'required' ? 'it needs a GPU' : null;
+  if (chosen.way !== 'process') return null;
+  // What cannot do without a card would fail at its start, each time.
+  const required = definition.resources.gpu === 'required' || settings().service(id).gpu === 'required';
+  if (!required || definition.kind !== 'server') return required ? 'it needs a GPU' : null;
+  if (cards().length === 0) return 'it needs a GPU';
+  const bytes = cardBytesOf(definition, settings().service(id));
+  return bytes === 0 ? 'it needs a GPU, and nothing says how much of one: set vram' : null;
 }
 
 const runnable = (bench: Bench): string[] =>

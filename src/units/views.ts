@@ -1,4 +1,4 @@
-import type { ApiLedger, ApiLedgerLines, ApiProgress, ApiUnit, ApiUnitState } from '#contracts/api';
+import type { ApiDevice, ApiLedger, ApiLedgerLines, ApiProgress, ApiUnit, ApiUnitState, ApiVram } from '#contracts/api';
 import type { Clock } from '#kernel/clock';
 import { parseUnitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
@@ -8,6 +8,8 @@ import { chargedOf, reservedOf, sum } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
 import type { Failure } from '#runtime/instance';
 import type { InstanceRecord } from '#runtime/records';
+import { chargedVramOf, vramNeedOf } from '#scheduler/devices';
+import type { CardFacts } from './placement.ts';
 
 /** What the views read. Each is asked at the moment of the view: nothing is kept twice. */
 export interface ViewSources {
@@ -25,9 +27,10 @@ export interface ViewSources {
   readonly starting: (unit: UnitId) => { readonly percent?: number; readonly what?: string } | null;
   readonly record: (unit: UnitId) => InstanceRecord | null;
   readonly failure: (unit: UnitId) => Failure | null;
+  readonly cards?: () => readonly CardFacts[];
 }
 
-export function ledgerView({ state, limitReason }: ViewSources): ApiLedger {
+export function ledgerView({ state, limitReason, cards = () => [] }: ViewSources): ApiLedger {
   const reservedBytes = sum(state, reservedOf);
   return {
     limitBytes: state.limitBytes,
@@ -35,7 +38,36 @@ export function ledgerView({ state, limitReason }: ViewSources): ApiLedger {
     reservedBytes,
     measuredBytes: sum(state, ({ measuredBytes }) => measuredBytes ?? 0),
     freeBytes: Math.max(0, state.limitBytes - sum(state, chargedOf)),
+    devices: cards().map((card) => deviceView(card, state)),
+    threads: {
+      total: Number.isFinite(state.cores.total) ? state.cores.total : null,
+      busy: state.cores.busy,
+      waiting: [...state.cores.waiting].map(({ spec }) => spec.id),
+    },
   };
+}
+
+function deviceView(
+  { id, name, totalBytes, measuredBytes, otherBytes, limitBytes }: CardFacts,
+  state: State,
+): ApiDevice {
+  const { charged = 0, incoming = 0 } = state.devices.get(id) ?? {};
+  const reserved = sum(state, ({ card }) => (card.held?.device === id ? card.held.bytes : 0));
+  return {
+    ...{ id, name, totalBytes, limitBytes, measuredBytes, otherBytes },
+    ...{ reservedBytes: reserved, chargedBytes: charged, incomingBytes: incoming },
+    freeBytes: Math.max(0, limitBytes - charged),
+  };
+}
+
+/** What a unit holds, or would hold, on a graphics card; null for what needs none. */
+function vramView(unit: Unit): ApiVram | null {
+  const { card, spec } = unit;
+  const next = vramNeedOf(unit);
+  const device = card.held?.device ?? (next > 0 ? spec.vram?.device : undefined);
+  if (device === undefined) return null;
+  const { measured, learned } = card;
+  return { device, reserved: card.held?.bytes ?? 0, charged: chargedVramOf(unit), measured, learned, next };
 }
 
 export const ledgerLines = (sources: ViewSources): ApiLedgerLines => ({
@@ -48,6 +80,7 @@ export const ledgerLines = (sources: ViewSources): ApiLedgerLines => ({
       reserved: reservedOf(unit),
       measured: unit.measuredBytes,
       learned: unit.learnedBytes,
+      vram: vramView(unit),
     })),
 });
 
@@ -68,7 +101,7 @@ export function progressOf(id: UnitId, waiter: WaiterId | undefined, sources: Vi
   const position = waiter === undefined ? null : positionOf(unit, waiter);
   const ahead = unitsBefore(unit, sources.state);
   return {
-    phase: stateOf(unit, sources),
+    phase: sources.state.cores.waiting.has(unit) ? 'queued' : stateOf(unit, sources),
     ...(sources.starting(id)?.what === undefined ? {} : { what: sources.starting(id)?.what ?? '' }),
     ...(sources.starting(id)?.percent === undefined ? {} : { percent: sources.starting(id)?.percent ?? 0 }),
     ...(position === null ? {} : { position: position + ahead }),
@@ -90,7 +123,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
   const now = clock.now();
   const record = sources.record(id);
   const current = stateOf(unit, sources);
-  const waking = ['preparing', 'queued', 'starting', 'thawing'].includes(current);
+  const waking = state.cores.waiting.has(unit) || ['preparing', 'queued', 'starting', 'thawing'].includes(current);
   return {
     id,
     ...parseUnitId(id),
@@ -105,6 +138,8 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
       measured: unit.measuredBytes,
       reserved: reservedOf(unit),
     },
+    vram: vramView(unit),
+    threads: unit.spec.threads ?? 0,
     leases: unit.leases.size,
     waiters: unit.waiters.size,
     idleMs:
@@ -141,7 +176,7 @@ function failureOf(unit: Unit, { clock, failure, preparationFailure }: ViewSourc
 }
 
 /** The process of an instance, where its driver has one. */
-function pidOf({ handle }: InstanceRecord): number | null {
+export function pidOf({ handle }: InstanceRecord): number | null {
   const state = handle?.state;
   if (typeof state !== 'object' || state === null || !('pid' in state)) return null;
   return typeof state.pid === 'number' ? state.pid : null;

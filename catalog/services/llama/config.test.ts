@@ -21,6 +21,11 @@ describe('configuration', () => {
     expect(readConfig({ ...env, SUTAZ_THREADS: '8' }, 4).threads).toBe(8);
   });
 
+  it('puts no layers on a card unless it is told how many', () => {
+    expect(readConfig(env).gpuLayers).toBe(0);
+    expect(readConfig({ ...env, SUTAZ_GPU_LAYERS: '29' }).gpuLayers).toBe(29);
+  });
+
   it.each(Object.keys(env))('names %s when it is missing', (name) => {
     expect(() => readConfig({ ...env, [name]: undefined })).toThrow(name);
   });
@@ -30,6 +35,7 @@ describe('configuration', () => {
     ['SUTAZ_CONTEXT', '1e9'],
     ['SUTAZ_PORT', 'http'],
     ['SUTAZ_THREADS', '1.5'],
+    ['SUTAZ_GPU_LAYERS', 'all'],
   ])('refuses %s=%s', (name, value) => {
     expect(() => readConfig({ ...env, [name]: value })).toThrow(name);
   });

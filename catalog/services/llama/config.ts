@@ -14,6 +14,8 @@ export interface HostConfig {
   readonly threads: number;
   /** Tokens evaluated at once. */
   readonly batch: number;
+  /** Layers to put on the graphics card. */
+  readonly gpuLayers: number;
 }
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -60,5 +62,6 @@ export function readConfig(env: Variables, cores = availableParallelism()): Host
     slots: whole(env, 'SUTAZ_SLOTS', undefined, 1, 256),
     threads: whole(env, 'SUTAZ_THREADS', defaultThreads(cores), 1, 1024),
     batch: whole(env, 'SUTAZ_BATCH', defaultBatch, 16, 4096),
+    gpuLayers: whole(env, 'SUTAZ_GPU_LAYERS', 0, 0, 10_000),
   };
 }

@@ -97,6 +97,8 @@ export interface EngineOptions {
   readonly slots: number;
   readonly threads: number;
   readonly batchTokens: number;
+  /** On the graphics card, as llama.cpp counts them; 0 for none. */
+  readonly gpuLayers: number;
   onProgress(progress: number): void;
   onWarning(message: string): void;
 }

@@ -12,7 +12,10 @@ async function importLibrary(environment: string): Promise<llamaCpp.NodeLlamaCpp
   return (await import(pathToFileURL(resolve('node-llama-cpp')).href)) as llamaCpp.NodeLlamaCpp;
 }
 
-/** Room for snapshots of recurrent and sliding-window models, by slot. The library's default has no bound in bytes. */
+/**
+ * Room for snapshots of recurrent and sliding-window models, by slot. The library's default has no bound in bytes. The memory
+ * plan counts them (`src/units/plans.ts`).
+ */
 const checkpoints = { max: 1, interval: false, maxMemory: 32 * 1024 * 1024 } as const;
 
 /** Dropping the oldest tokens to make room would change the question in silence: requests end before it is needed. */
@@ -27,7 +30,7 @@ const contextShift = {
 export async function loadEngine(environment: string, options: EngineOptions): Promise<Engine> {
   const library = await importLibrary(environment);
   const llama = await library.getLlama({
-    gpu: false,
+    gpu: options.gpuLayers > 0 ? 'auto' : false,
     build: 'never',
     skipDownload: true,
     progressLogs: false,
@@ -35,9 +38,13 @@ export async function loadEngine(environment: string, options: EngineOptions): P
     logLevel: 'warn',
     logger: (level, message) => options.onWarning(`${level}: ${message.trim()}`),
   });
+  // A driver that does not fit its library is no reason to leave the model alone: the processor runs it, in more memory.
+  const onCard = llama.gpu !== false;
+  if (options.gpuLayers > 0 && !onCard)
+    options.onWarning('no graphics card can be used: the processor computes it all');
   const model = await llama.loadModel({
     modelPath: options.modelPath,
-    gpuLayers: 0,
+    gpuLayers: onCard ? options.gpuLayers : 0,
     useMmap: true,
     useMlock: false,
     useDirectIo: false,
@@ -81,6 +88,9 @@ async function createSlots(model: llamaCpp.Model, options: EngineOptions): Promi
     threads: options.threads,
     flashAttention: 'auto',
     swaFullCache: false,
+    // What the memory plan reckons with, whatever the library's default becomes.
+    experimentalKvCacheKeyType: 'F16',
+    experimentalKvCacheValueType: 'F16',
     performanceTracking: false,
     failedCreationRemedy: false,
     ignoreMemorySafetyChecks: true,

@@ -104,6 +104,8 @@ export interface Model {
     readonly threads: number;
     readonly flashAttention: 'auto';
     readonly swaFullCache: false;
+    readonly experimentalKvCacheKeyType: 'F16';
+    readonly experimentalKvCacheValueType: 'F16';
     readonly performanceTracking: false;
     readonly failedCreationRemedy: false;
     readonly ignoreMemorySafetyChecks: true;
@@ -118,9 +120,11 @@ export interface Model {
 }
 
 export interface Llama {
+  /** What it found to compute on beside the processor. */
+  readonly gpu: string | false;
   loadModel(options: {
     readonly modelPath: string;
-    readonly gpuLayers: 0;
+    readonly gpuLayers: number;
     readonly useMmap: true;
     readonly useMlock: false;
     readonly useDirectIo: false;
@@ -137,7 +141,7 @@ export interface Llama {
 
 export interface NodeLlamaCpp {
   getLlama(options: {
-    readonly gpu: false;
+    readonly gpu: 'auto' | false;
     readonly build: 'never';
     readonly skipDownload: true;
     readonly progressLogs: false;

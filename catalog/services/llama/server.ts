@@ -39,6 +39,7 @@ async function load(host: Host, config: HostConfig, log: Log): Promise<Engine> {
     slots: config.slots,
     threads: config.threads,
     batchTokens: config.batch,
+    gpuLayers: config.gpuLayers,
     onProgress: (progress) => host.progress(progress),
     onWarning: (message) => log('engine', { message }),
   });

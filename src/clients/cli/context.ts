@@ -42,6 +42,7 @@ export interface GpuFacts {
   readonly name: string;
   /** Null where it does not tell. */
   readonly totalBytes: number | null;
+  readonly usedBytes?: number | null;
 }
 
 export interface PlanOptions {

@@ -100,9 +100,11 @@ function checkGpu({ gpu }: Facts): Check[] {
     const advice = 'Models run on the CPU meanwhile. Install a driver that fits this kernel, or restart the machine.';
     return [warn('gpu', gpu.error, advice)];
   }
-  const names = gpu.devices.map(({ name, totalBytes }) =>
-    totalBytes === null ? name : `${name}, ${formatBytes(totalBytes)}`,
-  );
+  const names = gpu.devices.map(({ name, totalBytes, usedBytes }) => {
+    if (totalBytes === null) return name;
+    const used = usedBytes ? `, of which ${formatBytes(usedBytes)} are in use` : '';
+    return `${name}, ${formatBytes(totalBytes)}${used}`;
+  });
   return [ok('gpu', names.join('; ') || 'nvidia-smi finds no device')];
 }
 

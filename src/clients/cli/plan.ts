@@ -66,11 +66,12 @@ const columns: readonly Column<ApiPlannedUnit>[] = [
   { title: 'NOTE', value: noteOf, colour: ({ fits, sleeps }) => (fits ? (sleeps ? 'cyan' : undefined) : 'red') },
 ];
 
-function noteOf({ stays, neededBy, fits, sleeps, bytes, estimated }: ApiPlannedUnit): string {
+function noteOf({ stays, neededBy, fits, sleeps, bytes, vram, estimated }: ApiPlannedUnit): string {
   const parts = [
     ...(stays ? [stays === 'core' ? 'core, always on' : stays] : []),
     ...(neededBy.length > 0 ? [`needed by ${list(neededBy)}`] : []),
     ...(bytes.withNeeds > bytes.reserved ? [`${formatBytes(bytes.withNeeds)} with what it needs and what stays`] : []),
+    ...(vram ? [`${formatBytes(vram.bytes)} on ${vram.device}`] : []),
     ...(estimated ? ['a guess until it was pulled'] : []),
     ...(sleeps ? ['sleeps while the others work'] : []),
     ...(fits ? [] : ['can never start']),
@@ -79,7 +80,7 @@ function noteOf({ stays, neededBy, fits, sleeps, bytes, estimated }: ApiPlannedU
 }
 
 export function renderPlan(told: ApiPlan, options: TableOptions): string {
-  const { units, always, elsewhere, limitBytes, limitReason, alwaysBytes, totalBytes, spareBytes } = told;
+  const { units, always, devices = [], elsewhere, limitBytes, limitReason, alwaysBytes, totalBytes, spareBytes } = told;
   const held = always.map(({ id, bytes, why }) => `${nameOf(id)} (${why}, ${formatBytes(bytes)})`).join(', ');
   const from = limitReason === '' ? '' : ` (${limitReason})`;
   const less = alwaysBytes > 0 ? `, of which ${formatBytes(alwaysBytes)} are held for good by ${held}` : '';
@@ -87,9 +88,23 @@ export function renderPlan(told: ApiPlan, options: TableOptions): string {
   return [
     ...(units.length > 0 ? [renderTable(columns, units, options), '\n'] : []),
     `Together ${formatBytes(totalBytes)} of ${formatBytes(limitBytes)}${from}${less}: ${rest}.\n`,
+    ...devices.map(cardLine),
     ...(elsewhere.length > 0 ? [`Takes nothing here, since it runs elsewhere: ${list(elsewhere)}.\n`] : []),
     `${options.paint(colours[told.verdict], verdictOf(told))}\n`,
   ].join('');
+}
+
+/** What they take of one graphics card. */
+function cardLine({
+  id,
+  limitBytes,
+  alwaysBytes,
+  totalBytes,
+  spareBytes,
+}: NonNullable<ApiPlan['devices']>[number]): string {
+  const less = alwaysBytes > 0 ? `, of which ${formatBytes(alwaysBytes)} are held for good` : '';
+  const rest = spareBytes < 0 ? `${formatBytes(-spareBytes)} too much` : `${formatBytes(spareBytes)} to spare`;
+  return `On ${id} ${formatBytes(totalBytes)} of ${formatBytes(limitBytes)}${less}: ${rest}.\n`;
 }
 
 const colours = { together: 'green', 'in-turns': 'yellow', never: 'red' } as const;

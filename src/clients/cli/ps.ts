@@ -1,4 +1,4 @@
-import type { ApiLedger, ApiState, ApiUnit, ApiUnitState } from '#contracts/api';
+import type { ApiDevice, ApiLedger, ApiState, ApiUnit, ApiUnitState } from '#contracts/api';
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
 import { painter } from './style.ts';
@@ -41,9 +41,24 @@ export interface PsOptions {
 export function renderPs({ ledger, units }: ApiState, { all, width, paint }: PsOptions): string {
   const shown = units.filter((unit) => all || isOfInterest(unit)).sort(byWakefulness);
   const hidden = units.length - shown.length;
-  const table = shown.length === 0 ? '' : `\n${renderTable(columns, shown, { width, paint })}`;
+  const shows = (ledger.devices ?? []).length > 0 ? columns : columns.filter(({ title }) => title !== 'VRAM');
+  const table = shown.length === 0 ? '' : `\n${renderTable(shows, shown, { width, paint })}`;
   const rest = hidden === 0 ? '' : `\n${paint('dim', `${hidden} more, never used: sutaz ps --all`)}\n`;
-  return `${ledgerLine(ledger)}\n${table}${rest}`;
+  const cards = (ledger.devices ?? []).map((device) => `${deviceLine(device)}\n`).join('');
+  return `${ledgerLine(ledger)}\n${cards}${threadsLine(ledger)}${table}${rest}`;
+}
+
+/** One graphics card. */
+const deviceLine = ({ id, name, reservedBytes, limitBytes, otherBytes, measuredBytes, freeBytes }: ApiDevice): string =>
+  `Card ${id}: ${formatBytes(reservedBytes)} reserved of ${formatBytes(limitBytes)} (${name}, ${formatBytes(otherBytes)} ` +
+  `held by other programs), ${measuredBytes === null ? 'use not told' : `${formatBytes(measuredBytes)} measured`}, ` +
+  `${formatBytes(freeBytes)} free`;
+
+/** Told while something computes. */
+function threadsLine({ threads }: ApiLedger): string {
+  if (!threads || threads.total === null || threads.busy === 0) return '';
+  const waits = threads.waiting.length === 0 ? '' : `; ${threads.waiting.length} units wait for some`;
+  return `Processor: ${threads.busy} threads busy on ${threads.total} cores${waits}\n`;
 }
 
 export const ledgerLine = ({ limitBytes, limitReason, reservedBytes, measuredBytes, freeBytes }: ApiLedger): string =>
@@ -91,6 +106,7 @@ const columns: readonly Column<ApiUnit>[] = [
   { title: 'DECLARED', align: 'right', value: ({ bytes }) => formatBytes(bytes.declared) },
   { title: 'LEARNED', align: 'right', value: ({ bytes }) => bytesOrDash(bytes.learned) },
   { title: 'MEASURED', align: 'right', value: ({ bytes }) => bytesOrDash(bytes.measured) },
+  { title: 'VRAM', align: 'right', value: ({ vram }) => (vram ? formatBytes(vram.charged || vram.next) : '-') },
   { title: 'LEASES', align: 'right', value: ({ leases, waiters }) => `${leases}${waiters > 0 ? ` +${waiters}` : ''}` },
   { title: 'IDLE', align: 'right', value: ({ idleMs }) => (idleMs === null ? '-' : formatDuration(idleMs)) },
   { title: 'WHY', value: (unit) => unit.failure?.message ?? reason(unit) },

@@ -40,7 +40,11 @@ type Row = ApiOption & { readonly chosen?: boolean };
 const columns: readonly Column<Row>[] = [
   { title: 'UNIT', value: ({ unit }) => nameOf(unit) },
   { title: 'ACT', value: ({ act }) => act },
-  { title: 'FREES', align: 'right', value: ({ bytes }) => formatBytes(bytes) },
+  {
+    title: 'FREES',
+    align: 'right',
+    value: ({ bytes, device }) => `${formatBytes(bytes)}${device === undefined ? '' : ` on ${device}`}`,
+  },
   { title: 'COST', align: 'right', value: ({ costMs }) => formatDuration(costMs) },
 ];
 const chosen: Column<Row> = {
@@ -74,12 +78,19 @@ function awake(
 
 /** What would have to happen for it to start. */
 function start(outlook: ApiOutlook, options: TableOptions): string {
-  const { need, free, coming, wouldStop, blockedBy, fits, paused } = outlook;
+  const { need, free, coming, card, wouldStop, blockedBy, fits, paused } = outlook;
   const back = coming > 0 ? `, ${formatBytes(coming)} are coming back` : '';
-  const sums = `To start it needs ${formatBytes(need)}; ${formatBytes(free)} are free${back}.`;
+  const sums = `To start it needs ${formatBytes(need)}; ${formatBytes(free)} are free${back}.${onCard(card)}`;
   const stop = wouldStop.length === 0 ? '' : renderTable(columns, wouldStop, options);
   const rest = paused ? 'Nothing is started until the memory of the machine is no longer short.\n' : '';
   return `${sums} ${verdicts[fits](wouldStop.length > 0)}\n${stop}${obstacles(outlook.fits, blockedBy, options)}${rest}`;
+}
+
+function onCard(card: ApiOutlook['card']): string {
+  if (!card) return '';
+  const { device, need, free, coming, limit } = card;
+  const back = coming > 0 ? `, ${formatBytes(coming)} are coming back` : '';
+  return ` On ${device} it needs ${formatBytes(need)}; ${formatBytes(free)} of ${formatBytes(limit)} are free${back}.`;
 }
 
 const verdicts: Readonly<Record<ApiOutlook['fits'], (some: boolean) => string>> = {
