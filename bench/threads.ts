@@ -57,6 +57,8 @@ async function startEngine({ environment, model }: Place, threads: number): Prom
       SUTAZ_THREADS: String(threads),
     },
   });
+  const kill = () => void child.kill();
+  process.once('exit', kill);
   const url = `http://127.0.0.1:${port}`;
   const isUp = () =>
     fetch(`${url}/health`).then(
@@ -78,8 +80,10 @@ async function startEngine({ environment, model }: Place, threads: number): Prom
       return usage.completion_tokens;
     },
     async stop() {
+      process.off('exit', kill);
+      const gone = once(child, 'exit');
       child.kill();
-      if (child.exitCode === null) await once(child, 'exit');
+      await gone;
     },
   };
 }
@@ -121,6 +125,9 @@ async function measure(place: Place, tokens: number, rounds: number): Promise<vo
     await Promise.all(engines.map((engine) => engine.stop()));
   }
 }
+
+// Its engines must not outlive it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 await main(async () => {
   const options = readOptions('bench:threads', 'What threads cost two models that generate at once.', {
