@@ -154,6 +154,13 @@ export interface ApiModel {
     readonly overhead: number;
     readonly total: number;
   } | null;
+  /** How much of it is on a graphics card, with the bytes that it then takes there and in main memory; null for nothing. */
+  readonly card?: {
+    readonly device: string;
+    readonly layers: number;
+    readonly vramBytes: number;
+    readonly ramBytes: number | null;
+  } | null;
   readonly context: number;
   readonly slots: number;
 }

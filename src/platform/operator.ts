@@ -175,6 +175,7 @@ export function modelView(id: string, { directory, models: store, units, schedul
   const planned = units.plans.of(id);
   const shape = planned?.shape ?? units.shape(id);
   const stored = store.get(id);
+  const on = units.placement(unitId('model', id));
   const unit = scheduler.state.units.get(unitId('model', id));
   return {
     id,
@@ -192,6 +193,7 @@ export function modelView(id: string, { directory, models: store, units, schedul
     sizeBytes: definition.size,
     state: unit ? unitView(unit, views).state : 'cold',
     plan: planned?.plan ?? null,
+    card: on && { device: on.card.id, layers: on.layers, vramBytes: on.vramBytes, ramBytes: on.ramBytes },
     context: shape.context,
     slots: shape.slots,
   };

@@ -117,7 +117,7 @@ it('an instance has its identity, its file and what it needs for as long as it l
   outcomes.ended(model);
   outcomes.stopped(model);
   expect(usedFiles.size).toBe(0);
-  const learn = `learn ${model} 7 8 5 6`;
+  const learn = `learn ${model} 7 8 5 6 4`;
   expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', 'stopped', learn]);
 });
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
+import { setDevices } from '#scheduler/devices';
 import { createState, createUnit } from '#scheduler/state';
 import { defaultSettings, oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
@@ -26,10 +27,13 @@ interface Given {
   readonly specs: readonly UnitSpec[];
   readonly pinned?: readonly string[];
   readonly needs?: Readonly<Record<string, readonly string[]>>;
+  /** What there is on a graphics card. */
+  readonly card?: number;
 }
 
-function plan({ limit, specs, pinned = [], needs = {} }: Given, ...asked: readonly string[]) {
+function plan({ limit, specs, pinned = [], needs = {}, card }: Given, ...asked: readonly string[]) {
   const state = createState(defaultSettings, limit);
+  if (card !== undefined) setDevices(state, [{ id: 'gpu0', limitBytes: card }]);
   for (const one of specs) state.units.set(one.id, createUnit(one, state.units.size));
   for (const name of pinned) Object.assign(state.units.get(id(name)) ?? {}, { pinned: true });
   return planTogether({
@@ -93,6 +97,18 @@ describe('planTogether', () => {
       [null, false],
       ['pinned', true],
     ]);
+  });
+
+  it('has a sum for each graphics card, and lets those sleep that are in the way there', () => {
+    const on = (bytes: number) => ({ vram: { device: 'gpu0', bytes } });
+    const specs = [spec('a', 1, on(6)), spec('b', 1, on(3)), spec('c', 1)];
+    const given = { limit: 100, specs, card: 8 };
+    expect(plan(given, 'a', 'c')).toMatchObject({ verdict: 'together', devices: [{ id: 'gpu0', spareBytes: 2 }] });
+    const told = plan(given, 'a', 'b', 'c');
+    expect(told).toMatchObject({ verdict: 'in-turns', devices: [{ totalBytes: 9, limitBytes: 8, spareBytes: -1 }] });
+    expect(sleeping(told)).toHaveLength(1);
+    expect(sleeping(told)).not.toContain(id('c'));
+    expect(plan({ ...given, card: 5 }, 'a', 'b').units.map(({ fits }) => fits)).toEqual([false, true]);
   });
 
   it('says never of one that with its needs is too large, even when it alone is not', () => {

@@ -39,6 +39,8 @@ export interface Units {
   unusable(service: string): string | null;
   /** With a signal, a file that went since it was prepared is fetched again; without one that is NOT_FOUND. */
   blueprint(unit: UnitId, signal?: AbortSignal): Promise<Blueprint>;
+  /** How much of a unit is on which graphics card; null for nothing. */
+  placement(unit: UnitId): Placement | null;
   /** How large a model is loaded: as its file allows, once that is here. */
   shape(model: string): Shape;
   learn(unit: UnitId, learned: Learned): void;
@@ -92,6 +94,7 @@ export function createUnits(options: UnitsOptions): Units {
     preparing,
     plans: bench.plans,
     shape,
+    placement: (unit) => bench.placements.of(unit),
     unusable: (service) => unusable(service, bench),
     specs: () => [
       ...runnable(bench)

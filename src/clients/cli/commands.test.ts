@@ -78,6 +78,40 @@ describe('ps', () => {
     `);
   });
 
+  test('shows graphics cards and busy threads where there are any', async () => {
+    const [card, busy] = [
+      { id: 'gpu0', name: 'Tesla T4', totalBytes: 16 * GiB, limitBytes: 12 * GiB, reservedBytes: 5 * GiB },
+      { total: 4, busy: 3, waiting: ['model/x'] },
+    ];
+    const rest = {
+      chargedBytes: 6 * GiB,
+      incomingBytes: 0,
+      freeBytes: 6 * GiB,
+      measuredBytes: 6 * GiB,
+      otherBytes: GiB,
+    };
+    const vram = {
+      device: 'gpu0',
+      reserved: 5 * GiB,
+      charged: 6 * GiB,
+      measured: 6 * GiB,
+      learned: null,
+      next: 5 * GiB,
+    };
+    const told = state({ ...chroma, vram });
+    platform.routes['GET /sutaz/v1/state'] = json({
+      ...told,
+      ledger: { ...told.ledger, devices: [{ ...card, ...rest }], threads: busy },
+    });
+    const { out } = await platform.run(['ps']);
+    expect(out).toContain(
+      'Card gpu0: 5 GiB reserved of 12 GiB (Tesla T4, 1 GiB held by other programs), 6 GiB measured, 6 GiB free\n' +
+        'Processor: 3 threads busy on 4 cores; 1 units wait for some\n',
+    );
+    expect(out).toMatch(/MEASURED +VRAM +LEASES/);
+    expect(out).toMatch(/^chroma .* 6 GiB +1 \+2 /m);
+  });
+
   test('--all shows what was never used too, and failures say why', async () => {
     const broken = unit('broken', { state: 'quarantined', failure: { message: 'no such module', log: [] } });
     platform.routes['GET /sutaz/v1/state'] = json(state(unit('new'), broken));

@@ -85,6 +85,7 @@ test('the probes see what is there', async () => {
 const T4 = { name: 'Tesla T4', totalBytes: 15 * GiB };
 test.each<[Composition['gpus'], string]>([
   [async () => [T4, { name: 'GB10', totalBytes: null }], 'ok    gpu      Tesla T4, 15 GiB; GB10\n'],
+  [async () => [{ ...T4, usedBytes: 2 * GiB }], 'ok    gpu      Tesla T4, 15 GiB, of which 2 GiB are in use\n'],
   [async () => [], 'ok    gpu      nvidia-smi finds no device'],
   [() => Promise.reject(new Error('nvidia-smi failed: no driver')), 'warn  gpu      nvidia-smi failed: no driver'],
 ])('what is known of graphics cards is shown: %#', async (gpus, line) => {

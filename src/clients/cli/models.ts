@@ -66,11 +66,15 @@ export function renderModel(model: ApiModelDetails): string {
         ] as [string, string][])
       : []),
     ...(plan ? [['memory', planText(plan)] as [string, string]] : []),
+    ...(model.card ? [['card', cardText(model.card)] as [string, string]] : []),
     ...Object.entries(header ?? {}).map(([key, value]): [string, string] => [key, String(value ?? '-')]),
   ];
   const width = Math.max(...rows.map(([key]) => key.length));
   return rows.map(([key, value]) => `${key.padEnd(width)}  ${value}\n`).join('');
 }
+
+const cardText = ({ device, layers, vramBytes, ramBytes }: NonNullable<ApiModel['card']>): string =>
+  `${layers} layers on ${device}: ${formatBytes(vramBytes)} there${ramBytes === null ? '' : ` and ${formatBytes(ramBytes)} in main memory`}`;
 
 const planText = ({ weights, kv, compute, overhead, total }: NonNullable<ApiModel['plan']>): string =>
   `${formatBytes(total)} = ${formatBytes(weights)} weights + ${formatBytes(kv)} KV cache + ` +

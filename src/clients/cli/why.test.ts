@@ -37,6 +37,16 @@ const tell = async (told: object, ...more: string[]) => {
   return (await platform.run(['why', 'chroma', ...more])).out;
 };
 
+test('of one that needs a graphics card it shows what is free there', async () => {
+  const card = { device: 'gpu0', need: 6 * GiB, free: 2 * GiB, coming: GiB, limit: 8 * GiB };
+  const wouldStop = [{ ...option('other', 120), bytes: 5 * GiB, device: 'gpu0' }];
+  const out = await tell({ unit: unit('cold', 'idle'), facts: facts({}), outlook: { ...outlook, card, wouldStop } });
+  expect(out).toContain(
+    'On gpu0 it needs 6 GiB; 2 GiB of 8 GiB are free, 1 GiB are coming back. These would make room:',
+  );
+  expect(out).toContain('5 GiB on gpu0');
+});
+
 test('of one that made room it shows what was compared, and what would have to stop for it to start', async () => {
   const sums = [
     { ...option('chroma', 120), chosen: true },
