@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
-import { a, b, c, idle, outcome, release } from './cases.fake.ts';
+import { a, b, c, d, done, idle, outcome, phase, release } from './cases.fake.ts';
 import { explain } from './explain.ts';
 import { unitOf } from './state.ts';
+import { plainRungs } from './types.ts';
 import { fakeUnit, fakeWorld } from './world.fake.ts';
 import type { World } from './world.fake.ts';
 
@@ -92,4 +93,27 @@ it('services take no threads: nobody waits for them, and they wait for nobody', 
   const world = worldWith(1, { a: 1, b: 0 });
   world.request(a);
   expect(outcome(world, world.request(b))).toBe('granted');
+});
+
+it('regression: a unit that waits for cores makes room for who came before, and does not take it back from there', () => {
+  const rungs = { ...plainRungs, freezable: true, frozenBytes: 1, thawMs: 10 };
+  const units = [
+    fakeUnit('a', { declaredBytes: 5, threads: 2, rungs }),
+    fakeUnit('b', { declaredBytes: 1, threads: 1 }),
+    fakeUnit('c', { declaredBytes: 11 }),
+    fakeUnit('d', { declaredBytes: 3, startMs: 5_000 }),
+  ];
+  const world = fakeWorld(units, 17);
+  world.apply({ kind: 'cores', cores: 2 });
+  idle(world, b);
+  world.request(b);
+  world.apply({ kind: 'wake', unit: a });
+  world.apply({ kind: 'started', unit: a });
+  // Ada asks for much and is held back for it; nobody makes room for her while a is within its residency.
+  for (const unit of [d, c]) world.request(unit, { principal: 'ada' });
+  done(world, 'started', d);
+  world.request(a, { principal: 'bob' });
+  world.advance(35_000);
+  expect([phase(world, a), phase(world, c)]).toEqual(['freezing', 'cold']);
+  expect(done(world, 'frozen', a)).toEqual([`start ${c}`]);
 });
