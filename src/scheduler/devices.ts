@@ -162,7 +162,7 @@ export interface Room extends Choice<Unit> {
 export function chooseRoom({ bytes, card }: Lack, candidates: readonly Candidate<Unit>[]): Room | null {
   if (card === null || card.bytes <= 0) {
     const choice = chooseVictims(bytes, candidates);
-    return choice && { ...choice, weighed: candidates };
+    return choice && { options: choice.options, costMs: choice.costMs, frees: choice.frees, weighed: candidates };
   }
   const holders = candidates.flatMap((options) => onCard(options, card.device));
   const first = chooseVictims(card.bytes, holders);

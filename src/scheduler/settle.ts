@@ -125,6 +125,10 @@ const isSpare = ({ phase, guessed }: Unit): boolean => phase.kind === 'frozen' |
 
 function relieve(state: State, now: number, effects: Effect[]): void {
   relieveMemory(state, now, effects);
+  if (state.devices.size > 0) relieveCards(state, now, effects);
+}
+
+function relieveCards(state: State, now: number, effects: Effect[]): void {
   for (const [device, account] of state.devices) {
     const over = overOn(account);
     if (over <= 0) continue;
