@@ -70,6 +70,8 @@ export function admit(state: State, now: number, effects: Effect[]): Blocked | n
   const pool: Pool = { free: state.limitBytes - charged, incoming, idle: null, all: null, cards: cardPools(state) };
   let blocked: Blocked | null = null;
   for (const unit of turn) {
+    // It may just have been stopped for one before it: main memory may be free all the same where that one needed a card.
+    if (unit.booked.claim === null) continue;
     if (turnAway(unit, state, effects)) continue; // 1
     const claim = claimOf(unit);
     const need = needOf(unit);

@@ -105,3 +105,23 @@ it('a card that is short holds up nobody who does not need it', () => {
   expect([phase(world, b), phase(world, c)]).toEqual(['cold', 'starting']);
   expect(explain(unitOf(world.state, b), world.state, world.now)).toContain('6 B on gpu0, where 0 B are free');
 });
+
+it('regression: a frozen unit that claims memory and is stopped for a card is not started in the same breath', () => {
+  const large = fakeUnit('c', { declaredBytes: 96 });
+  const freezes = onCard('a', 6, { declaredBytes: 4, idleRung: 'frozen', idleAfterMs: 10_000 });
+  const world = worldWith(6, freezes, onCard('b', 6), large);
+  idle(world, a, c);
+  world.request(c);
+  world.advance(20_000);
+  done(world, 'frozen', a);
+  // It gave memory back and somebody else took it, so that it claims some before it can thaw: after b, which waits longer.
+  world.apply({ kind: 'measured', unit: a, bytes: 1 });
+  world.apply({ kind: 'measured', unit: c, bytes: 98 });
+  // Its next instance is to run without the card.
+  world.apply({ kind: 'describe', unit: { ...freezes, vram: undefined } });
+  world.request(b);
+  world.request(a);
+  world.advance(60_000);
+  expect(told(world.apply({ kind: 'exited', unit: c, message: 'gone' }))).toEqual([`stop ${a} evicted`]);
+  expect(done(world, 'stopped', a)).toEqual([`start ${b}`, `start ${a}`]);
+});
