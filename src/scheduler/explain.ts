@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
-import { reservationOf } from './state.ts';
+import { isConnected, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
 
@@ -18,10 +18,10 @@ export function explain(unit: Unit, state: State, now: number): string {
       if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
       if (unit.spec.tier === 'core') return 'ready: core, always on';
       if (unit.pinned) return 'ready: pinned';
-      return `idle: ${unit.spec.idleRung === 'frozen' ? 'freezes' : 'stops'} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
+      return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${rests(unit)} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
     case 'freezing':
     case 'frozen':
-      return `${phase.kind}: ${because(unit.reason)}; wakes on the next request`;
+      return `${phase.kind}: ${because(unit.reason)}; ${wakes(unit)}`;
     case 'thawing':
       return `thawing: ${because(unit.reason)}`;
     case 'stopping':
@@ -31,6 +31,17 @@ export function explain(unit: Unit, state: State, now: number): string {
     case 'quarantined':
       return `${because(unit.reason)}; left alone for ${formatDuration(phase.until - now)}`;
   }
+}
+
+const rests = (unit: Unit): string => (unit.spec.idleRung === 'frozen' || isConnected(unit) ? 'freezes' : 'stops');
+
+const silent = ({ connections: { size } }: Unit): string => `${size} silent connection${size === 1 ? '' : 's'}`;
+
+/** What brings it back. */
+function wakes(unit: Unit): string {
+  if (!isConnected(unit)) return 'wakes on the next request';
+  const one = unit.connections.size === 1;
+  return `${silent(unit)} stay${one ? 's' : ''} open; wakes on the next request or ${one ? 'its' : 'their'} first byte`;
 }
 
 /** What a cold unit with waiters waits for. */

@@ -99,6 +99,7 @@ function play(world: World, dice: Dice): void {
     const principal = pick(principals, c) ?? 'ada';
     world.request(unit, { class: pick(classes, b) ?? 'batch', deadline, principal });
   } else if (kind < 20) leave(world, a, b);
+  else if (kind < 22) connect(world, b, (c & 3) === 0);
   else if (kind < 28) release(world, b, (c & 7) === 0);
   else if (kind < 40) {
     const [id, { stage }] = pick(busy, b) ?? [unit, { stage: 'ready' }];
@@ -147,6 +148,14 @@ function release(world: World, b: number, twice: boolean): void {
   if (twice) world.apply({ kind: 'release', waiter, unit });
 }
 
+/** What a lease began stays open when the lease is given back; or it closes, whatever its unit does. */
+function connect(world: World, b: number, closes: boolean): void {
+  const { leasesOf, openOf, instances } = world;
+  const list = [...instances.keys()].flatMap((unit) => (closes ? openOf : leasesOf)(unit).map((id) => [id, unit]));
+  const [waiter, unit] = (pick(list, b) ?? []) as [WaiterId?, UnitId?];
+  if (waiter && unit) world.apply({ kind: closes ? 'closed' : 'opened', waiter, unit });
+}
+
 function configure(world: World, { a, b, c }: Dice): void {
   const units = names.flatMap((id, i) => {
     const spec = world.state.units.get(id)?.spec ?? specOf(id, { kind: 0, a: a + i, b, c: (c * (i + 3)) & 1023 });
@@ -155,11 +164,14 @@ function configure(world: World, { a, b, c }: Dice): void {
   world.apply({ kind: 'configure', units });
 }
 
-/** All that is under way succeeds, and every lease ends, one round after it was given. */
+/** All that is under way succeeds, every lease ends one round after it was given, and what is open closes. */
 function settleRound(world: World, held: readonly WaiterId[]): void {
   for (const [unit, { stage }] of [...world.instances]) {
     const event = endOf(unit, stage);
     if (event) world.apply(event);
+  }
+  for (const unit of world.instances.keys()) {
+    for (const waiter of world.openOf(unit)) world.apply({ kind: 'closed', waiter, unit });
   }
   for (const waiter of held) {
     const unit = world.callers.get(waiter)?.by;

@@ -87,6 +87,7 @@ export function becomeCold(unit: Unit): void {
   unit.worked = false;
   unit.phase = { kind: 'cold' };
   unit.leases.clear();
+  unit.connections.clear();
   unit.measuredBytes = null;
   unit.stopWanted = null;
 }

@@ -28,6 +28,11 @@ export interface Lease {
   readonly id: WaiterId;
   /** The one that serves: the unit that was asked for, or a copy of it. */
   readonly unit: UnitId;
+  /**
+   * Says that what was begun under it stays open when it is released: until the function it returns is called, the
+   * instance may be frozen and is not stopped but by a person. While it is still held.
+   */
+  leaveOpen(): () => void;
   release(): void;
 }
 
@@ -244,6 +249,10 @@ function leaseOf(id: WaiterId, unit: UnitId, dispatch: (event: Event) => void): 
   return {
     id,
     unit,
+    leaveOpen() {
+      dispatch({ kind: 'opened', waiter: id, unit });
+      return () => dispatch({ kind: 'closed', waiter: id, unit });
+    },
     release() {
       if (!held) return;
       held = false;

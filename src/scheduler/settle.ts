@@ -7,11 +7,12 @@ import { prewarm } from './prewarm.ts';
 import { patienceMs } from './patience.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
-import { isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
+import { isConnected, isIdle, isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
 import { scale } from './scaling.ts';
 import { chooseVictims } from './victims.ts';
+import type { Option } from './victims.ts';
 
 /**
  * Does whatever the state calls for now; doing it twice does no more than once. It looks at the units that changed or
@@ -87,7 +88,17 @@ function rest(unit: Unit, state: State, now: number, effects: Effect[]): void {
   const leaving = leavesFor(unit);
   if (leaving) stop(unit, leaving, state, now, effects);
   else if (!state.closing && now >= restsAt(unit)) descend(unit, state, now, effects);
+  else if (!state.closing && overstays(unit)) stop(unit, unit.reason, state, now, effects);
 }
+
+/** It was idle for its time, and frozen only for what was open: that is closed now. */
+const overstays = (unit: Unit): boolean =>
+  unit.phase.kind === 'frozen' &&
+  unit.reason.code === 'idle' &&
+  unit.spec.idleRung === 'cold' &&
+  !isConnected(unit) &&
+  isIdle(unit) &&
+  !isWanted(unit);
 
 /** Why it is to stop now. Nobody waits for a removed unit's start to end; a freeze or a thaw ends soon by itself. */
 function leavesFor(unit: Unit): Reason | null {
@@ -100,7 +111,7 @@ function leavesFor(unit: Unit): Reason | null {
 function descend(unit: Unit, state: State, now: number, effects: Effect[]): void {
   if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return;
   const reason: Reason = { code: 'idle', ms: now - unit.phase.idleSince };
-  if (unit.spec.idleRung === 'cold') stop(unit, reason, state, now, effects);
+  if (unit.spec.idleRung === 'cold' && !isConnected(unit)) stop(unit, reason, state, now, effects);
   else freeze(unit, reason, state, now, effects);
 }
 
@@ -113,11 +124,19 @@ function yieldToPressure(state: State, now: number, effects: Effect[]): void {
   state.relief = false;
   const reason: Reason = { code: 'pressure', level: state.pressure };
   const candidates = allEvictable(state, now)
-    .map((options) => options.filter(({ act }) => act === 'stop'))
+    .map((options) => options.filter(isLast))
     .filter(([option]) => state.pressure !== 'caches' || (option && isSpare(option.unit)));
   const most = candidates.flat().reduce((total, { frees }) => total + frees, 0);
   const choice = chooseVictims(Math.min(most, state.limitBytes * aLittle), candidates);
-  for (const { unit } of choice?.options ?? []) stop(unit, reason, state, now, effects);
+  for (const option of choice?.options ?? []) putToSleep(option, reason, state, now, effects);
+}
+
+/** As far down as the unit may go: a stop, but where something is open. */
+const isLast = ({ act, unit }: Option<Unit>): boolean => act === 'stop' || isConnected(unit);
+
+function putToSleep({ unit, act }: Option<Unit>, reason: Reason, state: State, now: number, effects: Effect[]): void {
+  if (act === 'stop') stop(unit, reason, state, now, effects);
+  else freeze(unit, reason, state, now, effects);
 }
 
 /** Nobody is known to need it. */
@@ -129,11 +148,9 @@ function relieve(state: State, now: number, effects: Effect[]): void {
   if (over <= 0) return;
   const idle = allEvictable(state, now);
   const reason: Reason = { code: 'relief', chargedBytes: charged, limitBytes: state.limitBytes };
-  const all = idle.map((options) => options.filter(({ act }) => act === 'stop'));
-  for (const { unit, act } of chooseVictims(over, idle)?.options ?? all.flat()) {
-    if (act === 'stop') stop(unit, reason, state, now, effects);
-    else freeze(unit, reason, state, now, effects);
-  }
+  const all = idle.map((options) => options.filter(isLast));
+  for (const option of chooseVictims(over, idle)?.options ?? all.flat())
+    putToSleep(option, reason, state, now, effects);
 }
 
 /** Hands out memory, and keeps those from new work that stand in the way of who waited too long. */

@@ -56,6 +56,8 @@ export interface Unit {
   readonly waiters: ReadonlyMap<WaiterId, Queued>;
   /** With the time of each. */
   readonly leases: Map<WaiterId, number>;
+  /** What is open beyond its lease, by the lease under which it was begun. */
+  readonly connections: Set<WaiterId>;
   /** How long a lease is held, smoothed over all copies; null before the first ended. Milliseconds. */
   holdMs: number | null;
   readonly arrivals: Arrivals;
@@ -170,6 +172,7 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
     queue,
     waiters: queue.waiters,
     leases: new Map(),
+    connections: new Set(),
     holdMs: null,
     arrivals: original?.arrivals ?? createArrivals(),
     guessed: null,
@@ -252,6 +255,9 @@ export const fixedOf = (unit: Unit): number =>
 
 /** No lease holds it and nobody in its queue is about to. */
 export const isIdle = (unit: Unit): boolean => unit.leases.size === 0 && unit.waiters.size === 0;
+
+/** Stopped, it would cut what is open: it is put to sleep by freezing alone. */
+export const isConnected = (unit: Unit): boolean => unit.connections.size > 0;
 
 /** It starts for a guess: whoever needs its memory may have it at once. */
 export const isSpeculative = (unit: Unit): boolean =>

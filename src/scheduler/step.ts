@@ -18,7 +18,7 @@ import { patienceMs } from './patience.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { describeCopies } from './scaling.ts';
 import { settle } from './settle.ts';
-import { createUnit, isWanted, originalUnit, reservationOf, siblingsOf, unitOf } from './state.ts';
+import { createUnit, isConnected, isWanted, originalUnit, reservationOf, siblingsOf, unitOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
@@ -156,6 +156,16 @@ const handlers: Handlers = {
   release(state, { waiter, unit: id }, now) {
     const unit = state.units.get(id);
     if (unit) unlease(unit, waiter, now);
+  },
+  opened(state, { waiter, unit: id }) {
+    const unit = state.units.get(id);
+    if (unit?.leases.has(waiter)) unit.connections.add(waiter);
+  },
+  closed(state, { waiter, unit: id }) {
+    const unit = state.units.get(id);
+    if (!unit?.connections.delete(waiter)) return;
+    // What waits for memory may have it stopped now.
+    if (!isConnected(unit)) state.stirred = true;
   },
   wake(state, { unit: id }, now) {
     const unit = unitOf(state, id);

@@ -140,6 +140,12 @@ export type Event =
   /** The caller left. With `keep` it will come back, so that what it waited for is made ready all the same. */
   | { readonly kind: 'leave'; readonly waiter: WaiterId; readonly unit: UnitId; readonly keep: boolean }
   | { readonly kind: 'release'; readonly waiter: WaiterId; readonly unit: UnitId }
+  /**
+   * What was begun under this lease stays open beyond it, as a connection that may go silent. It is no work: the instance
+   * may be frozen meanwhile. But only a person, its definition's end or its own ends the instance before `closed`.
+   */
+  | { readonly kind: 'opened'; readonly waiter: WaiterId; readonly unit: UnitId }
+  | { readonly kind: 'closed'; readonly waiter: WaiterId; readonly unit: UnitId }
   | { readonly kind: 'wake'; readonly unit: UnitId }
   /**
    * Stops it once its last lease is given back; with `force` at once. Whoever waits for it wakes it again, and so does
