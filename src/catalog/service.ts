@@ -110,6 +110,15 @@ export const serviceSchema = z.strictObject({
     .strictObject({
       after: duration.optional().describe('Without it 10m on demand, 30m persistent.'),
       rung: z.enum(['frozen', 'cold']).optional(),
+      connections: z
+        .enum(['keep', 'sleep'])
+        .optional()
+        .describe(
+          'keep, the default: it is busy for as long as a connection is open. sleep: it may be frozen while nothing is said on any, and wakes on the next byte.',
+        ),
+      silence: duration
+        .optional()
+        .describe('With connections: sleep, how long nothing is said before. 30s without it.'),
     })
     .default({}),
   stop: z.strictObject({ grace: duration.optional() }).default({}),

@@ -19,6 +19,15 @@ const idle = z
   })
   .describe('When it sleeps, and how deep.');
 
+/** A service's, which may have connections that stay open. */
+const serviceIdle = idle.extend({
+  connections: z
+    .enum(['keep', 'sleep'])
+    .exactOptional()
+    .describe('Whether it may be frozen while connections are open on which nothing is said (sleep) or not (keep).'),
+  silence: duration.exactOptional().describe('With connections: sleep, how long nothing is said before.'),
+});
+
 const priority = count(0, 100).describe('0 to 100: larger is evicted later.');
 const pinned = z.boolean().describe('Never put to sleep and never evicted.');
 
@@ -27,7 +36,7 @@ const serviceSettings = z.strictObject({
   run: z.enum(['process', 'docker', 'external']).exactOptional().describe('Which of the ways its definition offers.'),
   memory: bytes.exactOptional().describe('Reserved for it, in place of what its definition says and what was learned.'),
   priority: priority.exactOptional(),
-  idle: idle.exactOptional(),
+  idle: serviceIdle.exactOptional(),
   pinned: pinned.exactOptional(),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)

@@ -44,6 +44,8 @@ export interface ApiLedgerUnit {
     readonly next: number;
   };
   readonly leases: number;
+  /** What is open whether or not anything is said there: while it is, the unit sleeps by being frozen only. */
+  readonly connections: number;
   readonly waiters: number;
   /** Whether it would be put to sleep now if somebody needed its memory. */
   readonly evictable: boolean;
@@ -100,7 +102,7 @@ export interface ApiOutlook {
   readonly wouldStop: readonly ApiOption[];
   readonly blockedBy: readonly {
     readonly unit: string;
-    /** `core`, `pinned`, `starting`, `freezing`, `thawing`, `busy`, `waited-for`, `just-started`, `ahead`. */
+    /** `core`, `pinned`, `starting`, `freezing`, `thawing`, `busy`, `connected`, `waited-for`, `just-started`, `ahead`. */
     readonly why: string;
     readonly bytes: number;
     readonly forMs: number | null;

@@ -123,6 +123,7 @@ export async function createCore(
     isExternal: (unit) => units.externalUrl(unit) !== null,
     target: targetOf(supervisor, units),
     progress: (unit, waiter) => progressOf(unit, waiter, views),
+    silenceMs: units.silenceMs,
   });
   return { directory, scheduler, units, supervisor, waker, needs, views, savings, tellTime, limit, logFile };
 }

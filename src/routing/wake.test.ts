@@ -42,6 +42,7 @@ function bench(more: Partial<WakerOptions> = {}) {
       prepare: () => (prepared.count++, prepared.work()),
     },
     isExternal: () => false,
+    silenceMs: () => null,
     progress: () => ({ phase: 'x' }),
     ...more,
   });

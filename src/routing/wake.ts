@@ -5,6 +5,8 @@ import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import type { Lease, Scheduler } from '#scheduler/run-loop';
 import type { WaiterClass } from '#scheduler/types';
+import { createLines } from './lines.ts';
+import type { Line } from './lines.ts';
 
 /** Where a request for a unit goes. */
 export interface Target {
@@ -37,11 +39,15 @@ export interface Awake {
   /** Milliseconds spent waiting for a place on a ready unit, and for the unit to become ready. */
   readonly queueMs: number;
   readonly wakeMs: number;
+  /** Says that a connection outlives the lease; the function it returns, that it has closed. */
+  leaveOpen(): () => void;
   release(): void;
 }
 
 export interface Waker {
   wake(unit: UnitId, caller: Caller): Promise<Awake>;
+  /** What is to be asked for every byte of an open connection; null where one is work for as long as it is open. */
+  line(unit: UnitId, awake: Awake, caller: Omit<Caller, 'signal'>): Line | null;
   isReady(unit: UnitId): boolean;
   /** Goes on waking for `ms` milliseconds for a caller who said it will come back; asking again prolongs it. */
   linger(unit: UnitId, principal: string, ms: number): void;
@@ -56,6 +62,8 @@ export interface WakerOptions {
   /** A unit that is never started here: it runs elsewhere. */
   readonly isExternal: (unit: UnitId) => boolean;
   readonly progress: (unit: UnitId, waiter?: WaiterId) => ApiProgress;
+  /** Milliseconds without a byte after which an open connection is no work; null where it always is. */
+  readonly silenceMs: (unit: UnitId) => number | null;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -80,6 +88,7 @@ export function createWaker(options: WakerOptions): Waker {
       target,
       queueMs: wasReady ? waited : 0,
       wakeMs: wasReady ? 0 : waited,
+      leaveOpen: () => lease.leaveOpen(),
       release: () => lease.release(),
     };
   };
@@ -116,10 +125,18 @@ export function createWaker(options: WakerOptions): Waker {
     void wait();
   };
 
-  return { wake, isReady, linger, progress: options.progress };
+  const lines = createLines({ clock, wake });
+  const line: Waker['line'] = (unit, awake, caller) => {
+    const silenceMs = options.silenceMs(unit);
+    // Among copies the one that a connection is with could not be asked for by name.
+    if (silenceMs === null || (scheduler.state.units.get(unit)?.copies.length ?? 1) > 0) return null;
+    return lines.open(unit, awake, caller, silenceMs);
+  };
+
+  return { wake, line, isReady, linger, progress: options.progress };
 }
 
 function external(unit: UnitId, target: Target | null): Awake {
   if (!target) throw new Fault('NOT_FOUND', `${unit} has no address.`);
-  return { target, queueMs: 0, wakeMs: 0, release: () => undefined };
+  return { target, queueMs: 0, wakeMs: 0, leaveOpen: () => () => undefined, release: () => undefined };
 }

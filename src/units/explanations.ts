@@ -55,6 +55,7 @@ function factsOf(unit: Unit, place: number | null, sources: ViewSources): ApiLed
       ...{ reserved: reservedOf(unit), charged: chargedOf(unit), frozen: frozenBytes, next: reservationOf(unit) },
     },
     leases: unit.leases.size,
+    connections: unit.connections.size,
     waiters: unit.waiters.size,
     evictable: isEvictable(unit, now),
     options: awake

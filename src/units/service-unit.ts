@@ -52,6 +52,16 @@ export function serviceSpec(
   };
 }
 
+/** Milliseconds without a byte after which an open connection is no work, where the service allows that. */
+const defaultSilenceMs = 30_000;
+
+/** Null where an open connection is work for as long as it is open. What cannot be frozen could only be kept or cut. */
+export function silenceOf(definition: ServiceDefinition, settings: ServiceSettings, canFreeze: boolean): number | null {
+  const connections = settings.idle?.connections ?? definition.idle.connections ?? 'keep';
+  if (connections === 'keep' || !canFreeze || chosenRun(definition, settings).way !== 'process') return null;
+  return settings.idle?.silence ?? definition.idle.silence ?? defaultSilenceMs;
+}
+
 /** It is frozen to make room once a freeze for being idle has shown that this gives something back. */
 export const rungsOf = ({ frozenBytes, thawMs }: Learned, canFreeze: boolean): Rungs => ({
   ...{ freezable: canFreeze, frozenBytes, thawMs },

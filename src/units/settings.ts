@@ -4,7 +4,12 @@ export interface ServiceSettings {
   readonly run?: 'process' | 'docker' | 'external';
   readonly memory?: number;
   readonly priority?: number;
-  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
+  readonly idle?: {
+    readonly after?: number;
+    readonly rung?: 'frozen' | 'cold';
+    readonly connections?: 'keep' | 'sleep';
+    readonly silence?: number;
+  };
   readonly pinned?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }

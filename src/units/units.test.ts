@@ -6,7 +6,7 @@ import type { StateStore } from '#contracts/state';
 import { createDirectory } from './directory.ts';
 import { nothingLearned, openLearned } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
-import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import { chosenRun, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 const service = (id: string, more: string) =>
@@ -93,6 +93,18 @@ describe('what the scheduler is told of a service', () => {
     const seen = { ...nothingLearned, frozenBytes: 9, thawMs: 12 };
     expect(serviceSpec(web, {}, seen, true).rungs).toMatchObject({ freezable: true, frozenBytes: 9, thawMs: 12 });
     expect(serviceSpec(web, {}, seen, false).rungs.freezable).toBe(false);
+  });
+
+  it('has silent connections that are no work where it says so and can be frozen', () => {
+    const asked = { idle: { connections: 'sleep' } } as const;
+    expect(silenceOf(web, {}, true)).toBeNull();
+    expect(silenceOf(web, asked, true)).toBe(30_000);
+    expect(silenceOf(web, { idle: { ...asked.idle, silence: 5 } }, true)).toBe(5);
+    expect(silenceOf(web, asked, false)).toBeNull();
+    const own = { ...web, idle: { connections: 'sleep', silence: 7 } } as const;
+    expect(silenceOf(own, {}, true)).toBe(7);
+    expect(silenceOf(own, { idle: { connections: 'keep' } }, true)).toBeNull();
+    expect(silenceOf(directory.service('boxed').definition, asked, true)).toBeNull();
   });
 
   it('runs by what this machine can do, or says why not', () => {

@@ -18,7 +18,7 @@ import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
 import type { Preparing } from './preparing.ts';
-import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import { chosenRun, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 export interface Units {
@@ -30,6 +30,8 @@ export interface Units {
   pinned(): UnitId[];
   /** Where a unit that runs elsewhere is reached; null for those that are started here. */
   externalUrl(unit: UnitId): string | null;
+  /** Milliseconds of silence after which an open connection to the unit is no work; null where it is for as long as it is open. */
+  silenceMs(unit: UnitId): number | null;
   /** Why a service of the catalogue cannot run here; null when it can. */
   unusable(service: string): string | null;
   /** With a signal, a file that went since it was prepared is fetched again; without one that is NOT_FOUND. */
@@ -107,6 +109,11 @@ export function createUnits(options: UnitsOptions): Units {
       const { kind, name } = parseUnitId(unit);
       if (kind !== 'service' || !isExternal(name, bench)) return null;
       return directory.service(name).definition.run.external?.url ?? null;
+    },
+    silenceMs(unit) {
+      const { kind, name } = parseUnitId(unit);
+      const service = kind === 'service' ? catalog().services.get(name)?.definition : undefined;
+      return service ? silenceOf(service, settings().service(name), options.canFreeze) : null;
     },
     blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(unit)),
     learn(unit, seen) {

@@ -104,6 +104,7 @@ const sentences: Readonly<Record<string, string>> = {
   core: 'core, always on',
   pinned: 'pinned',
   busy: 'busy',
+  connected: 'has open connections, which a stop would cut',
   'waited-for': 'somebody waits for it',
   'just-started': 'has just started',
   ahead: 'waited too long: nobody overtakes it',
