@@ -61,7 +61,7 @@ export const modelSchema = z.strictObject({
   context: z.number().int().min(256).default(4096).describe('Tokens for each request, prompt and answer together.'),
   slots: z.number().int().min(1).max(64).default(2).describe('How many requests it generates at once.'),
   size: bytes.describe('About the size of its file: what is shown and reserved before it is here.'),
-  idle: z.strictObject({ after: duration.optional(), rung: z.enum(['frozen', 'cold']).optional() }).default({}),
+  idle: z.strictObject({ after: duration.optional(), rung: z.enum(['auto', 'frozen', 'cold']).optional() }).default({}),
   sources: z.array(source).min(1).describe('Where its file can come from, tried in this order.'),
 });
 

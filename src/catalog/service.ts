@@ -109,7 +109,12 @@ export const serviceSchema = z.strictObject({
   idle: z
     .strictObject({
       after: duration.optional().describe('Without it 10m on demand, 30m persistent.'),
-      rung: z.enum(['frozen', 'cold']).optional(),
+      rung: z
+        .enum(['auto', 'frozen', 'cold'])
+        .optional()
+        .describe(
+          'frozen keeps its memory image, cold ends it. auto, the default, freezes what is slow to start and keeps little.',
+        ),
       connections: z
         .enum(['keep', 'sleep'])
         .optional()

@@ -15,7 +15,12 @@ const names = z.array(z.string().min(1));
 const idle = z
   .strictObject({
     after: duration.exactOptional().describe('How long it is left alone before it goes to sleep.'),
-    rung: z.enum(['frozen', 'cold']).exactOptional().describe('frozen keeps its memory image, cold ends it.'),
+    rung: z
+      .enum(['auto', 'frozen', 'cold'])
+      .exactOptional()
+      .describe(
+        'frozen keeps its memory image, cold ends it. auto freezes what is slow to start and keeps little while frozen.',
+      ),
   })
   .describe('When it sleeps, and how deep.');
 

@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
+import { rungOf } from './rung.ts';
 import { isConnected, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
@@ -18,7 +19,7 @@ export function explain(unit: Unit, state: State, now: number): string {
       if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
       if (unit.spec.tier === 'core') return 'ready: core, always on';
       if (unit.pinned) return 'ready: pinned';
-      return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${rests(unit)} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
+      return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${rests(unit, state)} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
     case 'freezing':
     case 'frozen':
       return `${phase.kind}: ${because(unit.reason)}; ${wakes(unit)}`;
@@ -33,7 +34,8 @@ export function explain(unit: Unit, state: State, now: number): string {
   }
 }
 
-const rests = (unit: Unit): string => (unit.spec.idleRung === 'frozen' || isConnected(unit) ? 'freezes' : 'stops');
+const rests = (unit: Unit, state: State): string =>
+  rungOf(unit, state) === 'frozen' || isConnected(unit) ? 'freezes' : 'stops';
 
 const silent = ({ connections: { size } }: Unit): string => `${size} silent connection${size === 1 ? '' : 's'}`;
 

@@ -59,7 +59,7 @@ function specOf(id: UnitId, { a, b, c }: Dice): UnitSpec {
     learnedBytes: null,
     slots: 1 + (c >> 8),
     idleAfterMs: [200, 1_500, 6_000, 60_000][(c >> 4) & 3] ?? 0,
-    idleRung: (c >> 6) & 1 ? 'frozen' : 'cold',
+    idleRung: (a & 128) !== 0 ? 'auto' : (c >> 6) & 1 ? 'frozen' : 'cold',
     startMs: [null, 100, 1_000, 5_000][(b >> 4) & 3] ?? null,
     rungs: {
       freezable: ((c >> 7) & 1) === 1,
@@ -233,6 +233,7 @@ it(
           for (const effect of repeated) {
             note(effect.kind);
             if (effect.kind === 'stop') note(effect.reason.code);
+            if (effect.kind === 'freeze' && again.units.get(effect.unit)?.connections.size) note('freeze, open');
             if (effect.kind === 'start' || effect.kind === 'thaw')
               note(again.units.get(effect.unit)?.reason.code ?? '');
             if (effect.kind === 'refuse') note(effect.refusal.code);
@@ -247,6 +248,7 @@ it(
       'start',
       'grant',
       'freeze',
+      'freeze, open',
       'thaw',
       'evicted',
       'relief',

@@ -1,4 +1,4 @@
-import { dropIfGone, nextDue, restsAt, touch, wakeDue } from './account.ts';
+import { dropIfGone, nextDue, restsAt, reviewedAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { allEvictable } from './eviction.ts';
@@ -7,6 +7,7 @@ import { prewarm } from './prewarm.ts';
 import { patienceMs } from './patience.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
+import { rungOf } from './rung.ts';
 import { isConnected, isIdle, isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
@@ -88,17 +89,15 @@ function rest(unit: Unit, state: State, now: number, effects: Effect[]): void {
   const leaving = leavesFor(unit);
   if (leaving) stop(unit, leaving, state, now, effects);
   else if (!state.closing && now >= restsAt(unit)) descend(unit, state, now, effects);
-  else if (!state.closing && overstays(unit)) stop(unit, unit.reason, state, now, effects);
+  else if (!state.closing && overstays(unit, state, now)) stop(unit, unit.reason, state, now, effects);
 }
 
-/** It was idle for its time, and frozen only for what was open: that is closed now. */
-const overstays = (unit: Unit): boolean =>
-  unit.phase.kind === 'frozen' &&
-  unit.reason.code === 'idle' &&
-  unit.spec.idleRung === 'cold' &&
-  !isConnected(unit) &&
-  isIdle(unit) &&
-  !isWanted(unit);
+/** It was frozen for being idle, but only for what was open or to see what it keeps: it is not worth that. */
+function overstays(unit: Unit, state: State, now: number): boolean {
+  if (unit.phase.kind !== 'frozen' || unit.reason.code !== 'idle') return false;
+  if (isConnected(unit) || !isIdle(unit) || isWanted(unit) || rungOf(unit, state) !== 'cold') return false;
+  return unit.spec.idleRung === 'cold' || now >= reviewedAt(unit);
+}
 
 /** Why it is to stop now. Nobody waits for a removed unit's start to end; a freeze or a thaw ends soon by itself. */
 function leavesFor(unit: Unit): Reason | null {
@@ -111,7 +110,7 @@ function leavesFor(unit: Unit): Reason | null {
 function descend(unit: Unit, state: State, now: number, effects: Effect[]): void {
   if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return;
   const reason: Reason = { code: 'idle', ms: now - unit.phase.idleSince };
-  if (unit.spec.idleRung === 'cold' && !isConnected(unit)) stop(unit, reason, state, now, effects);
+  if (rungOf(unit, state) === 'cold' && !isConnected(unit)) stop(unit, reason, state, now, effects);
   else freeze(unit, reason, state, now, effects);
 }
 

@@ -20,8 +20,8 @@ export interface UnitSpec {
   /** How many leases it serves at once. */
   readonly slots: number;
   readonly idleAfterMs: number;
-  /** Where it goes when it was idle that long. `frozen` only where the driver can freeze. */
-  readonly idleRung: 'frozen' | 'cold';
+  /** Where it goes when it was idle that long; with `auto` by what either costs (`rung.ts`). `frozen` only where the driver can freeze. */
+  readonly idleRung: 'frozen' | 'cold' | 'auto';
   /** How long it took to start before; null when it never did. */
   readonly startMs: number | null;
   readonly rungs: Rungs;

@@ -50,7 +50,7 @@ export function modelSpec(
     learnedBytes: facts.learned.bytes,
     slots: facts.shape.slots,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
-    idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'cold',
+    idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'auto',
     startMs: facts.learned.startMs,
     rungs: rungsOf(facts.learned, facts.canFreeze),
     prewarm: engine.needs.length === 0,

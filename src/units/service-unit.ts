@@ -44,7 +44,7 @@ export function serviceSpec(
     learnedBytes: settings.memory === undefined ? learned.bytes : null,
     slots: definition.resources.concurrency,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? idleAfter[definition.tier],
-    idleRung: settings.idle?.rung ?? definition.idle.rung ?? (definition.tier === 'persistent' ? 'frozen' : 'cold'),
+    idleRung: settings.idle?.rung ?? definition.idle.rung ?? 'auto',
     startMs: learned.startMs,
     rungs: rungsOf(learned, canFreeze),
     prewarm: definition.needs.length === 0,

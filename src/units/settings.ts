@@ -6,7 +6,7 @@ export interface ServiceSettings {
   readonly priority?: number;
   readonly idle?: {
     readonly after?: number;
-    readonly rung?: 'frozen' | 'cold';
+    readonly rung?: 'frozen' | 'cold' | 'auto';
     readonly connections?: 'keep' | 'sleep';
     readonly silence?: number;
   };
@@ -19,7 +19,7 @@ export interface ModelSettings {
   readonly context?: number;
   readonly slots?: number;
   readonly priority?: number;
-  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
+  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' | 'auto' };
   readonly pinned?: boolean;
 }
 

@@ -81,8 +81,8 @@ describe('what the scheduler is told of a service', () => {
 
   it('is what its tier says, then its definition, then the settings', () => {
     const store = serviceSpec(directory.service('store').definition, {}, nothingLearned, true);
-    expect(store).toMatchObject({ idleAfterMs: 1_800_000, idleRung: 'frozen', declaredBytes: 64 * 2 ** 20 });
-    expect(serviceSpec(web, {}, nothingLearned, true)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'cold' });
+    expect(store).toMatchObject({ idleAfterMs: 1_800_000, idleRung: 'auto', declaredBytes: 64 * 2 ** 20 });
+    expect(serviceSpec(web, {}, nothingLearned, true)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'auto' });
     const own = { memory: 5, priority: 9, idle: { after: 1, rung: 'frozen' } } as const;
     expect(serviceSpec(web, own, { ...nothingLearned, bytes: 7, startMs: 8 }, true)).toMatchObject({
       ...{ declaredBytes: 5, learnedBytes: null, priority: 9, idleAfterMs: 1, idleRung: 'frozen', startMs: 8 },
