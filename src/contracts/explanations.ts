@@ -55,6 +55,10 @@ export interface ApiLedgerUnit {
   readonly againInMs: number;
   /** Requests an hour, lately. */
   readonly requestsPerHour: number;
+  /** How often waiting for it counts, by its priority and its tier. */
+  readonly weight: number;
+  /** What any start takes from the others, beside its own time. */
+  readonly upkeepMs: number;
   /** How long its starts and thaws took; null when there was none. */
   readonly startMs: number | null;
   readonly thawMs: number | null;

@@ -4,6 +4,7 @@ import { isEvictable, optionsOf } from '#scheduler/eviction';
 import { outlookOf } from '#scheduler/outlook';
 import { chargedOf, reservationOf, reservedOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
+import { startUpkeepMs, weightOf } from '#scheduler/worth';
 import { ledgerLines, stateOf, unitView } from './views.ts';
 import type { ViewSources } from './views.ts';
 
@@ -63,6 +64,7 @@ function factsOf(unit: Unit, place: number | null, sources: ViewSources): ApiLed
       : [],
     againInMs: againIn(unit, state, now),
     requestsPerHour: rateOf(unit.arrivals, now) * hourMs,
+    ...{ weight: weightOf(unit), upkeepMs: startUpkeepMs },
     ...{ startMs, thawMs, place },
   };
 }
