@@ -63,7 +63,7 @@ describe('a line', () => {
     const passes = line.said();
     expect(line.isSilent()).toBe(false);
     await settle();
-    expect(asked[0]?.caller).toMatchObject(ada);
+    expect(asked[0]?.caller).toMatchObject({ ...ada, goesOn: true });
     asked[0]?.grant();
     await passes;
     expect([count.leases, line.said()]).toEqual([1, null]);

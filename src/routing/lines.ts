@@ -59,7 +59,7 @@ export function createLines(options: LinesOptions): Lines {
       return {
         said() {
           if (own.said() || group.held?.said()) return null;
-          const asker = (signal: AbortSignal) => ({ ...caller, signal });
+          const asker = (signal: AbortSignal) => ({ ...caller, signal, goesOn: true });
           return group.waking.run('', closing.signal, (signal) => rouse(group, asker(signal), silenceMs, options));
         },
         isSilent: () => !own.isHeld() && !group.held?.isHeld() && !group.waking.has(''),

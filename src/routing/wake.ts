@@ -30,6 +30,8 @@ export interface Caller {
   readonly principal: string;
   readonly class: WaiterClass;
   readonly signal: AbortSignal;
+  /** For a connection that is open already: a full queue does not turn it away. */
+  readonly goesOn?: boolean;
   readonly onQueued?: (id: WaiterId) => void;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { WaiterId } from '#kernel/ids';
 import { a, b, busy, done, idle, outcome, phase, told } from './cases.fake.ts';
 import { isEvictable } from './eviction.ts';
 import { explain } from './explain.ts';
@@ -108,6 +109,19 @@ describe('a unit with silent connections', () => {
     expect(outcome(world, waiter)).toBe('granted');
   });
 
+  it('is woken for them though its queue is full', () => {
+    const world = fakeWorld([talks], 10, { maxWaiters: 1 });
+    silent(world);
+    world.advance(60_000);
+    done(world, 'frozen', a);
+    const waiter = { unit: a, class: 'default', principal: 'ada', deadline: Infinity } as const;
+    world.request(a);
+    expect(outcome(world, world.request(a))).toBe('QUEUE_FULL');
+    world.apply({ kind: 'request', waiter: { ...waiter, id: 'w9' as WaiterId, goesOn: true } });
+    done(world, 'thawed', a);
+    expect(outcome(world, 'w9' as WaiterId)).toBe('granted');
+  });
+
   it('is stopped by hand and by its definition going all the same, and forgets them with the instance', () => {
     const world = fakeWorld([talks, fakeUnit('b')], 20);
     silent(world);
@@ -122,8 +136,8 @@ describe('a unit with silent connections', () => {
   it('is unmoved by what opens without a lease or closes twice', () => {
     const world = fakeWorld([talks], 10);
     idle(world, a);
-    world.apply({ kind: 'opened', waiter: 'w9' as never, unit: a });
-    world.apply({ kind: 'closed', waiter: 'w9' as never, unit: a });
+    world.apply({ kind: 'opened', waiter: 'w9' as WaiterId, unit: a });
+    world.apply({ kind: 'closed', waiter: 'w9' as WaiterId, unit: a });
     expect(told(world.advance(60_000))).toEqual([`stop ${a} idle`]);
   });
 });

@@ -43,6 +43,8 @@ export interface Acquire {
   /** Milliseconds to wait at most; without it as long as the signal allows. */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
+  /** It goes on with what was begun under an earlier lease: it is not turned away where too many wait already. */
+  readonly goesOn?: boolean;
   /** Called once with the id under which the waiter stands in the queue, for `positionOf`. */
   readonly onQueued?: (id: WaiterId) => void;
   /** Asked when the caller leaves: true when it will come back, so that the start goes on. */
@@ -238,8 +240,8 @@ function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Promise<
     });
     signal.addEventListener('abort', onAbort, { once: true });
     const deadline = request.timeoutMs === undefined ? Infinity : clock.now() + request.timeoutMs;
-    const { class: rank, principal } = request;
-    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline } });
+    const { class: rank, principal, goesOn = false } = request;
+    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline, goesOn } });
     if (pending.has(id)) request.onQueued?.(id);
   });
 }

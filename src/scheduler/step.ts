@@ -135,7 +135,7 @@ const handlers: Handlers = {
   },
   request(state, { waiter }, now, effects) {
     const unit = state.units.get(waiter.unit);
-    const refusal = unit ? cannotWait(state, unit, now) : notInCatalogue(waiter.unit);
+    const refusal = unit ? cannotWait(state, unit, waiter, now) : notInCatalogue(waiter.unit);
     if (unit) noteRequest(state, unit, waiter, now);
     if (refusal || !unit)
       effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal: refusal ?? stopping });
@@ -279,7 +279,7 @@ function takeOver(state: State, unit: Unit | undefined, frozen: boolean, now: nu
   if (!frozen) becomeReady(unit, state.settings.minResidencyMs, now);
 }
 
-function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
+function cannotWait(state: State, unit: Unit, { goesOn }: Waiter, now: number): Refusal | null {
   const { id } = unit.spec;
   if (state.closing) return stopping;
   if (unit.removed) return notInCatalogue(id);
@@ -293,7 +293,7 @@ function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
       retryAfterMs: unit.phase.until - now,
     };
   }
-  if (unit.waiters.size >= state.settings.maxWaiters) {
+  if (unit.waiters.size >= state.settings.maxWaiters && !goesOn) {
     const message = `${unit.waiters.size} requests wait for ${id} already.`;
     return { code: 'QUEUE_FULL', message, retryAfterMs: unit.startMs ?? 5_000 };
   }

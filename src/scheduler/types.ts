@@ -56,6 +56,8 @@ export interface Waiter {
   readonly principal: string;
   /** The time at which it is refused with TIMEOUT; infinite for those who wait as long as it takes. */
   readonly deadline: number;
+  /** It goes on with what was begun before: a full queue does not turn it away. */
+  readonly goesOn?: boolean;
 }
 
 /** Why a unit is where it is: facts, told as a sentence by `explain.ts`. */
