@@ -83,6 +83,8 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   const unit = state.units.get(id);
   if (!unit || !concernsItAlone(unit, state)) return false;
   if (!unit.leases.has(waiter)) return true;
+  // How long it was held may call for another copy.
+  if (originalUnit(unit).copies.some(({ phase }) => phase.kind !== 'ready')) return false;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
   if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
   unlease(unit, waiter, now);
