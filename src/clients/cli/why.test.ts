@@ -102,7 +102,7 @@ test('of one that is awake it says what its sleep would cost, and of one that ca
 
       It may be put to sleep to make room. Putting it to sleep would cost, by how long it takes to come back
       (it starts in 2 s; any start takes 5 s from the others), by how soon it is asked for again
-      (in about 2 min, 12 requests an hour lately) and by its priority and tier (counts 8 times):
+      (in about 2 min, 12 requests an hour lately) and by its priority and tier (x 8):
       UNIT    ACT   FREES  COST
       chroma  stop  1 GiB  500 ms
       "

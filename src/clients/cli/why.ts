@@ -73,7 +73,7 @@ function awake(facts: ApiLedgerUnit, options: TableOptions): string {
   return (
     `${may} Putting it to sleep would cost, by how long it takes to come back\n` +
     `(${starts}${thaws}; any start takes ${formatDuration(upkeepMs)} from the others), by how soon it is asked for again\n` +
-    `(in about ${formatDuration(againInMs)}, ${rate}) and by its priority and tier (counts ${Number(weight.toPrecision(2))} times):\n` +
+    `(in about ${formatDuration(againInMs)}, ${rate}) and by its priority and tier (x ${Number(weight.toPrecision(2))}):\n` +
     renderTable(columns, ways, options)
   );
 }
