@@ -14,7 +14,7 @@ import { handleControl } from './control.ts';
 import type { ControlDeps } from './control.ts';
 import { beginExchange, decodeSegment, faultHeaders, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
-import { callerOf, wakePlain } from './forward.ts';
+import { callerOf, serving, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
 import { handleOpenai } from './openai.ts';
 import type { OpenaiDeps } from './openai.ts';
@@ -154,12 +154,13 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   const own = { ...exchange, signal: left.signal };
   const awake = await wakePlain(own, { unit }, deps);
   const line = deps.waker.line(unit, awake, callerOf(own));
-  try {
-    await passUpgrade(own, client, address.path, address.prefix, awake, line);
-  } finally {
-    line?.close();
-    awake.release();
-  }
+  await serving(awake, async () => {
+    try {
+      await passUpgrade(own, client, address.path, address.prefix, awake, line);
+    } finally {
+      line?.close();
+    }
+  });
 }
 
 /** Milliseconds that a client may go on sending a body which was refused. */

@@ -1,5 +1,5 @@
 import type { Clock } from '#kernel/clock';
-import { Fault } from '#kernel/faults';
+import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import type { Line } from '#routing/lines';
 import type { Awake, Waker } from '#routing/wake';
@@ -36,10 +36,19 @@ export interface Onward {
  */
 export async function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
   const awake = onward.stream ? await wakeStreaming(exchange, onward, deps) : await wakePlain(exchange, onward, deps);
+  await serving(awake, () => passThrough(exchange, onward, awake, deps));
+}
+
+/** Gives the place back when the work is over, and says so where the service broke off. */
+export async function serving(awake: Awake, work: () => Promise<void>): Promise<void> {
+  let broken = false;
   try {
-    await passThrough(exchange, onward, awake, deps);
+    await work();
+  } catch (error) {
+    broken = toFault(error).code === 'UPSTREAM_FAILED';
+    throw error;
   } finally {
-    awake.release();
+    awake.release(broken);
   }
 }
 
