@@ -1,6 +1,6 @@
 import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
-import { bytes, duration, environmentValue, url } from '#config/fields';
+import { bytes, duration, environmentValue, replicas, url } from '#config/fields';
 
 const id = z
   .string()
@@ -126,6 +126,7 @@ export const serviceSchema = z.strictObject({
         .describe('With connections: sleep, how long nothing is said before. 30s without it.'),
     })
     .default({}),
+  replicas: replicas.default({ min: 1, max: 1 }),
   stop: z.strictObject({ grace: duration.optional() }).default({}),
   provides: z.array(z.string().min(1)).default([]).describe('Capabilities, as in vectors.chroma.'),
   consumes: z

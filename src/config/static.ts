@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { bytes, duration, environmentValue } from './fields.ts';
+import { bytes, duration, environmentValue, replicas } from './fields.ts';
 
 /** A section that may be left out as a whole: then all of its keys have their defaults. */
 const section = <S extends z.core.$ZodShape>(shape: S, description: string) =>
@@ -42,6 +42,7 @@ const serviceSettings = z.strictObject({
   memory: bytes.exactOptional().describe('Reserved for it, in place of what its definition says and what was learned.'),
   priority: priority.exactOptional(),
   idle: serviceIdle.exactOptional(),
+  replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)
@@ -57,6 +58,7 @@ const modelSettings = z.strictObject({
   slots: slots.exactOptional(),
   priority: priority.exactOptional(),
   idle: idle.exactOptional(),
+  replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
 });
 

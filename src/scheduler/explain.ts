@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
 import { rungOf } from './rung.ts';
-import { isConnected, reservationOf } from './state.ts';
+import { isConnected, reservationOf, waitersOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
 
@@ -12,13 +12,14 @@ export function explain(unit: Unit, state: State, now: number): string {
   const { phase } = unit;
   switch (phase.kind) {
     case 'cold':
-      return unit.waiters.size > 0 ? explainWait(unit, state) : because(unit.reason);
+      return waitersOf(unit) > 0 ? explainWait(unit, state) : because(unit.reason);
     case 'starting':
       return `starting for ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
     case 'ready':
       if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
       if (unit.spec.tier === 'core') return 'ready: core, always on';
       if (unit.pinned) return 'ready: pinned';
+      if (unit.kept && unit.original) return `ready: runs beside ${name(unit.original.spec.id)}`;
       return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${rests(unit, state)} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
     case 'freezing':
     case 'frozen':

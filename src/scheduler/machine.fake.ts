@@ -257,7 +257,7 @@ function start(machine: Machine, { unit, bytes }: Of<'start'>, where: () => stri
 function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
   const instance = machine.instances.get(unit);
   check(instance !== undefined && instance.stage !== 'stopping', () => `stops what is not there: ${where()}`);
-  const asked = event.kind === 'stop' && event.unit === originalOf(unit);
+  const asked = event.kind === 'stop' && (event.unit === unit || event.unit === originalOf(unit));
   check((asked && event.force) || leasesOf(machine, unit).size === 0, () => `stops a leased unit: ${where()}`);
   if (['evicted', 'relief', 'pressure', 'idle'].includes(reason.code)) {
     mayTake(machine, unit, instance, where);

@@ -128,7 +128,9 @@ function play(world: World, dice: Dice): void {
   else if (kind < 59 && known) world.apply({ kind: 'pin', unit, pinned: (b & 1) === 1 });
   else if (kind < 61 && known) world.apply({ kind: 'wake', unit });
   else if (kind < 63 && known) {
-    world.apply({ kind: 'stop', unit, reason: { code: 'stopped-by-user' }, force: (b & 7) === 0 });
+    const named = (c & 1) === 0 ? unit : one;
+    if (!world.state.units.has(named)) return;
+    world.apply({ kind: 'stop', unit: named, reason: { code: 'stopped-by-user' }, force: (b & 7) === 0 });
   } else if (kind === 63 && a < 4) world.apply({ kind: 'shutdown' });
 }
 

@@ -210,6 +210,9 @@ export const siblingsOf = (unit: Unit): readonly Unit[] => {
   return first.copies.length === 0 ? [first] : [first, ...first.copies];
 };
 
+/** Those who wait are counted once, at the first of the unit and its copies. */
+export const waitersOf = (unit: Unit): number => (unit.original === null ? unit.waiters.size : 0);
+
 export function unitOf(state: State, id: UnitId): Unit {
   const unit = state.units.get(id);
   if (!unit) throw new Fault('NOT_FOUND', `The scheduler knows no unit ${id}.`);

@@ -181,7 +181,9 @@ const handlers: Handlers = {
     unit.stopWanted = null;
   },
   stop(state, { unit: id, reason, force }, now, effects) {
-    for (const unit of siblingsOf(unitOf(state, id))) {
+    const named = unitOf(state, id);
+    // Whoever names the unit means all of its copies too.
+    for (const unit of named.original ? [named] : siblingsOf(named)) {
       unit.intent = false;
       if (unit.phase.kind === 'stopping' || !('bytes' in unit.phase)) continue;
       const midway = unit.phase.kind === 'freezing' || unit.phase.kind === 'thawing';

@@ -2,7 +2,7 @@ import type { ApiAccount, ApiLedgerUnit, ApiOutlook, ApiPrediction } from '#cont
 import { rateOf, soonness, timeUntil } from '#scheduler/arrivals';
 import { isEvictable, optionsOf } from '#scheduler/eviction';
 import { outlookOf } from '#scheduler/outlook';
-import { chargedOf, reservationOf, reservedOf } from '#scheduler/state';
+import { chargedOf, reservationOf, reservedOf, waitersOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
 import { startUpkeepMs, weightOf } from '#scheduler/worth';
 import { ledgerLines, stateOf, unitView } from './views.ts';
@@ -57,7 +57,7 @@ function factsOf(unit: Unit, place: number | null, sources: ViewSources): ApiLed
     },
     leases: unit.leases.size,
     connections: unit.connections.size,
-    waiters: unit.waiters.size,
+    waiters: waitersOf(unit),
     evictable: isEvictable(unit, now),
     options: awake
       ? optionsOf(unit, state, now).map(({ act, frees, costMs }) => ({ unit: spec.id, act, bytes: frees, costMs }))

@@ -6,7 +6,6 @@ import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
 import { oomScoreAdj } from '#runtime/oom';
-import { oneReplica } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
 import type { ModelSettings, UnitSettings } from './settings.ts';
@@ -54,7 +53,7 @@ export function modelSpec(
     startMs: facts.learned.startMs,
     rungs: rungsOf(facts.learned, facts.canFreeze),
     prewarm: engine.needs.length === 0,
-    replicas: oneReplica,
+    replicas: settings.replicas ?? definition.replicas,
   };
 }
 

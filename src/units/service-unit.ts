@@ -1,8 +1,10 @@
 import { dirname, join } from 'node:path';
 import type { Defined } from '#catalog/snapshot';
 import type { ServiceDefinition } from '#catalog/service';
+import { whyNotCopied } from '#catalog/checks';
 import { Fault } from '#kernel/faults';
-import { unitId } from '#kernel/ids';
+import { replicaOf, unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
 import { oomScoreAdj } from '#runtime/oom';
 import { oneReplica } from '#scheduler/types';
@@ -27,6 +29,16 @@ export function chosenRun(
   return { way: null, why: `it can run by ${offered} only, and containers are not supported yet` };
 }
 
+/** How many of it run; `problem` says why the configuration does not get more. */
+export function replicasOf(
+  definition: ServiceDefinition,
+  settings: ServiceSettings,
+): { readonly replicas: UnitSpec['replicas']; readonly problem: string | null } {
+  const replicas = settings.replicas ?? definition.replicas;
+  const problem = replicas.max > 1 ? whyNotCopied(definition) : null;
+  return { replicas: problem === null ? replicas : oneReplica, problem };
+}
+
 /** What the scheduler must know of a service. */
 export function serviceSpec(
   definition: ServiceDefinition,
@@ -48,7 +60,7 @@ export function serviceSpec(
     startMs: learned.startMs,
     rungs: rungsOf(learned, canFreeze),
     prewarm: definition.needs.length === 0,
-    replicas: oneReplica,
+    replicas: replicasOf(definition, settings).replicas,
   };
 }
 
@@ -71,23 +83,27 @@ export const rungsOf = ({ frozenBytes, thawMs }: Learned, canFreeze: boolean): R
 export interface Places {
   /** The folder of a definition's own files: hosts, templates. */
   readonly home: string;
+  /** The copy that it is for; without it the unit itself. */
+  readonly unit?: UnitId;
 }
 
 /** How a service is run as a process. */
 export function serviceBlueprint(
   { definition, path }: Defined<ServiceDefinition>,
   settings: ServiceSettings,
-  { home }: Places,
+  { home, unit = unitId('service', definition.id) }: Places,
 ): Blueprint {
   const { id, run } = definition;
+  // As in the account: of what is always on, only the first one is.
+  const tier = definition.tier === 'core' && replicaOf(unit) > 1 ? 'persistent' : definition.tier;
   if (!run.process) throw new Fault('NOT_SUPPORTED', `${id} cannot run as a process.`);
   return {
-    unit: unitId('service', id),
+    unit,
     run: run.process,
     health: definition.health,
     startupTimeoutMs: definition.health.startupTimeout ?? 60_000,
     stopGraceMs: definition.stop.grace ?? 10_000,
-    oomScoreAdj: oomScoreAdj(definition.tier, settings.priority ?? definition.priority),
+    oomScoreAdj: oomScoreAdj(tier, settings.priority ?? definition.priority),
     serviceDir: join(dirname(path), id),
     dataDir: join(home, 'services', id),
     env: { ...consumed(definition), ...settings.env },

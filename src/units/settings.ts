@@ -10,6 +10,7 @@ export interface ServiceSettings {
     readonly connections?: 'keep' | 'sleep';
     readonly silence?: number;
   };
+  readonly replicas?: { readonly min: number; readonly max: number };
   readonly pinned?: boolean;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -20,6 +21,7 @@ export interface ModelSettings {
   readonly slots?: number;
   readonly priority?: number;
   readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' | 'auto' };
+  readonly replicas?: { readonly min: number; readonly max: number };
   readonly pinned?: boolean;
 }
 

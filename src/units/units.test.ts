@@ -3,10 +3,12 @@ import { buildCatalog } from '#catalog/snapshot';
 import type { Catalog } from '#catalog/snapshot';
 import type { Json } from '#contracts/driver';
 import type { StateStore } from '#contracts/state';
+import type { UnitId } from '#kernel/ids';
+import { oneReplica } from '#scheduler/types';
 import { createDirectory } from './directory.ts';
 import { nothingLearned, openLearned } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
-import { chosenRun, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
+import { chosenRun, replicasOf, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 const service = (id: string, more: string) =>
@@ -16,6 +18,7 @@ const files = {
   service: {
     web: service('web', `tier: on-demand, ${run}, stop: { grace: 3s }`),
     store: service('store', `tier: persistent, ${run}`),
+    many: service('many', `tier: core, ${run.replace('server.js', "'{port}'")}, replicas: { min: 2, max: 3 }`),
     boxed: service(
       'boxed',
       `tier: on-demand, run: { docker: { image: 'a:1', port: 80 } }, health: { tcp: true }, resources: { memory: 1MiB }`,
@@ -105,6 +108,24 @@ describe('what the scheduler is told of a service', () => {
     expect(silenceOf(own, {}, true)).toBe(7);
     expect(silenceOf(own, { idle: { connections: 'keep' } }, true)).toBeNull();
     expect(silenceOf(directory.service('boxed').definition, asked, true)).toBeNull();
+  });
+
+  it('has the replicas of its settings, then of its definition, where it can have any', () => {
+    const many = directory.service('many').definition;
+    expect(serviceSpec(many, {}, nothingLearned, true).replicas).toEqual({ min: 2, max: 3 });
+    const four = { replicas: { min: 1, max: 4 } };
+    expect(serviceSpec(many, four, nothingLearned, true).replicas).toEqual(four.replicas);
+    // It is not told its port: what sutaz.yaml asks for cannot be had.
+    expect(serviceSpec(web, four, nothingLearned, true).replicas).toEqual(oneReplica);
+    expect(replicasOf(web, four).problem).toContain('{port}');
+  });
+
+  it('runs a copy as itself under the name of the copy; of what is always on, sooner taken by the kernel', () => {
+    const many = directory.service('many');
+    const first = serviceBlueprint(many, {}, { home: '/h' });
+    const copy = serviceBlueprint(many, {}, { home: '/h', unit: 'service/many~2' as UnitId });
+    expect(copy).toEqual({ ...first, unit: 'service/many~2', oomScoreAdj: 200 });
+    expect(first.oomScoreAdj).toBe(75);
   });
 
   it('runs by what this machine can do, or says why not', () => {

@@ -2,7 +2,7 @@ import type { Catalog } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
-import { parseUnitId, unitId } from '#kernel/ids';
+import { originalOf, parseUnitId, replicaOf, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import type { Puller } from '#models/pull';
@@ -18,7 +18,7 @@ import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
 import type { Preparing } from './preparing.ts';
-import { chosenRun, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
+import { chosenRun, replicasOf, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 export interface Units {
@@ -87,14 +87,7 @@ export function createUnits(options: UnitsOptions): Units {
     specs: () => [
       ...runnable(bench)
         .filter((id) => !isExternal(id, bench))
-        .map((id) =>
-          serviceSpec(
-            directory.service(id).definition,
-            settings().service(id),
-            learned.of(`service/${id}`),
-            options.canFreeze,
-          ),
-        ),
+        .map((id) => specOfService(id, bench)),
       ...models().map((id) => specOfModel(id, bench, shape)),
     ],
     pinned: () => [
@@ -106,7 +99,7 @@ export function createUnits(options: UnitsOptions): Units {
         .map((id) => unitId('model', id)),
     ],
     externalUrl(unit) {
-      const { kind, name } = parseUnitId(unit);
+      const { kind, name } = parseUnitId(originalOf(unit));
       if (kind !== 'service' || !isExternal(name, bench)) return null;
       return directory.service(name).definition.run.external?.url ?? null;
     },
@@ -115,8 +108,9 @@ export function createUnits(options: UnitsOptions): Units {
       const service = kind === 'service' ? catalog().services.get(name)?.definition : undefined;
       return service ? silenceOf(service, settings().service(name), options.canFreeze) : null;
     },
-    blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(unit)),
-    learn(unit, seen) {
+    blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(originalOf(unit))),
+    learn(instance, seen) {
+      const unit = originalOf(instance);
       const { kind, name } = parseUnitId(unit);
       const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
       // A unit may be measured once more after its definition has gone: there is nothing left to learn for.
@@ -124,11 +118,12 @@ export function createUnits(options: UnitsOptions): Units {
       learned.put(model ? learnedKey(model, shape(name)) : unit, seen);
     },
     titles(unit) {
-      const { kind, name } = parseUnitId(unit);
+      const { kind, name } = parseUnitId(originalOf(unit));
       const service = catalog().services.get(name)?.definition;
       const found = kind === 'model' ? catalog().models.get(name)?.definition : service;
       const category = kind === 'model' ? 'model' : (service?.category ?? null);
-      return { title: found?.name ?? name, summary: found?.summary ?? '', category };
+      const nth = replicaOf(unit) > 1 ? ` (${replicaOf(unit)})` : '';
+      return { title: `${found?.name ?? name}${nth}`, summary: found?.summary ?? '', category };
     },
   };
 }
@@ -156,6 +151,14 @@ async function prepare(
   bench.describe(specOfModel(definition.id, bench, shape));
 }
 
+function specOfService(id: string, { directory, settings, learned, canFreeze, log }: Bench): UnitSpec {
+  const { definition } = directory.service(id);
+  const own = settings().service(id);
+  const { problem } = replicasOf(definition, own);
+  if (problem !== null) log.warn('replicas of sutaz.yaml are left out', { service: id, problem });
+  return serviceSpec(definition, own, learned.of(`service/${id}`), canFreeze);
+}
+
 function specOfModel(model: string, bench: Bench, shape: (model: string) => Shape): UnitSpec {
   const { directory, settings, learned, plans } = bench;
   const { definition } = directory.model(model);
@@ -177,14 +180,14 @@ async function blueprint(
   onMissing: () => void,
 ): Promise<Blueprint> {
   const { directory, settings, home, store, puller, cores } = bench;
-  const { kind, name } = parseUnitId(unit);
-  if (kind === 'service') return serviceBlueprint(directory.service(name), settings().service(name), { home });
+  const { kind, name } = parseUnitId(originalOf(unit));
+  if (kind === 'service') return serviceBlueprint(directory.service(name), settings().service(name), { home, unit });
   const model = directory.model(name);
   const { path } = store.get(name) ?? (await pullAgain());
   // Engines' threads wait for one another by spinning: with one for each core, whatever else runs makes all of them wait.
   const threads = settings().threads ?? Math.max(1, cores - 1);
   const facts = { shape: shape(name), path, threads, priority: settings().model(name).priority };
-  return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
+  return { ...modelBlueprint(model, directory.engine(model.definition.engine), facts, home), unit };
 
   /** Someone removed the file since it was prepared. */
   async function pullAgain(): Promise<StoredModel> {
