@@ -1,6 +1,7 @@
 import { placeClaim } from './claims.ts';
 import { lookAhead } from './forecast.ts';
 import { first, pop, push } from './heap.ts';
+import { growsAt } from './load.ts';
 import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isSpeculative, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 
@@ -85,7 +86,13 @@ function dueAtOf(unit: Unit, state: State): number {
   const { phase } = unit;
   if (state.closing) return Infinity;
   if (phase.kind === 'backoff' || phase.kind === 'quarantined') return Math.min(phase.until, queuedUntil(unit));
-  return Math.min(restsAt(unit), queuedUntil(unit), residencyEnd(unit), reviewEnd(unit));
+  return Math.min(restsAt(unit), queuedUntil(unit), residencyEnd(unit), reviewEnd(unit), copyDueAt(unit));
+}
+
+/** When those who wait call for another copy, once: what came of that is seen by events. */
+function copyDueAt(unit: Unit): number {
+  const at = growsAt(unit);
+  return at > unit.booked.lookedAt ? at : Infinity;
 }
 
 /** The first of those that share the queue looks after it. */

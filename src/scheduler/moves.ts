@@ -1,9 +1,10 @@
 import type { WaiterId } from '#kernel/ids';
 import { touch } from './account.ts';
 import { missed } from './forecast.ts';
+import { noteBusy, noteEnd, noteTime } from './pace.ts';
 import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
-import { chargedOf, originalUnit, reservationOf, reservedOf, siblingsOf } from './state.ts';
+import { chargedOf, leasesOf, originalUnit, reservationOf, reservedOf, siblingsOf } from './state.ts';
 import type { Effect, Reason, Refusal } from './types.ts';
 
 /** Refuses everyone who waits for the unit. */
@@ -18,6 +19,7 @@ export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effe
 
 /** Gives the waiter a slot. The caller has taken it out of the queue. */
 export function lease(unit: Unit, waiter: WaiterId, now: number, effects: Effect[]): void {
+  keepPace(unit, now);
   unit.leases.set(waiter, now);
   unit.worked = true;
   if (unit.phase.kind === 'ready') unit.phase.idleSince = null;
@@ -112,12 +114,21 @@ export function teach(unit: Unit, { learnedBytes, frozenBytes, startMs, thawMs }
 /** What the present instance shows holds for the next one: its settings are still the same. */
 export const isLearning = ({ runsAs, spec }: Unit): boolean => runsAs === spec.learnedAs;
 
+/** Before the number of leases changes. */
+function keepPace(unit: Unit, now: number): void {
+  if (unit.original === null && unit.copies.length === 0) return;
+  noteTime(unit.stretch, unit.leases.size, now);
+  noteBusy(unit.pace, leasesOf(unit), now);
+}
+
 /** Takes the lease back, and learns how long it was held; false when there is none. */
 export function unlease(unit: Unit, waiter: WaiterId, now: number): boolean {
   const since = unit.leases.get(waiter);
   if (since === undefined) return false;
-  unit.leases.delete(waiter);
+  keepPace(unit, now);
   const first = originalUnit(unit);
+  if (first.copies.length > 0) noteEnd(unit.pace, unit.stretch, unit.spec.slots);
+  unit.leases.delete(waiter);
   const held = now - since;
   first.holdMs = first.holdMs === null ? held : first.holdMs + (held - first.holdMs) / 8;
   markIdle(unit, now);

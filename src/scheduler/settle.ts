@@ -56,16 +56,26 @@ export function settle(state: State, now: number, effects: Effect[]): void {
 function attend(unit: Unit, state: State, now: number, effects: Effect[]): void {
   if (unit.original === null) attendQueue(unit, state, now, effects);
   const { phase } = unit;
-  if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) unit.phase = { kind: 'cold' };
+  if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) {
+    unit.phase = { kind: 'cold' };
+    if (unit.original) again(unit.original, state);
+  }
   rest(unit, state, now, effects);
   if (unit.copies.length > 0 && !state.closing) scaleCopies(unit, state, now);
   touch(state, unit);
 }
 
+/** Those that were attended to already are once more. */
+function again(unit: Unit, { touched }: State): void {
+  touched.delete(unit);
+  touched.add(unit);
+}
+
 function scaleCopies(unit: Unit, state: State, now: number): void {
+  // What a copy is worth that waits for memory changes with those who wait.
+  if (unit.copies.some(({ booked }) => booked.claim)) state.stirred = true;
   for (const copy of scale(unit, state, now)) {
-    // Those that were attended to already are once more.
-    state.touched.delete(copy);
+    again(copy, state);
     touch(state, copy);
   }
 }

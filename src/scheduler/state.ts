@@ -8,6 +8,8 @@ import { createForecast } from './forecast.ts';
 import type { Forecast } from './forecast.ts';
 import { createHeap } from './heap.ts';
 import type { Entry, Heap } from './heap.ts';
+import { createPace, createStretch } from './pace.ts';
+import type { Pace, Stretch } from './pace.ts';
 import { createQueue } from './queue.ts';
 import type { Queue, Queued } from './queue.ts';
 import { createTurns } from './turns.ts';
@@ -61,6 +63,9 @@ export interface Unit {
   /** How long a lease is held, smoothed over all copies; null before the first ended. Milliseconds. */
   holdMs: number | null;
   readonly arrivals: Arrivals;
+  /** Shared by all copies; learned only where there are any. */
+  readonly pace: Pace;
+  readonly stretch: Stretch;
   /** It was brought up though nobody asked for it, and nobody has since; `until`: it stays so long, if nobody needs its memory. */
   guessed: { readonly since: number; readonly until: number; readonly bytes: number } | null;
   /** What `account.ts` derived from the fields above, when it looked last. */
@@ -175,6 +180,8 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
     connections: new Set(),
     holdMs: null,
     arrivals: original?.arrivals ?? createArrivals(),
+    pace: original?.pace ?? createPace(),
+    stretch: createStretch(),
     guessed: null,
     booked: {
       charged: 0,
@@ -212,6 +219,13 @@ export const siblingsOf = (unit: Unit): readonly Unit[] => {
 
 /** Those who wait are counted once, at the first of the unit and its copies. */
 export const waitersOf = (unit: Unit): number => (unit.original === null ? unit.waiters.size : 0);
+
+/** Leases of the unit and all its copies together. */
+export function leasesOf(unit: Unit): number {
+  let total = 0;
+  for (const { leases } of siblingsOf(unit)) total += leases.size;
+  return total;
+}
 
 export function unitOf(state: State, id: UnitId): Unit {
   const unit = state.units.get(id);

@@ -1,6 +1,7 @@
 import type { UnitId } from '#kernel/ids';
 import { listIdle, markBusy, restsAt, touch } from './account.ts';
 import { forgetGuesses, met, noteRequest, setTime } from './forecast.ts';
+import { bearsOf, serverOf } from './load.ts';
 import {
   becomeCold,
   becomeFrozen,
@@ -66,7 +67,7 @@ function subjectOf(event: Event): UnitId | null {
  */
 function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean | 'settle' {
   const unit = state.units.get(waiter.unit);
-  const server = unit && (hasRoom(unit, state) ? unit : unit.copies.find((copy) => hasRoom(copy, state)));
+  const server = unit && serverOf(unit, state, hasRoom);
   if (!unit || !server) return false;
   // While a copy serves, the first one may be coming up for a guess, which this ends.
   const guessed = server !== unit && unit.guessed !== null;
@@ -87,6 +88,8 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   if (originalUnit(unit).copies.some(({ phase }) => phase.kind !== 'ready')) return false;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
   if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
+  // How long it was held may call for another copy.
+  if (unit.leases.size === 1 && unit.copies.length > 0) return false;
   unlease(unit, waiter, now);
   if (unit.leases.size === 0) listIdle(state, unit);
   if (unit.leases.size === 0 && restsAt(unit) < unit.booked.dueAt) touch(state, unit);
@@ -101,7 +104,7 @@ const hasRoom = (unit: Unit, state: State): boolean =>
 /** Whether it may have more copies, and all of those there are busy. */
 const isScaling = (unit: Unit): boolean =>
   unit.copies.length > 0 &&
-  unit.leases.size >= unit.spec.slots &&
+  unit.leases.size >= bearsOf(unit) &&
   unit.copies.some(({ phase }) => phase.kind !== 'ready');
 
 const concernsItAlone = (unit: Unit, { held }: State): boolean =>
@@ -240,6 +243,10 @@ const handlers: Handlers = {
     teach(unit, { learnedBytes: Math.max(unit.learnedBytes ?? 0, bytes) });
   },
   pressure(state, { level }) {
+    // Copies that were held back may come now.
+    if (level === 'none' && state.pressure !== 'none') {
+      for (const unit of state.units.values()) if (unit.copies.length > 0) state.touched.add(unit);
+    }
     state.pressure = level;
     state.relief = level !== 'none';
     state.stirred = true;
