@@ -88,8 +88,6 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   if (originalUnit(unit).copies.some(({ phase }) => phase.kind !== 'ready')) return false;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
   if (unit.leases.size === 1 && (state.claims.length > 0 || isOver(state) || unit.spec.idleAfterMs <= 0)) return false;
-  // How long it was held may call for another copy.
-  if (unit.leases.size === 1 && unit.copies.length > 0) return false;
   unlease(unit, waiter, now);
   if (unit.leases.size === 0) listIdle(state, unit);
   if (unit.leases.size === 0 && restsAt(unit) < unit.booked.dueAt) touch(state, unit);
