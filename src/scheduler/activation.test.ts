@@ -227,9 +227,10 @@ describe('a removed unit', () => {
 });
 
 it('regression: a copy is brought up by the release that shows how long requests take, and not some time later', () => {
-  const world = fakeWorld([fakeUnit('a', { slots: 1, startMs: 100, replicas: { min: 1, max: 2 } })], 30);
+  const world = fakeWorld([fakeUnit('a', { slots: 4, startMs: 100, replicas: { min: 1, max: 2 } })], 30);
   busy(world, a);
   world.advance(100_000);
-  for (let i = 0; i < 4; i++) world.request(a, { deadline: world.now });
+  for (let i = 0; i < 100; i++) world.apply({ kind: 'release', waiter: world.request(a), unit: a });
+  expect(phase(world, replicaId(a, 2))).toBe('cold');
   expect(release(world, a)).toEqual([`start ${replicaId(a, 2)}`]);
 });
