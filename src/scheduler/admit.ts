@@ -3,7 +3,7 @@ import { residentUntil } from './account.ts';
 import { before, claimOf, headOf } from './claims.ts';
 import type { Claim } from './claims.ts';
 import { allEvictable, evictable, isMany, mayYield, optionsOf } from './eviction.ts';
-import { begin, freeze, refuse, stop, thaw } from './moves.ts';
+import { begin, putToSleep, refuse, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
 import { copyWorthMs } from './scaling.ts';
 import { fixedOf, isSpeculative, needOf, reasonFor, reservationOf } from './state.ts';
@@ -127,11 +127,10 @@ function makeRoom(claim: Claim, need: number, pool: Pool, state: State, now: num
   pool.idle = null;
   pool.all = null;
   const sums = sumsOf(choice, candidates);
-  for (const { unit, act, frees, costMs } of choice.options) {
+  for (const option of choice.options) {
+    const { frees, costMs } = option;
     pool.incoming += frees;
-    const reason = { code: 'evicted', for: claim.unit.spec.id, bytes: frees, costMs, sums } as const;
-    if (act === 'stop') stop(unit, reason, state, now, effects);
-    else freeze(unit, reason, state, now, effects);
+    putToSleep(option, { code: 'evicted', for: claim.unit.spec.id, bytes: frees, costMs, sums }, state, now, effects);
   }
   return true;
 }

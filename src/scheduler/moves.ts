@@ -6,6 +6,7 @@ import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
 import { chargedOf, leasesOf, originalUnit, reservationOf, reservedOf, siblingsOf } from './state.ts';
 import type { Effect, Reason, Refusal } from './types.ts';
+import type { Option } from './victims.ts';
 
 /** Refuses everyone who waits for the unit. */
 export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effect[]): void {
@@ -52,6 +53,18 @@ export function freeze(unit: Unit, reason: Reason, state: State, now: number, ef
   unit.reason = reason;
   effects.push({ kind: 'freeze', unit: unit.spec.id });
   touch(state, unit);
+}
+
+/** Does what was chosen to free bytes. */
+export function putToSleep(
+  { unit, act }: Option<Unit>,
+  reason: Reason,
+  state: State,
+  now: number,
+  effects: Effect[],
+): void {
+  if (act === 'stop') stop(unit, reason, state, now, effects);
+  else freeze(unit, reason, state, now, effects);
 }
 
 /** The bytes that the freeze gave back are charged again from now on. */

@@ -2,7 +2,7 @@ import { dropIfGone, nextDue, restsAt, reviewedAt, touch, wakeDue } from './acco
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { allEvictable } from './eviction.ts';
-import { freeze, lease, stop, thaw, turnAwayHopeless } from './moves.ts';
+import { freeze, lease, putToSleep, stop, thaw, turnAwayHopeless } from './moves.ts';
 import { prewarm } from './prewarm.ts';
 import { patienceMs } from './patience.ts';
 import { age, next, overdue } from './queue.ts';
@@ -142,11 +142,6 @@ function yieldToPressure(state: State, now: number, effects: Effect[]): void {
 
 /** As far down as the unit may go: a stop, but where something is open. */
 const isLast = ({ act, unit }: Option<Unit>): boolean => act === 'stop' || isConnected(unit);
-
-function putToSleep({ unit, act }: Option<Unit>, reason: Reason, state: State, now: number, effects: Effect[]): void {
-  if (act === 'stop') stop(unit, reason, state, now, effects);
-  else freeze(unit, reason, state, now, effects);
-}
 
 /** Nobody is known to need it. */
 const isSpare = ({ phase, guessed }: Unit): boolean => phase.kind === 'frozen' || guessed !== null;
