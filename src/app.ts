@@ -7,6 +7,7 @@ import { createLive } from '#edge/live';
 import type { Clock } from '#kernel/clock';
 import { createClosers } from '#kernel/closers';
 import type { Closers } from '#kernel/closers';
+import { originalOf, replicaOf } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import { repeat } from '#kernel/repeat';
@@ -149,7 +150,9 @@ async function configure({ catalog }: Stores, { units, scheduler }: Core): Promi
 async function takeUp({ catalog }: Stores, { units, supervisor, scheduler, needs }: Core, log: Logger): Promise<void> {
   await Promise.all([...catalog.current().models.keys()].map((model) => units.plans.tryRefresh(model)));
   const specs = units.specs();
-  const found = await supervisor.recover((unit) => specs.some(({ id }) => id === unit));
+  const found = await supervisor.recover((unit) =>
+    specs.some(({ id, replicas }) => id === originalOf(unit) && replicaOf(unit) <= replicas.max),
+  );
   scheduler.dispatch({ kind: 'configure', units: specs, found });
   for (const { unit } of found) {
     // It runs already: what it stands on is held again as soon as it can be.

@@ -17,7 +17,7 @@ const server = createServer((req, res) => {
   res.on('close', () => {
     if (!res.writableFinished) closed++;
   });
-  if (url.pathname === '/slow') return setTimeout(() => res.end('late'), Number(url.searchParams.get('ms') ?? 1000));
+  if (url.pathname === '/slow') return slow(url, res);
   const chunks = [];
   req.on('data', (chunk) => chunks.push(chunk));
   req.on('end', () => {
@@ -36,6 +36,12 @@ const server = createServer((req, res) => {
     );
   });
 });
+
+function slow(url, res) {
+  console.log(`slow in ${process.pid}`);
+  res.setHeader('x-pid', process.pid);
+  setTimeout(() => res.end('late'), Number(url.searchParams.get('ms') ?? 1000));
+}
 
 function stream(url, res) {
   const count = Number(url.searchParams.get('count') ?? 3);

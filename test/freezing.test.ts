@@ -64,3 +64,18 @@ it('what a frozen service started is frozen and thawed with it, and the ledger h
   expect((await fetch('/services/frost/work?ms=0')).status).toBe(200);
   expect(states()).toMatch(/^[^T]{3}$/);
 });
+
+it('one that says nothing of its rung is frozen once to see what it keeps, then stopped where that is not worth it', async () => {
+  const idle = { after: '1s', rung: 'auto' } as const;
+  const hasty = holderService({ id: 'hasty', memory: '64MiB', idle, extra: 'priority: 0' });
+  platform = await startPlatform({ home, memory: '800MiB', catalog: { 'services/hasty.yaml': hasty } });
+  const { fetch, unit, untilState } = platform;
+  await fetch('/services/hasty/hold');
+  const frozen = await untilState('hasty', 'frozen');
+  expect(frozen.why).toContain('nobody used it for');
+  await untilState('hasty', 'cold');
+  await fetch('/services/hasty/hold');
+  expect((await unit('hasty')).why).toMatch(/busy|stops after/);
+  await until(async () => (await unit('hasty')).why.includes('stops after'), 'its next sleep to be known');
+  expect((await untilState('hasty', 'frozen', 'stopping', 'cold')).state).not.toBe('frozen');
+});

@@ -135,6 +135,8 @@ describe('a service that takes ten times what it declares', () => {
       const { freeBytes, limitBytes } = await ledger();
       expect(freeBytes).toBeLessThan(limitBytes - 400 * MiB);
       expect((await shown('bystander')).line).toContain('MiB were in use of 720 MiB');
+      expect(await sutaz('why', 'bystander')).toContain('MiB were in use of 720 MiB');
+      expect(await sutaz('why', 'liar')).toMatch(/^liar is ready .*busy with 1 of 32/);
       expect(await platform.unit('liar')).toMatchObject({ state: 'ready', leases: 1 });
       busy.abort();
       await stream.text().catch(() => 'left');
@@ -159,6 +161,7 @@ describe('a service that takes ten times what it declares', () => {
       const { unit, line } = await shown('outgrown');
       expect(unit?.why).toContain('the limit is 400 MiB');
       expect(line).toContain('the limit is 400 MiB');
+      expect(await sutaz('why', 'outgrown')).toMatch(/the limit is 400 MiB.*\n\n.*It cannot start/s);
     });
   });
 });
@@ -187,6 +190,12 @@ async function expectQuarantined(name: string, reason: RegExp, log: RegExp): Pro
   expect(seen.unit?.failure?.log.join('\n')).toMatch(log);
   expect(seen.line).toMatch(/ quarantined /);
   expect(seen.line).toMatch(reason);
+  const why = await sutaz('why', name);
+  expect(why).toMatch(new RegExp(`^${name} is quarantined: could not be started: .*left alone for`));
+  expect(why).toMatch(reason);
+  expect(why.replaceAll(/^ +/gm, '')).toMatch(log);
+  expect(why).toContain(`sutaz start ${name}`);
+  expect(await sutaz('logs', name)).toMatch(log);
   // It is left alone: the next caller is told at once.
   const began = performance.now();
   expect((await ask(name)).status).toBe(503);
@@ -235,6 +244,7 @@ describe('a service that does not go', () => {
       expect(cold).toMatchObject({ why: expect.stringMatching(/^nobody used it for/), failure: null });
       expect((await shown('stubborn')).unit).toMatchObject({ state: 'cold', failure: null });
       expect(await sutaz('logs', 'stubborn')).toContain('SIGTERM is ignored');
+      expect(await sutaz('why', 'stubborn')).toMatch(/^stubborn is cold: nobody used it for/);
       expect((await ask('stubborn')).status).toBe(200);
     });
   });
@@ -256,6 +266,8 @@ describe('a service that does not go', () => {
       expect(failed.failure?.log.join('\n')).toContain('gives up after 6000 ms');
       const { line } = await shown('forker');
       expect(line).toContain('ended with exit code 7: gives up after 6000 ms');
+      expect(await sutaz('why', 'forker')).toContain('ended by itself: ended with exit code 7: gives up after 6000 ms');
+      expect(await sutaz('logs', 'forker')).toContain('gives up after 6000 ms');
       expect(processes('forker')).toEqual([]);
       expect((await ledger()).lines.map(({ id }) => id)).not.toContain('service/forker');
       const after = await held('forker');

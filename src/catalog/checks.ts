@@ -1,7 +1,7 @@
 import type { Path } from '#config/walk';
 import { didYouMean } from '#kernel/nearest';
 import type { ModelDefinition } from './model.ts';
-import { strangePlaceholders } from './placeholders.ts';
+import { strangePlaceholders, takesPort } from './placeholders.ts';
 import type { ServiceDefinition } from './service.ts';
 
 /** What only the whole catalogue can see of one definition. */
@@ -28,7 +28,20 @@ export function* checkServices(services: Services, disabled: ReadonlySet<string>
       yield { id, path: ['consumes', name], message: `nothing provides ${name}.${didYouMean(name, provided)}` };
     }
     for (const found of strangePlaceholders(service, provided)) yield { id, ...found };
+    const single = service.replicas.max > 1 ? whyNotCopied(service) : null;
+    if (single !== null) yield { id, path: ['replicas'], message: single };
   }
+}
+
+/** Why there is only ever one instance of it; null for what may have copies. */
+export function whyNotCopied(service: ServiceDefinition): string | null {
+  const { kind, run } = service;
+  if (kind === 'job') return 'a job is a command that ends: it has no copies';
+  if (kind === 'engine') return 'an engine runs for each model: its models say how many of each there are';
+  if (!run.process && !run.docker) return 'what runs elsewhere is not started here, and so has no copies here';
+  if (run.process && !takesPort(service))
+    return 'each copy listens on a port of its own: its command or env must take {port}';
+  return null;
 }
 
 function* checkNeeds(

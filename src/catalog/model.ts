@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytes, duration, sha256, url } from '#config/fields';
+import { bytes, duration, replicas, sha256, url } from '#config/fields';
 import type { ModelSource } from '#contracts/models';
 
 const digest = { sha256: sha256.optional() };
@@ -51,7 +51,14 @@ export const modelSchema = z.strictObject({
   summary: z.string().min(1),
   homepage: url.optional(),
   license: z.string().optional(),
-  aliases: z.array(z.string().min(1)).default([]),
+  aliases: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .regex(/^[^~]*$/, 'a ~ in a name stands before the number of a copy'),
+    )
+    .default([]),
   engine: z.string().default('llama').describe('The id of the engine that runs it.'),
   kinds: z
     .array(z.enum(['chat', 'completion', 'embedding']))
@@ -61,7 +68,8 @@ export const modelSchema = z.strictObject({
   context: z.number().int().min(256).default(4096).describe('Tokens for each request, prompt and answer together.'),
   slots: z.number().int().min(1).max(64).default(2).describe('How many requests it generates at once.'),
   size: bytes.describe('About the size of its file: what is shown and reserved before it is here.'),
-  idle: z.strictObject({ after: duration.optional(), rung: z.enum(['frozen', 'cold']).optional() }).default({}),
+  idle: z.strictObject({ after: duration.optional(), rung: z.enum(['auto', 'frozen', 'cold']).optional() }).default({}),
+  replicas: replicas.default({ min: 1, max: 1 }),
   sources: z.array(source).min(1).describe('Where its file can come from, tried in this order.'),
 });
 

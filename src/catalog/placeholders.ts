@@ -6,7 +6,7 @@ import type { ServiceDefinition } from './service.ts';
 export const placeholder = /\{([a-z][\w.-]*)\}/gi;
 
 /** In the order in which they help a person: what every service has, then what engines and jobs have. */
-const common = ['host', 'port', 'data', 'home', 'service', 'env', 'key'];
+const common = ['host', 'port', 'data', 'home', 'service', 'env', 'key', 'replica'];
 const engine = ['model.path', 'model.id', 'model.context', 'model.slots', 'model.gpuLayers', 'threads'];
 const job = ['args', 'model'];
 
@@ -38,6 +38,10 @@ const numbered = (path: Path, texts: readonly string[]): Template[] =>
 
 const named = (path: Path, texts: Readonly<Record<string, string>>): Template[] =>
   Object.entries(texts).map(([name, text]) => ({ path: [...path, name], text }));
+
+/** Whether its process is told where to listen, as far as its definition shows. */
+export const takesPort = (definition: ServiceDefinition): boolean =>
+  [...templates(definition)].some(({ path, text }) => path[1] !== 'docker' && text.includes('{port}'));
 
 /** The placeholders of a definition that nothing will fill in. A start would fail on them: better to say so now. */
 export function* strangePlaceholders(

@@ -35,6 +35,7 @@ describe('a service', () => {
       health: { tcp: true },
       resources: { memory: 2 ** 28, cpu: 1, gpu: 'none', concurrency: 32 },
       idle: {},
+      replicas: { min: 1, max: 1 },
       stop: {},
       provides: [],
       consumes: {},
@@ -63,6 +64,13 @@ describe('a service', () => {
       'command: [chroma]',
       'python: { packages: [a] }, node: { packages: [b] }, command: [c]',
       'chroma.yaml:5:17: run.process: needs one environment, python or node, not both',
+    ],
+    ['id: chroma', 'id: chroma\nreplicas: { min: 3, max: 2 }', 'chroma.yaml:2:26: replicas.max: must be at least min'],
+    ['id: chroma', 'id: chroma\nreplicas: { min: 0 }', 'chroma.yaml:2:18: replicas.min: must be at least 1'],
+    [
+      'id: chroma',
+      'id: chroma~2',
+      'chroma.yaml:1:5: id: an id is lower-case words joined by hyphens, as in node-red: it is part of addresses',
     ],
     [
       'id: chroma',
@@ -97,6 +105,11 @@ describe('a service', () => {
     ],
   ])('with %s as %s is told', (right, wrong, problem) => {
     expect(service(least.replace(right, wrong))).toContain(problem);
+  });
+
+  it('has as many replicas at most as at least where only that is said', () => {
+    expect(service(`${least}replicas: { min: 2 }`)).toMatchObject({ replicas: { min: 2, max: 2 } });
+    expect(service(`${least}replicas: { max: 3 }`)).toMatchObject({ replicas: { min: 1, max: 3 } });
   });
 
   it('writes numbers and truths of an environment as they stand', () => {
@@ -148,6 +161,12 @@ sources:
 
   it.each([
     ['smollm2:135m', 'SmolLM2', 'm.yaml:1:5: id: a model is named name:tag in lower case, as in smollm2:135m'],
+    ['smollm2:135m', 'smollm2:135m~2', 'm.yaml:1:5: id: a model is named name:tag in lower case, as in smollm2:135m'],
+    [
+      'size: 100MB',
+      "size: 100MB\naliases: ['small~2']",
+      'm.yaml:5:11: aliases[0]: a ~ in a name stands before the number of a copy',
+    ],
     [
       'huggingface:',
       'hugingface:',

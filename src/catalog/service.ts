@@ -1,6 +1,6 @@
 import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
-import { bytes, duration, environmentValue, url } from '#config/fields';
+import { bytes, duration, environmentValue, replicas, url } from '#config/fields';
 
 const id = z
   .string()
@@ -115,9 +115,24 @@ export const serviceSchema = z.strictObject({
   idle: z
     .strictObject({
       after: duration.optional().describe('Without it 10m on demand, 30m persistent.'),
-      rung: z.enum(['frozen', 'cold']).optional(),
+      rung: z
+        .enum(['auto', 'frozen', 'cold'])
+        .optional()
+        .describe(
+          'frozen keeps its memory image, cold ends it. auto, the default, freezes what is slow to start and keeps little.',
+        ),
+      connections: z
+        .enum(['keep', 'sleep'])
+        .optional()
+        .describe(
+          'keep, the default: it is busy for as long as a connection is open. sleep: it may be frozen while nothing is said on any, and wakes on the next byte.',
+        ),
+      silence: duration
+        .optional()
+        .describe('With connections: sleep, how long nothing is said before. 30s without it.'),
     })
     .default({}),
+  replicas: replicas.default({ min: 1, max: 1 }),
   stop: z.strictObject({ grace: duration.optional() }).default({}),
   provides: z.array(z.string().min(1)).default([]).describe('Capabilities, as in vectors.chroma.'),
   consumes: z

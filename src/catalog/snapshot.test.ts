@@ -150,7 +150,7 @@ describe('placeholders', () => {
 
   it('tells of one that nothing fills in', () => {
     expect(disabled(buildCatalog([command('--port={prot}')]))).toEqual([
-      'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, <capability>.url.',
+      'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, replica, <capability>.url.',
     ]);
   });
 
@@ -160,6 +160,36 @@ describe('placeholders', () => {
     expect(disabled(buildCatalog([command('{args}', 'kind: job\n')]))).toEqual([]);
     expect(disabled(buildCatalog([command('{args}')]))).toHaveLength(1);
     expect(disabled(buildCatalog([command('x {args}', 'kind: job\n')]))[0]).toContain('where {args} stands alone');
+  });
+});
+
+describe('replicas', () => {
+  const copied = (run: string, more = '') => ({
+    ...service('a'),
+    text: `id: a\nname: a\nsummary: s\ncategory: tool\nrun: { ${run} }\nresources: { memory: 1MiB }\nreplicas: { max: 2 }\n${more}`,
+  });
+  const problems = (...files: Parameters<typeof copied>) => disabled(buildCatalog([copied(...files)]));
+
+  it('are for what is told its port, in its command, its environment or what it consumes', () => {
+    expect(problems("process: { command: [run, '{port}'] }")).toEqual([]);
+    expect(problems("process: { command: [run], env: { PORT: '{port}' } }")).toEqual([]);
+    expect(problems('process: { command: [run] }', "consumes: { openai: { ME: '{port}' } }\n")).toEqual([]);
+    expect(problems('docker: { image: i, port: 80 }')).toEqual([]);
+  });
+
+  it.each([
+    ['process: { command: [run] }', '', 'each copy listens on a port of its own: its command or env must take {port}'],
+    [
+      "process: { command: [run] }, docker: { image: i, port: 80, env: { P: '{port}' } }",
+      '',
+      'each copy listens on a port',
+    ],
+    ["external: { url: 'http://192.0.2.7' }", '', 'what runs elsewhere is not started here, and so has no copies here'],
+    ["process: { command: [run, '{port}'] }", 'kind: job\n', 'a job is a command that ends: it has no copies'],
+    ["process: { command: [run, '{port}'] }", 'kind: engine\n', 'an engine runs for each model: its models say'],
+  ])('are refused with %s %s', (run, more, message) => {
+    expect(problems(run, more)).toEqual([expect.stringMatching(/^a \| built-in\/services\/a\.yaml:7:11: replicas: /)]);
+    expect(problems(run, more)[0]).toContain(message);
   });
 });
 

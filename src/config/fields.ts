@@ -38,6 +38,18 @@ export const environmentValue = z
   .union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number, or true or false' })
   .transform(String);
 
+const instances = z.number().int().min(1).max(64);
+
+/** How many instances run at once; `max` is as many as `min` where only that is said. */
+export const replicas = z
+  .strictObject({
+    min: instances.default(1).describe('So many as soon as it is awake, as far as memory allows.'),
+    max: instances.exactOptional().describe('Up to so many while work piles up. Without it as many as min.'),
+  })
+  .refine(({ min, max = min }) => max >= min, { error: 'must be at least min', path: ['max'] })
+  .transform(({ min, max = min }) => ({ min, max }))
+  .describe('How many instances of it run at once, sharing one queue.');
+
 export const url = z.url({ error: 'must be an address such as http://192.0.2.7:8000' });
 
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 digest is 64 lower-case hexadecimal digits');

@@ -129,7 +129,7 @@ describe('loading', () => {
     ],
     [
       'services:\n  chroma:\n    pined: true\n',
-      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, pinned, env.',
+      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, env.',
     ],
     [
       'models: { settings: { "a:1": { slots: 0 } } }\n',

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { bytes, duration, environmentValue } from './fields.ts';
+import { bytes, duration, environmentValue, replicas } from './fields.ts';
 
 /** A section that may be left out as a whole: then all of its keys have their defaults. */
 const section = <S extends z.core.$ZodShape>(shape: S, description: string) =>
@@ -15,9 +15,23 @@ const names = z.array(z.string().min(1));
 const idle = z
   .strictObject({
     after: duration.exactOptional().describe('How long it is left alone before it goes to sleep.'),
-    rung: z.enum(['frozen', 'cold']).exactOptional().describe('frozen keeps its memory image, cold ends it.'),
+    rung: z
+      .enum(['auto', 'frozen', 'cold'])
+      .exactOptional()
+      .describe(
+        'frozen keeps its memory image, cold ends it. auto freezes what is slow to start and keeps little while frozen.',
+      ),
   })
   .describe('When it sleeps, and how deep.');
+
+/** A service's, which may have connections that stay open. */
+const serviceIdle = idle.extend({
+  connections: z
+    .enum(['keep', 'sleep'])
+    .exactOptional()
+    .describe('Whether it may be frozen while connections are open on which nothing is said (sleep) or not (keep).'),
+  silence: duration.exactOptional().describe('With connections: sleep, how long nothing is said before.'),
+});
 
 const priority = count(0, 100).describe('0 to 100: larger is evicted later.');
 const pinned = z.boolean().describe('Never put to sleep and never evicted.');
@@ -35,7 +49,8 @@ const serviceSettings = z.strictObject({
     .describe('Reserved for it on a graphics card, in place of what its definition says and what was learned.'),
   gpu: gpu.exactOptional(),
   priority: priority.exactOptional(),
-  idle: idle.exactOptional(),
+  idle: serviceIdle.exactOptional(),
+  replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)
@@ -52,6 +67,7 @@ const modelSettings = z.strictObject({
   gpu: gpu.exactOptional(),
   priority: priority.exactOptional(),
   idle: idle.exactOptional(),
+  replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
 });
 

@@ -74,6 +74,8 @@ export interface ApiUnit {
   readonly id: string;
   readonly kind: 'service' | 'model';
   readonly name: string;
+  /** The unit that this is another instance of (`service/chroma~2` of `service/chroma`); null for the unit itself. */
+  readonly copyOf: string | null;
   readonly title: string;
   readonly summary: string;
   readonly category: string | null;

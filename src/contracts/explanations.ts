@@ -46,6 +46,8 @@ export interface ApiLedgerUnit {
     readonly next: number;
   };
   readonly leases: number;
+  /** What is open whether or not anything is said there: while it is, the unit sleeps by being frozen only. */
+  readonly connections: number;
   readonly waiters: number;
   /** Whether it would be put to sleep now if somebody needed its memory. */
   readonly evictable: boolean;
@@ -55,6 +57,10 @@ export interface ApiLedgerUnit {
   readonly againInMs: number;
   /** Requests an hour, lately. */
   readonly requestsPerHour: number;
+  /** How often waiting for it counts, by its priority and its tier. */
+  readonly weight: number;
+  /** What any start takes from the others, beside its own time. */
+  readonly upkeepMs: number;
   /** How long its starts and thaws took; null when there was none. */
   readonly startMs: number | null;
   readonly thawMs: number | null;
@@ -110,7 +116,7 @@ export interface ApiOutlook {
   readonly wouldStop: readonly ApiOption[];
   readonly blockedBy: readonly {
     readonly unit: string;
-    /** `core`, `pinned`, `starting`, `freezing`, `thawing`, `busy`, `waited-for`, `just-started`, `ahead`. */
+    /** `core`, `pinned`, `starting`, `freezing`, `thawing`, `busy`, `connected`, `waited-for`, `just-started`, `ahead`. */
     readonly why: string;
     readonly bytes: number;
     readonly forMs: number | null;

@@ -4,11 +4,13 @@ import type { IncomingHttpHeaders, RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ApiUnit } from '#contracts/api';
 import { fakeClock } from '#kernel/clock.fake';
+import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { unitId } from '#kernel/ids';
 import type { LogFields } from '#kernel/logger';
 import { silentLogger } from '#kernel/logger';
+import { createLines } from '#routing/lines';
 import type { Awake, Caller, Waker } from '#routing/wake';
 import type { Principal } from '#security/keys';
 import { createSessions } from '#security/sessions';
@@ -37,14 +39,18 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
   await once(upstream.listen(0, '127.0.0.1'), 'listening');
   const clock = fakeClock();
   const logged: LogFields[] = [];
-  const world = fakeWaker(`http://127.0.0.1:${portOf(upstream)}`);
+  const world = fakeWaker(`http://127.0.0.1:${portOf(upstream)}`, clock);
   const sessions = createSessions(clock);
   const upstreams = createUpstreams();
   const control = fakeControl();
   const state = () => control.state();
   const server = createDoor({
     ...{ waker: world.waker, upstreams, clock, control, sessions },
-    log: { ...silentLogger, error: (_, fields) => logged.push(fields ?? {}) },
+    log: {
+      ...silentLogger,
+      warn: (_, fields) => logged.push(fields ?? {}),
+      error: (_, fields) => logged.push(fields ?? {}),
+    },
     holdMs: () => 10_000,
     limits: () => ({ body: 1_000, headerTimeout: 1_000, keepAlive: 1_000, connections: 100 }),
     models: { unit: (name) => namedUnit('model', name), list: () => [] },
@@ -86,10 +92,14 @@ function namedUnit(kind: 'service' | 'model', name: string): UnitId {
 }
 
 /** Ready at once, unless `hold` was called: then whoever asks waits for `wake`, `fail`, or leaves. */
-function fakeWaker(origin: string) {
+function fakeWaker(origin: string, clock: Clock) {
   const waiting = new Set<{ resolve(awake: Awake): void; reject(error: unknown): void }>();
   const world = {
     leases: 0,
+    /** Connections that outlive their leases. */
+    open: 0,
+    /** For what milliseconds of silence a connection is no work. */
+    silenceMs: null as number | null,
     lingered: [] as string[],
     held: false,
     origin,
@@ -112,7 +122,17 @@ function fakeWaker(origin: string) {
       if (!released) world.leases--;
       released = true;
     };
-    return { target: { origin: world.origin, basePath: '', key: world.key }, queueMs: 0, wakeMs: 0, release };
+    const leaveOpen = () => {
+      world.open++;
+      return () => void world.open--;
+    };
+    return {
+      target: { origin: world.origin, basePath: '', key: world.key },
+      queueMs: 0,
+      wakeMs: 0,
+      leaveOpen,
+      release,
+    };
   };
   const wake = (_: UnitId, { signal }: Caller): Promise<Awake> => {
     if (!world.held) return Promise.resolve(awake());
@@ -125,8 +145,11 @@ function fakeWaker(origin: string) {
       });
     });
   };
+  const lines = createLines({ clock, wake });
   Object.assign(world.waker, {
     wake,
+    line: (unit: UnitId, awake: Awake, caller: Caller) =>
+      world.silenceMs === null ? null : lines.open(unit, awake, caller, world.silenceMs),
     isReady: () => !world.held,
     linger: (unit: UnitId) => void world.lingered.push(unit),
     progress: () => ({ phase: 'starting', percent: 10 }),

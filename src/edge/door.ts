@@ -14,7 +14,7 @@ import { handleControl } from './control.ts';
 import type { ControlDeps } from './control.ts';
 import { beginExchange, decodeSegment, faultHeaders, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
-import { wakePlain } from './forward.ts';
+import { callerOf, serving, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
 import { handleOpenai } from './openai.ts';
 import type { OpenaiDeps } from './openai.ts';
@@ -153,11 +153,14 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   const unit = deps.services.unit(address.service);
   const own = { ...exchange, signal: left.signal };
   const awake = await wakePlain(own, { unit }, deps);
-  try {
-    await passUpgrade(own, client, address.path, address.prefix, awake);
-  } finally {
-    awake.release();
-  }
+  const line = deps.waker.line(unit, awake, callerOf(own));
+  await serving(awake, async () => {
+    try {
+      await passUpgrade(own, client, address.path, address.prefix, awake, line);
+    } finally {
+      line?.close();
+    }
+  });
 }
 
 /** Milliseconds that a client may go on sending a body which was refused. */

@@ -152,3 +152,59 @@ it('a stream under way ends with an error event and no clean end when its engine
   expect(text).toMatch(/^data: 1\n\ndata: \{"error":\{"message":"The service broke off/);
   await until(() => door.world.leases === 0);
 });
+
+describe('a stream of events that may be silent', () => {
+  /** Begun, with what says its next event. */
+  async function silent() {
+    const said: ((text: string) => void)[] = [];
+    door = await openDoor((_, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write('data: 0\n\n');
+      said.push((text) => (text === '' ? res.end() : res.write(`data: ${text}\n\n`)));
+    });
+    door.world.silenceMs = 1_000;
+    const answer = door.ask('/services/x/events');
+    // Handled here too: a test may fail before it awaits the answer.
+    answer.catch(() => undefined);
+    await until(() => door.world.open === 1);
+    door.clock.advance(1_000);
+    expect(door.world.leases).toBe(0);
+    door.world.hold();
+    return { answer, say: (text: string) => said[0]?.(text) };
+  }
+
+  it('holds no lease while nothing comes, and takes one before what comes passes', async () => {
+    const { answer, say } = await silent();
+    say('1');
+    say('2');
+    say('');
+    await waiting();
+    door.world.wake();
+    expect((await answer).text).toBe('data: 0\n\ndata: 1\n\ndata: 2\n\n');
+    await until(() => door.world.leases === 0 && door.world.open === 0);
+  });
+
+  it('is broken off when its unit cannot be woken', async () => {
+    const { answer, say } = await silent();
+    say('1');
+    await waiting();
+    door.world.fail(new Fault('NO_MEMORY', 'too little'));
+    await expect(answer).rejects.toThrow();
+    await until(() => door.world.open === 0);
+    expect(door.logged).toMatchObject([{ code: 'UPSTREAM_FAILED' }]);
+  });
+
+  it('is given up when its client leaves', async () => {
+    const leaving = new AbortController();
+    door = await openDoor((_, res) => void res.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n'));
+    door.world.silenceMs = 1_000;
+    const answer = door.ask('/services/x/events', { signal: leaving.signal });
+    const left = expect(answer).rejects.toThrow();
+    await until(() => door.world.open === 1);
+    door.clock.advance(1_000);
+    leaving.abort();
+    await left;
+    await until(() => door.world.open === 0);
+    expect(door.world.leases).toBe(0);
+  });
+});

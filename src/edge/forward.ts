@@ -1,11 +1,12 @@
 import type { Clock } from '#kernel/clock';
-import { Fault } from '#kernel/faults';
+import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
+import type { Line } from '#routing/lines';
 import type { Awake, Waker } from '#routing/wake';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
-import type { Upstreams } from './upstream.ts';
+import type { AnswerSink, Upstreams } from './upstream.ts';
 
 export interface ForwardDeps {
   readonly waker: Waker;
@@ -30,14 +31,24 @@ export interface Onward {
  * Wakes a unit for a request and sends it on:
  * 1. a streaming caller waits as long as it likes and is told of the wake by comments;
  * 2. a plain caller is held up to the hold limit, then told to come back, while the wake goes on;
- * 3. the answer is passed through as it comes; the lease is given back when it is whole or broken off.
+ * 3. the answer is passed through as it comes; the lease is given back when it is whole or broken off, and that of a
+ *    stream of events while nothing comes, where the unit allows it (`lines.ts`).
  */
 export async function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
   const awake = onward.stream ? await wakeStreaming(exchange, onward, deps) : await wakePlain(exchange, onward, deps);
+  await serving(awake, () => passThrough(exchange, onward, awake, deps));
+}
+
+/** Gives the place back when the work is over, and says so where the service broke off. */
+export async function serving(awake: Awake, work: () => Promise<void>): Promise<void> {
+  let broken = false;
   try {
-    await passThrough(exchange, onward, awake, deps);
+    await work();
+  } catch (error) {
+    broken = toFault(error).code === 'UPSTREAM_FAILED';
+    throw error;
   } finally {
-    awake.release();
+    awake.release(broken);
   }
 }
 
@@ -96,7 +107,7 @@ function stillWaking(unit: UnitId, waker: Waker): Fault {
   });
 }
 
-const callerOf = (exchange: Exchange) =>
+export const callerOf = (exchange: Exchange) =>
   ({ principal: exchange.principal?.id ?? 'anonymous', class: 'interactive' }) as const;
 
 async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, deps: ForwardDeps): Promise<void> {
@@ -110,6 +121,12 @@ async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, dep
   if (onward.body) headers['content-length'] = String(onward.body.byteLength);
   const sent = deps.clock.now();
   let late: Late | null = null;
+  const open: { line: Line | null } = { line: null };
+  const pass = (chunk: Buffer, resume: () => void): boolean => {
+    if (res.write(chunk)) return true;
+    res.once('drain', () => resume());
+    return false;
+  };
   const request = {
     origin: target.origin,
     method: exchange.method,
@@ -118,10 +135,11 @@ async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, dep
     body: onward.body ?? (hasBody(req.headers) ? req : null),
     signal,
   };
-  await deps.upstreams.send(request, {
+  const sink: AnswerSink = {
     head(status, answer) {
       const timing = serverTiming(awake.queueMs, awake.wakeMs, deps.clock.now() - sent);
       const isStream = String(answer['content-type'] ?? '').startsWith('text/event-stream');
+      if (isStream) open.line = deps.waker.line(onward.unit, awake, callerOf(exchange));
       if (res.headersSent) {
         if (status >= 400 || !isStream) late = { status, chunks: [], bytes: 0 };
         return;
@@ -133,11 +151,18 @@ async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, dep
     },
     data(chunk, resume) {
       if (late) return gather(late, chunk);
-      if (res.write(chunk)) return true;
-      res.once('drain', resume);
+      const waking = open.line?.said() ?? null;
+      if (waking === null) return pass(chunk, resume);
+      // An instance that was about to be frozen, or that was thawed for somebody else, had something to say.
+      waking.then(() => pass(chunk, resume) && resume(), resume);
       return false;
     },
-  });
+  };
+  try {
+    await deps.upstreams.send(request, sink);
+  } finally {
+    open.line?.close();
+  }
   if (late) endLate(exchange, late);
   else res.end();
 }

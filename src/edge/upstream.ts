@@ -16,8 +16,8 @@ export interface UpstreamRequest {
 /** Where an answer goes, piece by piece as it comes. */
 export interface AnswerSink {
   head(status: number, headers: IncomingHttpHeaders): void;
-  /** False when the reader is behind: nothing more comes until `resume` is called. */
-  data(chunk: Buffer, resume: () => void): boolean;
+  /** False when the reader is behind: nothing more comes until `resume` is called; with an error the answer is broken off. */
+  data(chunk: Buffer, resume: (error?: unknown) => void): boolean;
 }
 
 export interface Upstreams {
@@ -129,7 +129,7 @@ function receive(res: IncomingMessage, sink: AnswerSink, fail: (error: unknown) 
   res.on('error', fail);
   res.on('data', (chunk: Buffer) =>
     attempt(() => {
-      if (!sink.data(chunk, () => res.resume())) res.pause();
+      if (!sink.data(chunk, (error) => (error === undefined ? res.resume() : fail(error)))) res.pause();
     }),
   );
   res.on('end', done);

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Fault } from '#kernel/faults';
 import { openDoor } from './door.fake.ts';
 import type { OpenDoor } from './door.fake.ts';
 
@@ -93,4 +94,85 @@ it('regression: a client that left while the service was reached gives its lease
   door.world.wake();
   await until(() => door.world.waiting.size === 0 || door.world.leases === 0);
   await until(() => door.world.leases === 0);
+});
+
+/** Connected, and nothing said for long enough. */
+async function silent(path = '/services/x/ws') {
+  door.world.silenceMs = 1_000;
+  const one = upgrade(path);
+  await until(() => one.got.text.includes('\n/ws {'));
+  door.clock.advance(1_000);
+  return one;
+}
+
+describe('a connection that may be silent', () => {
+  it('gives its lease back, keeps both sides open, and takes one again before its first byte passes', async () => {
+    await openEcho();
+    const { socket, got } = await silent();
+    expect([door.world.leases, door.world.open]).toEqual([0, 1]);
+    door.world.hold();
+    for (const word of ['one', 'two', 'three']) socket.write(`${word} `);
+    await until(() => door.world.waiting.size === 1);
+    const before = got.text;
+    socket.write('four');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(got.text).toBe(before);
+    door.world.wake();
+    await until(() => got.text.endsWith('one two three four'));
+    expect(door.world.leases).toBe(1);
+    socket.destroy();
+    await until(() => door.world.leases === 0 && door.world.open === 0);
+  });
+
+  it('holds what is sent meanwhile back where it comes from, however much it is', async () => {
+    await openEcho();
+    const { socket, got } = await silent();
+    door.world.hold();
+    const much = Buffer.alloc(8 * 2 ** 20, 'x');
+    const drained = { yes: false };
+    socket.write(much, () => (drained.yes = true));
+    await until(() => door.world.waiting.size === 1);
+    expect(drained.yes).toBe(false);
+    const before = got.text.length;
+    door.world.wake();
+    await until(() => got.text.length === before + much.byteLength);
+    expect(got.text.slice(before)).toBe(much.toString());
+  });
+
+  it('takes a lease again for what the service says', async () => {
+    await openEcho();
+    const { got } = await silent();
+    door.world.hold();
+    for (const one of sockets) if (one.localPort === Number(new URL(door.world.origin).port)) one.write('ping');
+    await until(() => door.world.waiting.size === 1);
+    expect(got.text).not.toContain('ping');
+    door.world.wake();
+    await until(() => got.text.endsWith('ping'));
+    expect(door.world.leases).toBe(1);
+  });
+
+  it('is closed on both sides, without a word, when the unit cannot be woken', async () => {
+    await openEcho();
+    const { socket, got } = await silent();
+    const before = got.text;
+    door.world.hold();
+    socket.write('hello');
+    await until(() => door.world.waiting.size === 1);
+    door.world.fail(new Fault('NO_MEMORY', 'too little'));
+    await once(socket, 'close');
+    expect(got.text).toBe(before);
+    expect(door.logged).toMatchObject([{ code: 'UPSTREAM_FAILED', error: expect.stringContaining('too little') }]);
+    await until(() => door.world.open === 0);
+    expect(door.world.leases).toBe(0);
+  });
+
+  it('ends for both when one side ends it in its silence, and wakes nobody for that', async () => {
+    await openEcho();
+    const { socket } = await silent();
+    door.world.hold();
+    socket.end();
+    await once(socket, 'close');
+    await until(() => door.world.open === 0);
+    expect(door.world.waiting.size).toBe(0);
+  });
 });

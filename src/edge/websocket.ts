@@ -1,8 +1,10 @@
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { Transform } from 'node:stream';
+import type { Duplex, TransformCallback } from 'node:stream';
 import { abortFault } from '#kernel/abort';
 import { Fault, faults, toFault } from '#kernel/faults';
+import type { Line } from '#routing/lines';
 import type { Awake } from '#routing/wake';
 import { problemOf } from './errors.ts';
 import { faultHeaders } from './exchange.ts';
@@ -19,8 +21,9 @@ export interface Upgrade {
 
 /**
  * Hands an upgraded connection through, byte by byte: the handshake is the service's own. Resolves when either side has
- * closed, so that the unit stays leased for as long as the connection is open. Rejects, with the client's side still open
- * for an answer, when the service cannot be reached.
+ * closed, so that the unit stays leased for as long as the connection is open; with a line, for as long as something is said
+ * on it. Rejects, with the client's side still open for an answer, when the service cannot be reached, and with both closed
+ * when it could not be woken for what was said later.
  */
 export async function passUpgrade(
   exchange: Exchange,
@@ -28,6 +31,7 @@ export async function passUpgrade(
   path: string,
   prefix: string,
   awake: Awake,
+  line: Line | null,
 ): Promise<void> {
   const upstream = await connected(awake.target.origin, exchange.signal);
   try {
@@ -35,7 +39,7 @@ export async function passUpgrade(
     // Header values are bytes that Node reads as Latin-1.
     upstream.write(handshake(exchange, path, prefix, awake), 'latin1');
     if (upgrade.head.byteLength > 0) upstream.write(upgrade.head);
-    await piped(upgrade.socket, upstream);
+    await piped(upgrade.socket, upstream, line);
   } finally {
     upstream.destroy();
     upgrade.socket.destroy();
@@ -80,19 +84,33 @@ function handshake(exchange: Exchange, path: string, prefix: string, awake: Awak
   return `${method} ${awake.target.basePath}${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
 }
 
-function piped(client: Duplex, upstream: Socket): Promise<void> {
-  return new Promise((resolve) => {
+function piped(client: Duplex, upstream: Socket, line: Line | null): Promise<void> {
+  return new Promise((resolve, reject) => {
     for (const side of [client, upstream]) {
       // Closed while the other was being reached: that is not told again.
       if (side.destroyed) resolve();
       side.once('close', resolve);
       // An error is followed by close; unheard it would end the process.
       side.on('error', () => resolve());
+      // The other side may be frozen and not say good-bye, and it is not woken for that alone.
+      side.once('end', () => line?.isSilent() && resolve());
     }
-    client.pipe(upstream);
-    upstream.pipe(client);
+    const through = (from: Duplex, to: Duplex) =>
+      line ? from.pipe(gate(line)).on('error', reject).pipe(to) : from.pipe(to);
+    through(client, upstream);
+    through(upstream, client);
   });
 }
+
+/** Lets bytes through while the unit is awake. Else they wait, and what comes after them stays in its socket. */
+const gate = (line: Line): Transform =>
+  new Transform({
+    transform(chunk: Buffer, _, done: TransformCallback) {
+      const waking = line.said();
+      if (waking === null) done(null, chunk);
+      else waking.then(() => done(null, chunk), done);
+    },
+  });
 
 /** Refuses an upgrade with a whole HTTP answer, since no answer object exists for it. */
 export function refuseUpgrade({ traceId }: Exchange, socket: Duplex, thrown: unknown): Fault {

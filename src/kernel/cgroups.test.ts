@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cgroupFolder } from './cgroups.ts';
+import { cgroupFolder, memoryFolderV1 } from './cgroups.ts';
 
 const mount = (root: string, point: string, type = 'cgroup2') =>
   `30 23 0:26 ${root} ${point} rw,nosuid shared:4 - ${type} ${type} rw`;
@@ -18,5 +18,24 @@ describe('the folder of a control group', () => {
     ['', '', null],
   ])('of %j in %j is %j', (membership, mountinfo, folder) =>
     expect(cgroupFolder(membership, `${disk}\n${mountinfo}\n`)).toBe(folder),
+  );
+});
+
+describe('the folder of a control group of version 1 that counts memory', () => {
+  const v1 = (root: string, point: string, options: string) =>
+    `35 31 0:32 ${root} ${point} rw,relatime shared:4 - cgroup cgroup ${options}`;
+  const memory = v1('/', '/sys/fs/cgroup/memory', 'rw,memory');
+  it.each([
+    ['5:devices:/\n4:memory:/a/b\n0::/', memory, '/sys/fs/cgroup/memory/a/b'],
+    ['4:cpu,memory:/a', v1('/', '/cg', 'rw,cpu,memory'), '/cg/a'],
+    ['4:memory,cpu:/a', v1('/', '/cg', 'rw,memory,cpu'), '/cg/a'],
+    ['4:memory:/docker/abc', v1('/docker/abc', '/sys/fs/cgroup/memory', 'ro,memory'), '/sys/fs/cgroup/memory'],
+    ['4:memory:/a', `${v1('/', '/cpu', 'rw,cpu')}\n${memory}`, '/sys/fs/cgroup/memory/a'],
+    ['9:name=memory-ish:/a', memory, null],
+    ['4:memory:/a', v1('/', '/cpu', 'rw,cpu'), null],
+    ['0::/a', mount('/', '/sys/fs/cgroup'), null],
+    ['', '', null],
+  ])('of %j in %j is %j', (membership, mountinfo, folder) =>
+    expect(memoryFolderV1(membership, `${disk}\n${mountinfo}\n`)).toBe(folder),
   );
 });

@@ -5,20 +5,41 @@ import { readFile } from 'node:fs/promises';
  * own (a cgroup namespace) it is the group as seen from there.
  */
 export async function ownCgroup(proc = '/proc/self'): Promise<string | null> {
-  const [membership, mounts] = await Promise.all(
+  const { membership, mounts } = await membershipOf(proc);
+  return cgroupFolder(membership, mounts);
+}
+
+/** The same in version 1, of the group that counts its memory: there each controller has a hierarchy of its own. */
+export async function ownMemoryCgroupV1(proc = '/proc/self'): Promise<string | null> {
+  const { membership, mounts } = await membershipOf(proc);
+  return memoryFolderV1(membership, mounts);
+}
+
+async function membershipOf(proc: string): Promise<{ readonly membership: string; readonly mounts: string }> {
+  const [membership = '', mounts = ''] = await Promise.all(
     ['cgroup', 'mountinfo'].map((name) => readFile(`${proc}/${name}`, 'utf8').catch(() => '')),
   );
-  return cgroupFolder(membership ?? '', mounts ?? '');
+  return { membership, mounts };
 }
 
 /** From `/proc/<pid>/cgroup` (cgroups(7)) and `/proc/<pid>/mountinfo` (proc_pid_mountinfo(5)). */
-export function cgroupFolder(membership: string, mountinfo: string): string | null {
+export const cgroupFolder = (membership: string, mountinfo: string): string | null =>
   // Version 1 has lines with a number of their own beside it, and may have all the controllers.
-  const group = /^0::(\/.*)$/m.exec(membership)?.[1];
+  folderIn(mountinfo, /^cgroup2 /, /^0::(\/.*)$/m.exec(membership)?.[1]);
+
+export const memoryFolderV1 = (membership: string, mountinfo: string): string | null =>
+  folderIn(
+    mountinfo,
+    /^cgroup \S+ (?:\S*,)?memory(?:,|$)/,
+    /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(\/.*)$/m.exec(membership)?.[1],
+  );
+
+/** Where a group is found, below the mount whose type, source and options look so. */
+function folderIn(mountinfo: string, type: RegExp, group: string | undefined): string | null {
   const mount = mountinfo
     .split('\n')
     .map((line) => line.split(' - '))
-    .find(([, type]) => type?.startsWith('cgroup2 '))?.[0]
+    .find(([, kind]) => kind !== undefined && type.test(kind))?.[0]
     ?.split(' ');
   const [root, point] = [mount?.[3], mount?.[4]].map((path) => path && unescape(path));
   if (group === undefined || !root || !point) return null;

@@ -28,6 +28,10 @@ export function originalOf(id: UnitId): UnitId {
   return at < 0 ? id : (id.slice(0, at) as UnitId);
 }
 
+/** Which of a unit's instances it names: 1 for the unit itself. */
+export const replicaOf = (id: UnitId): number =>
+  originalOf(id) === id ? 1 : Number(id.slice(id.lastIndexOf('~') + 1));
+
 /** Random, so that ids made on two machines never meet; the prefix is for people who read logs. */
 export const newInstanceId = (): InstanceId => `i-${randomBytes(8).toString('hex')}` as InstanceId;
 

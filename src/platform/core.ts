@@ -33,7 +33,7 @@ import { outcomesFor } from './outcomes.ts';
 import type { Reporter } from './reporter.ts';
 import { cardReserve, settingsOf } from './settings.ts';
 import type { Stores } from './stores.ts';
-import { targetOf } from './targets.ts';
+import { reaches, targetOf } from './targets.ts';
 
 /** What decides and acts: the account, the units it is kept of, and the instances they become. */
 export interface Core {
@@ -135,7 +135,9 @@ export async function createCore(
     },
     isExternal: (unit) => units.externalUrl(unit) !== null,
     target: targetOf(supervisor, units),
+    reaches,
     progress: (unit, waiter) => progressOf(unit, waiter, views),
+    silenceMs: units.silenceMs,
   });
   return { directory, scheduler, units, supervisor, waker, needs, views, savings, cards, tellTime, limit, logFile };
 }

@@ -1,6 +1,6 @@
 import type { Counter, Histogram, Metrics } from '#observe/metrics';
 import { severity } from '#runtime/pressure';
-import { chargedOf, reservedOf, sum } from '#scheduler/state';
+import { chargedOf, reservedOf, sum, waitersOf } from '#scheduler/state';
 import type { Savings } from '#units/savings';
 import type { ViewSources } from '#units/views';
 import type { Reporter } from './reporter.ts';
@@ -36,7 +36,7 @@ export function registerMetrics(
     [...state.units.values()].map(({ spec, leases }) => ({ labels: [spec.id], value: leases.size })),
   );
   metrics.gauge('sutaz_unit_waiters', 'Requests that wait for a unit.', ['unit'], () =>
-    [...state.units.values()].map(({ spec, waiters }) => ({ labels: [spec.id], value: waiters.size })),
+    [...state.units.values()].map((unit) => ({ labels: [unit.spec.id], value: waitersOf(unit) })),
   );
   metrics.gauge('sutaz_unit_state', 'The state of a unit, as the label.', ['unit', 'state'], () =>
     [...state.units.values()].map(({ spec, phase }) => ({ labels: [spec.id, phase.kind], value: 1 })),

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
-import { unitId } from '#kernel/ids';
+import { replicaId, unitId } from '#kernel/ids';
 import type { Waker } from '#routing/wake';
 import type { Directory } from '#units/directory';
 import { createNeeds } from './needs.ts';
@@ -11,7 +11,7 @@ const signal = new AbortController().signal;
 function bench(failing?: string) {
   const log: string[] = [];
   const directory = {
-    service: () => ({ definition: { needs: ['db', 'cache'] } }),
+    service: (id: string) => ({ definition: { needs: id === 'app' ? ['db', 'cache'] : [] } }),
     serviceUnit: (id: string) => unitId('service', id),
   } as unknown as Directory;
   const waker = {
@@ -31,6 +31,25 @@ it('makes what is needed ready in order and lets it go once', async () => {
   needs.give(app);
   needs.give(app);
   expect(log.slice(2)).toEqual(['-service/db', '-service/cache']);
+});
+
+it('holds for each copy what the unit needs, and lets go what that one held', async () => {
+  const { log, needs } = bench();
+  const copy = replicaId(app, 2);
+  await needs.take(app, signal);
+  await needs.take(copy, signal);
+  needs.give(copy);
+  expect(log).toEqual([
+    '+service/db',
+    '+service/cache',
+    '+service/db',
+    '+service/cache',
+    '-service/db',
+    '-service/cache',
+  ]);
+  needs.give(copy);
+  needs.give(app);
+  expect(log).toHaveLength(8);
 });
 
 it('names what was not to be had, and still holds what it took until it is let go', async () => {

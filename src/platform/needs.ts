@@ -1,5 +1,5 @@
 import type { UnitId } from '#kernel/ids';
-import { parseUnitId } from '#kernel/ids';
+import { originalOf, parseUnitId } from '#kernel/ids';
 import { Fault, toFault } from '#kernel/faults';
 import type { Awake, Waker } from '#routing/wake';
 import type { Directory } from '#units/directory';
@@ -28,7 +28,7 @@ export function createNeeds(directory: Directory, waker: () => Waker): Needs {
       // One after the other, in the definition's order: two that need memory do not stand in each other's way.
       for (const need of needsOf(unit, directory)) {
         try {
-          leases.push(await waker().wake(need, { principal: unit, class: 'interactive', signal }));
+          leases.push(await waker().wake(need, { principal: originalOf(unit), class: 'interactive', signal }));
         } catch (error) {
           const { code, message } = toFault(error);
           if (code === 'CANCELLED') throw error;
@@ -43,7 +43,7 @@ export function createNeeds(directory: Directory, waker: () => Waker): Needs {
 
 /** What its definition needs; of a model, what its engine's does. */
 export function needsOf(unit: UnitId, directory: Directory): UnitId[] {
-  const { kind, name } = parseUnitId(unit);
+  const { kind, name } = parseUnitId(originalOf(unit));
   const service =
     kind === 'service' ? directory.service(name) : directory.engine(directory.model(name).definition.engine);
   return service.definition.needs.map((id) => directory.serviceUnit(id));

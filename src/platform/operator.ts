@@ -2,14 +2,18 @@ import { readFile } from 'node:fs/promises';
 import type { CatalogSource } from '#catalog/source';
 import type { ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
 import { Fault } from '#kernel/faults';
-import { unitId } from '#kernel/ids';
+import { originalOf, parseUnitId, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Control } from '#edge/control';
 import type { ModelStore } from '#models/store';
 import type { Puller } from '#models/pull';
 import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
+import { followAll, tailAll } from '#runtime/several-logs';
+import type { NamedLog } from '#runtime/several-logs';
 import type { Scheduler } from '#scheduler/run-loop';
+import { siblingsOf } from '#scheduler/state';
+import type { Unit } from '#scheduler/state';
 import type { Directory } from '#units/directory';
 import type { Savings } from '#units/savings';
 import type { Units } from '#units/units';
@@ -48,7 +52,7 @@ export function createOperator(deps: OperatorDeps): Control {
     state: () => ({ platform: deps.platform(), ledger: ledgerView(views), units: allUnits(deps).map(unit) }),
     ledger: () => accountView(views),
     savings: () => deps.savings.report(),
-    unitId: (name) => directory.unit(name),
+    unitId: (name) => unitNamed(name, deps),
     unit,
     why(id) {
       const found = scheduler.state.units.get(id);
@@ -64,16 +68,18 @@ export function createOperator(deps: OperatorDeps): Control {
     start(id, principal) {
       // At once, so that it is the answer: later it would be nobody's.
       mustRun(id, deps);
+      mustBeFirst(id, 'started');
       return startAndRelease(id, principal, deps);
     },
     stop: (id, force) => stop(id, force, deps),
     pin(id, pinned) {
       mustRun(id, deps);
+      mustBeFirst(id, 'pinned');
       deps.rememberPin(id, pinned);
       scheduler.dispatch({ kind: 'pin', unit: id, pinned });
     },
-    logs: (id, lines) => deps.logs.tail(deps.logFile(id), lines),
-    followLogs: (id, lines, signal) => deps.logs.follow(deps.logFile(id), { lines, signal }),
+    logs: (id, lines) => tailAll(logsOf(id, deps), lines, deps.logs),
+    followLogs: (id, lines, signal) => followAll(logsOf(id, deps), { lines, signal }, deps.logs),
     models: () => [...catalog.current().models.keys()].map((id) => modelView(id, deps)),
     model: async (name) => modelDetails(directory.model(name).definition.id, deps),
     async pull(name, signal, onProgress) {
@@ -105,7 +111,40 @@ export function createOperator(deps: OperatorDeps): Control {
 function allUnits({ catalog, scheduler }: OperatorDeps): UnitId[] {
   const servers = [...catalog.current().services.values()].filter(({ definition }) => definition.kind === 'server');
   const named = servers.map(({ definition }) => unitId('service', definition.id));
-  return [...new Set([...named, ...scheduler.state.units.keys()])];
+  const known = [...scheduler.state.units.values()].filter((unit) => !isSpare(unit));
+  return [...new Set([...named, ...known.map(({ spec }) => spec.id)])];
+}
+
+/** A copy that sleeps is nothing yet: it comes when there is work for it. */
+const isSpare = ({ original, phase }: Unit): boolean => original !== null && phase.kind === 'cold';
+
+/** By the names of the directory; `chroma~2` is a copy of `chroma`, which nobody but an operator may name. */
+function unitNamed(name: string, { directory, scheduler }: OperatorDeps): UnitId {
+  const at = name.lastIndexOf('~');
+  if (at < 0) return directory.unit(name);
+  const first = directory.unit(name.slice(0, at));
+  const id = `${first}${name.slice(at)}` as UnitId;
+  if (scheduler.state.units.has(id)) return id;
+  const most = scheduler.state.units.get(first)?.spec.replicas.max ?? 1;
+  const copies = most === 1 ? 'it runs once' : `its copies are ~2 to ~${most}`;
+  throw new Fault('NOT_FOUND', `There is no ${name}: of ${parseUnitId(first).name} ${copies} (replicas).`);
+}
+
+function mustBeFirst(id: UnitId, what: string): void {
+  const first = originalOf(id);
+  if (first === id) return;
+  const { name } = parseUnitId(first);
+  throw new Fault(
+    'CONFLICT',
+    `${id} is not ${what} by hand: it comes and goes with the work for ${name}. Name ${name}.`,
+  );
+}
+
+/** The log of a unit, or those of all its instances with the name of each. */
+function logsOf(id: UnitId, { scheduler, logFile }: OperatorDeps): readonly NamedLog[] {
+  const unit = scheduler.state.units.get(id);
+  const all = unit?.original === null ? siblingsOf(unit).map(({ spec }) => spec.id) : [id];
+  return all.map((one) => ({ name: parseUnitId(one).name, file: logFile(one) }));
 }
 
 /** A unit that the scheduler does not run: it is elsewhere, or unusable. */
@@ -117,6 +156,7 @@ function restingView(id: UnitId, { units, directory, views }: OperatorDeps): Api
     id,
     kind: 'service',
     name,
+    copyOf: null,
     ...units.titles(id),
     tier: definition.tier,
     state: external ? 'ready' : 'disabled',
@@ -158,14 +198,14 @@ function stop(id: UnitId, force: boolean, deps: OperatorDeps): void {
   const unit = deps.scheduler.state.units.get(id);
   if (unit?.pinned) throw new Fault('CONFLICT', `${id} is pinned: unpin it first.`);
   if (unit?.spec.tier === 'core') throw new Fault('CONFLICT', `${id} is core: everything else stands on it.`);
-  if (unit && unit.leases.size > 0 && !force) {
-    throw new Fault(
-      'CONFLICT',
-      `${id} is busy with ${unit.leases.size} of ${unit.spec.slots}. Ask again when it is done, or force it.`,
-      {
-        details: { leases: unit.leases.size },
-      },
-    );
+  // Whoever names the unit means all of its instances.
+  const meant = unit ? (unit.original ? [unit] : siblingsOf(unit)) : [];
+  const leases = meant.reduce((sum, one) => sum + one.leases.size, 0);
+  if (leases > 0 && !force) {
+    const slots = meant.reduce((sum, one) => sum + ('bytes' in one.phase ? one.spec.slots : 0), 0);
+    throw new Fault('CONFLICT', `${id} is busy with ${leases} of ${slots}. Ask again when it is done, or force it.`, {
+      details: { leases },
+    });
   }
   deps.scheduler.dispatch({ kind: 'stop', unit: id, reason: { code: 'stopped-by-user' }, force });
 }

@@ -1,3 +1,4 @@
+import { originalOf } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { ModelStore } from '#models/store';
 import type { Outcomes } from '#runtime/instance';
@@ -19,7 +20,7 @@ export interface OutcomeDeps {
 /** What happens to an instance, as the scheduler's events; and what else follows from it. */
 export function outcomesFor({ scheduler, units, identity, usedFiles, store, needs }: OutcomeDeps): Outcomes {
   const file = (unit: UnitId) =>
-    unit.startsWith('model/') ? store.get(unit.slice('model/'.length))?.sha256 : undefined;
+    unit.startsWith('model/') ? store.get(originalOf(unit).slice('model/'.length))?.sha256 : undefined;
   const remember = (unit: UnitId) => {
     const known = scheduler.state.units.get(unit);
     if (!known) return;
@@ -28,7 +29,9 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store, need
   };
   return {
     begun({ unit, key }) {
-      identity.minted.mint({ id: unit, name: `instance of ${unit}`, role: 'use' }, key);
+      // Copies are one principal: asking for things in turns, a unit has no more turns for having more of them.
+      const id = originalOf(unit);
+      identity.minted.mint(unit, { id, name: `instance of ${id}`, role: 'use' }, key);
       const sha256 = file(unit);
       if (sha256) usedFiles.set(unit, sha256);
     },

@@ -6,7 +6,7 @@ import type { ApiEvent } from '#contracts/api';
 import type { Json } from '#contracts/driver';
 import type { StateStore } from '#contracts/state';
 import { fakeClock } from '#kernel/clock.fake';
-import { unitId } from '#kernel/ids';
+import { replicaId, unitId } from '#kernel/ids';
 import type { InstanceId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import type { ModelStore } from '#models/store';
@@ -119,6 +119,33 @@ it('an instance has its identity, its file and what it needs for as long as it l
   expect(usedFiles.size).toBe(0);
   const learn = `learn ${model} 7 8 5 6 4`;
   expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', 'stopped', learn]);
+});
+
+it('copies use the file of their unit, and speak for it: they are one principal', () => {
+  const usedFiles = new Map();
+  const minted: unknown[] = [];
+  const outcomes = outcomesFor({
+    scheduler: { state: { units: new Map() }, dispatch: () => undefined } as unknown as Scheduler,
+    units: {} as unknown as Units,
+    identity: {
+      minted: {
+        mint: (holder: string, { id }: { id: string }) => minted.push([holder, id]),
+        withdraw: () => undefined,
+      },
+    } as unknown as Parameters<typeof outcomesFor>[0]['identity'],
+    store: { get: (name: string) => (model === `model/${name}` ? { sha256: 'abc' } : null) } as unknown as ModelStore,
+    needs: { give: () => undefined } as unknown as Needs,
+    usedFiles,
+  });
+  const copy = replicaId(model, 2);
+  const record = { id: 'i-1' as InstanceId, handle: null, host: '', port: 1, key: 'k', startedAt: '' };
+  for (const unit of [model, copy]) outcomes.begun({ ...record, unit });
+  expect(minted).toEqual([
+    [model, model],
+    [copy, model],
+  ]);
+  outcomes.ended(copy);
+  expect([...usedFiles]).toEqual([[model, 'abc']]);
 });
 
 it('the reporter tells what happens to units and counts it, and says nothing of single requests', () => {

@@ -1,9 +1,10 @@
+import { connect } from 'node:net';
 import type { UnitId } from '#kernel/ids';
 import type { Target } from '#routing/wake';
 import type { Supervisor } from '#runtime/supervisor';
 import type { Units } from '#units/units';
 
-/** Where a unit's requests go: to its instance here, or to where it runs. */
+/** Where the requests go that a unit, or a copy of one, serves: to its instance here, or to where it runs. */
 export const targetOf =
   (supervisor: Supervisor, units: Units) =>
   (unit: UnitId): Target | null => {
@@ -17,3 +18,21 @@ export const targetOf =
     const key = unit.startsWith('model/') ? (endpoint?.key ?? null) : null;
     return endpoint && { origin: `http://${endpoint.host}:${endpoint.port}`, basePath: '', key };
   };
+
+/** Milliseconds in which what listens on this machine takes a connection. */
+const connectMs = 1_000;
+
+/** Whether something listens at the target. */
+export function reaches({ origin }: Target): Promise<boolean> {
+  const { hostname, port } = new URL(origin);
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname, port: Number(port), timeout: connectMs });
+    const settle = (ok: boolean) => {
+      socket.destroy();
+      resolve(ok);
+    };
+    socket.once('connect', () => settle(true));
+    socket.once('timeout', () => settle(false));
+    socket.on('error', () => settle(false));
+  });
+}

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import { Fault } from '#kernel/faults';
-import { unitId } from '#kernel/ids';
+import { replicaId, unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { createScheduler } from '#scheduler/run-loop';
 import type { Scheduler } from '#scheduler/run-loop';
@@ -13,7 +14,7 @@ const unit = unitId('service', 'x');
 const target: Target = { origin: 'http://127.0.0.1:1', basePath: '', key: null };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-function bench(more: Partial<WakerOptions> = {}) {
+function bench(more: Partial<WakerOptions> = {}, replicas = oneReplica) {
   const clock = fakeClock();
   const told: string[] = [];
   const tell = (what: string) => () => void told.push(what);
@@ -31,17 +32,18 @@ function bench(more: Partial<WakerOptions> = {}) {
     rungs: plainRungs,
     learnedAs: '',
     prewarm: true,
-    replicas: oneReplica,
+    replicas,
   } as const;
   scheduler.dispatch({ kind: 'configure', units: [{ id: unit, ...spec, ...rest }] });
   const prepared = { done: true, count: 0, work: () => Promise.resolve() };
   const waker = createWaker({
-    ...{ scheduler, clock, log: silentLogger, target: () => target },
+    ...{ scheduler, clock, log: silentLogger, target: () => target, reaches: async () => true },
     preparation: {
       isPrepared: () => prepared.done,
       prepare: () => (prepared.count++, prepared.work()),
     },
     isExternal: () => false,
+    silenceMs: () => null,
     progress: () => ({ phase: 'x' }),
     ...more,
   });
@@ -57,8 +59,40 @@ function bench(more: Partial<WakerOptions> = {}) {
     leases,
     caller,
     started: () => scheduler.dispatch({ kind: 'started', unit }),
+    /** Time passes, with turns of the event loop in between. */
+    async pass(ms: number) {
+      for (let left = ms; left > 0; left -= 100) {
+        clock.advance(100);
+        await settle();
+      }
+    },
   };
 }
+
+it('goes to the copy that granted the lease, and gives it back there', async () => {
+  const asked: string[] = [];
+  const { waker, scheduler, caller, started } = bench(
+    { target: (one) => (asked.push(one), { ...target, origin: `http://${one}` }) },
+    { min: 2, max: 2 },
+  );
+  const copy = replicaId(unit, 2);
+  const first = waker.wake(unit, caller());
+  await settle();
+  started();
+  const second = waker.wake(unit, caller());
+  scheduler.dispatch({ kind: 'started', unit: copy });
+  const both = await Promise.all([first, second]);
+  expect(both.map(({ target: { origin } }) => origin)).toEqual(['http://service/x', 'http://service/x~2']);
+  const leasesOf = (one: UnitId) => scheduler.state.units.get(one)?.leases.size;
+  expect([leasesOf(unit), leasesOf(copy)]).toEqual([1, 1]);
+  both[1]?.release();
+  expect([leasesOf(unit), leasesOf(copy)]).toEqual([1, 0]);
+  // While a copy serves, the unit is ready though its first instance is not.
+  scheduler.dispatch({ kind: 'exited', unit, message: 'gone' });
+  expect(waker.isReady(unit)).toBe(true);
+  const third = await waker.wake(unit, caller());
+  expect([third.target.origin, third.wakeMs]).toEqual(['http://service/x~2', 0]);
+});
 
 describe('a wake', () => {
   it('prepares, starts, and says how long it took; the next one finds it ready', async () => {
@@ -100,12 +134,78 @@ describe('a wake', () => {
   });
 
   it('that finds no instance behind its lease gives the lease back', async () => {
-    const { waker, caller, started, leases } = bench({ target: () => null });
+    const { waker, caller, started, leases, pass } = bench({ target: () => null });
     const waking = waker.wake(unit, caller());
+    const failed = expect(waking).rejects.toMatchObject({ code: 'UPSTREAM_FAILED', retryAfter: 1 });
     await settle();
     started();
-    await expect(waking).rejects.toMatchObject({ code: 'UPSTREAM_FAILED', retryAfter: 1 });
+    await pass(16_000);
+    await failed;
     expect(leases()).toBe(0);
+  });
+
+  it('regression: that was granted a place on what had just ended waits for the next start, and fails nobody else', async () => {
+    let there: Target | null = null;
+    const { waker, scheduler, caller, started, told, pass } = bench({ target: () => there });
+    const both = [waker.wake(unit, caller()), waker.wake(unit, caller())];
+    await settle();
+    started();
+    await pass(500);
+    // The first holds its place: the second is not given it, only to fail there.
+    expect(scheduler.state.units.get(unit)).toMatchObject({ waiters: { size: 1 }, leases: { size: 1 } });
+    scheduler.dispatch({ kind: 'exited', unit, message: 'gone' });
+    await pass(2_000);
+    expect(told).toEqual(['start', 'start']);
+    there = target;
+    started();
+    await settle();
+    (await both[1])?.release();
+    await settle();
+    expect(await both[0]).toMatchObject({ target });
+  });
+
+  it('regression: whose service broke off keeps its place until that listens again, or its end is told', async () => {
+    let listens = false;
+    const { waker, scheduler, caller, started, leases, pass } = bench({ reaches: async () => listens });
+    const wake = async () => {
+      const waking = waker.wake(unit, caller());
+      await settle();
+      return waking;
+    };
+    const first = wake();
+    await settle();
+    started();
+    (await first).release(true);
+    await pass(300);
+    expect(leases()).toBe(1);
+    listens = true;
+    await pass(200);
+    expect(leases()).toBe(0);
+    listens = false;
+    (await wake()).release(true);
+    await pass(4_000);
+    expect(leases()).toBe(1);
+    scheduler.dispatch({ kind: 'exited', unit, message: 'gone' });
+    expect(leases()).toBe(0);
+    await pass(5_000);
+    // A service that neither listens nor ends is given up on: the place is no use, but it is not kept for ever.
+    scheduler.dispatch({ kind: 'wake', unit });
+    started();
+    (await wake()).release(true);
+    await pass(6_000);
+    expect(leases()).toBe(0);
+  });
+
+  it('whose caller leaves while that is looked into ends at once', async () => {
+    const { waker, caller, started } = bench({ target: () => null });
+    const leaving = new AbortController();
+    const waking = waker.wake(unit, caller(leaving.signal));
+    const left = expect(waking).rejects.toMatchObject({ code: 'CANCELLED' });
+    await settle();
+    started();
+    await settle();
+    leaving.abort();
+    await left;
   });
 
   it('of what runs elsewhere takes no lease', async () => {

@@ -1,10 +1,14 @@
 import type { ApiProgress } from '#contracts/api';
+import { abortable, sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import { Fault, isAbort, toFault } from '#kernel/faults';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import type { Lease, Scheduler } from '#scheduler/run-loop';
+import { siblingsOf } from '#scheduler/state';
 import type { WaiterClass } from '#scheduler/types';
+import { createLines } from './lines.ts';
+import type { Line } from './lines.ts';
 
 /** Where a request for a unit goes. */
 export interface Target {
@@ -28,6 +32,8 @@ export interface Caller {
   readonly principal: string;
   readonly class: WaiterClass;
   readonly signal: AbortSignal;
+  /** For a connection that is open already: a full queue does not turn it away. */
+  readonly goesOn?: boolean;
   readonly onQueued?: (id: WaiterId) => void;
 }
 
@@ -37,11 +43,16 @@ export interface Awake {
   /** Milliseconds spent waiting for a place on a ready unit, and for the unit to become ready. */
   readonly queueMs: number;
   readonly wakeMs: number;
-  release(): void;
+  /** Says that a connection outlives the lease; the function it returns, that it has closed. */
+  leaveOpen(): () => void;
+  /** With `broken` the instance broke off: nobody else is sent there before it is seen to listen, or known to have ended. */
+  release(broken?: boolean): void;
 }
 
 export interface Waker {
   wake(unit: UnitId, caller: Caller): Promise<Awake>;
+  /** What is to be asked for every byte of an open connection; null where one is work for as long as it is open. */
+  line(unit: UnitId, awake: Awake, caller: Omit<Caller, 'signal'>): Line | null;
   isReady(unit: UnitId): boolean;
   /** Goes on waking for `ms` milliseconds for a caller who said it will come back; asking again prolongs it. */
   linger(unit: UnitId, principal: string, ms: number): void;
@@ -51,37 +62,48 @@ export interface Waker {
 export interface WakerOptions {
   readonly scheduler: Scheduler;
   readonly preparation: Preparation;
-  /** Null when the unit has no instance to speak to. */
+  /** Null when the unit, or the copy of one, has no instance to speak to. */
   readonly target: (unit: UnitId) => Target | null;
+  /** Whether something listens there now. Within bounds, and never rejects. */
+  readonly reaches: (target: Target) => Promise<boolean>;
   /** A unit that is never started here: it runs elsewhere. */
   readonly isExternal: (unit: UnitId) => boolean;
   readonly progress: (unit: UnitId, waiter?: WaiterId) => ApiProgress;
+  /** Milliseconds without a byte after which an open connection is no work; null where it always is. */
+  readonly silenceMs: (unit: UnitId) => number | null;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 export function createWaker(options: WakerOptions): Waker {
   const { scheduler, clock, log } = options;
-  const isReady = (unit: UnitId): boolean =>
-    options.isExternal(unit) || scheduler.state.units.get(unit)?.phase.kind === 'ready';
+  const isReady = (id: UnitId): boolean => {
+    if (options.isExternal(id)) return true;
+    const unit = scheduler.state.units.get(id);
+    return unit !== undefined && siblingsOf(unit).some(({ phase }) => phase.kind === 'ready');
+  };
 
   const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
     const asked = clock.now();
     if (options.isExternal(unit)) return external(unit, options.target(unit));
     const wasReady = isReady(unit);
-    const lease = await leaseOn(unit, caller);
-    const target = options.target(unit);
-    if (!target) {
-      lease.release();
-      throw new Fault('UPSTREAM_FAILED', `${unit} ended just now.`, { retryAfter: 1 });
+    for (let triesLeft = tries; triesLeft > 0; triesLeft--) {
+      const lease = await leaseOn(unit, caller);
+      // Where there are copies, the one that granted the lease is the one that keeps a slot for it.
+      const target = options.target(lease.unit);
+      if (target) {
+        const waited = clock.now() - asked;
+        return {
+          target,
+          queueMs: wasReady ? waited : 0,
+          wakeMs: wasReady ? 0 : waited,
+          leaveOpen: () => lease.leaveOpen(),
+          release: (broken = false) => void (broken ? releaseWhenSure(lease, options) : lease.release()),
+        };
+      }
+      await abortable(releaseWhenSure(lease, options), caller.signal);
     }
-    const waited = clock.now() - asked;
-    return {
-      target,
-      queueMs: wasReady ? waited : 0,
-      wakeMs: wasReady ? 0 : waited,
-      release: () => lease.release(),
-    };
+    throw new Fault('UPSTREAM_FAILED', `${unit} ended just now.`, { retryAfter: 1 });
   };
 
   const leaseOn = async (unit: UnitId, caller: Caller): Promise<Lease> => {
@@ -116,10 +138,41 @@ export function createWaker(options: WakerOptions): Waker {
     void wait();
   };
 
-  return { wake, isReady, linger, progress: options.progress };
+  const lines = createLines({ clock, wake });
+  const line: Waker['line'] = (unit, awake, caller) => {
+    const silenceMs = options.silenceMs(unit);
+    // Among copies the one that a connection is with could not be asked for by name.
+    if (silenceMs === null || (scheduler.state.units.get(unit)?.copies.length ?? 1) > 0) return null;
+    return lines.open(unit, awake, caller, silenceMs);
+  };
+
+  return { wake, line, isReady, linger, progress: options.progress };
+}
+
+/** So often one is sent on that was granted a place on an instance which had just ended. */
+const tries = 3;
+/** Milliseconds that the end of an instance may take to be told, what it left behind included; and between looks. */
+const endMs = 5_000;
+const lookMs = 100;
+
+/**
+ * Gives the place back once it is worth having. Between an instance's end and the scheduler's hearing of it, a place that
+ * was free again at once would be given to one waiter after the other, each of whom would fail there; its end takes the lease along.
+ */
+async function releaseWhenSure(lease: Lease, { scheduler, target, reaches, clock }: WakerOptions): Promise<void> {
+  const holds = () => scheduler.state.units.get(lease.unit)?.leases.has(lease.id) === true;
+  try {
+    for (const until = clock.now() + endMs; holds() && clock.now() < until;) {
+      const there = target(lease.unit);
+      if (there && (await reaches(there))) return;
+      await sleep(clock, lookMs);
+    }
+  } finally {
+    lease.release();
+  }
 }
 
 function external(unit: UnitId, target: Target | null): Awake {
   if (!target) throw new Fault('NOT_FOUND', `${unit} has no address.`);
-  return { target, queueMs: 0, wakeMs: 0, release: () => undefined };
+  return { target, queueMs: 0, wakeMs: 0, leaveOpen: () => () => undefined, release: () => undefined };
 }

@@ -4,6 +4,7 @@ import type { InstanceSpec } from '#contracts/runtime';
 import type { OnProgress } from '#contracts/models';
 import type { ProcessRun } from '#catalog/service';
 import { Fault } from '#kernel/faults';
+import { replicaOf } from '#kernel/ids';
 import type { InstanceRecord } from './records.ts';
 import { fill, fillAll } from './blueprint.ts';
 import type { Blueprint } from './blueprint.ts';
@@ -62,7 +63,7 @@ export async function instanceSpec(
 
 function placeholders(
   { dataDir, serviceDir, values }: Blueprint,
-  { host, port, key }: InstanceRecord,
+  { unit, host, port, key }: InstanceRecord,
   environment: Environment | null,
   { home, capabilities }: LaunchPlace,
 ): Record<string, string> {
@@ -72,6 +73,7 @@ function placeholders(
     host,
     port: String(port),
     key,
+    replica: String(replicaOf(unit)),
     home,
     data: dataDir,
     service: serviceDir,

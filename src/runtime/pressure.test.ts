@@ -127,6 +127,15 @@ describe('the files', () => {
     expect(await (await openPressure(join(root, 'no'), async () => null))()).toBeNull();
   });
 
+  it('of a group of version 1 count its kills', async () => {
+    const root = await tree({ 'cg/app/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 4\n' });
+    await mkdir(join(root, 'proc/self'), { recursive: true });
+    await writeFile(join(root, 'proc/self/cgroup'), '4:memory:/app\n0::/\n');
+    const mount = `35 31 0:32 / ${root}/cg rw - cgroup cgroup rw,memory\n`;
+    await writeFile(join(root, 'proc/self/mountinfo'), mount);
+    expect(await (await openPressure(join(root, 'proc')))()).toEqual({ some: 0, full: 0, ooms: 4, highs: 0 });
+  });
+
   it('are those of the nearest group with a limit', async () => {
     const group = { 'cgroup.procs': '', 'memory.max': 'max\n', 'memory.high': 'max\n' };
     const at = (folder: string, over = {}) =>

@@ -1,6 +1,6 @@
 import { access, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ownCgroup } from '#kernel/cgroups';
+import { ownCgroup, ownMemoryCgroupV1 } from '#kernel/cgroups';
 import type { Clock } from '#kernel/clock';
 import { systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
@@ -133,6 +133,9 @@ export function parseEvents(text: string): { readonly ooms: number; readonly hig
   return { ooms: count('oom') + count('oom_kill'), highs: count('high') };
 }
 
+/** Version 1 has no more than the count of kills, in `memory.oom_control`: hitting its limit is told for file cache, too. */
+export const parseOomControl = (text: string): number => Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+
 /**
  * Reads the machine's pressure and that of the control group whose limit binds this process, whichever is worse. The
  * group is looked for once.
@@ -141,19 +144,22 @@ export async function openPressure(
   proc = '/proc',
   group: () => Promise<string | null> = () => ownCgroup(`${proc}/self`).then(bindingGroup),
 ): Promise<() => Promise<PressureReading | null>> {
-  const folder = await group();
+  const [folder, first] = await Promise.all([group(), ownMemoryCgroupV1(`${proc}/self`)]);
   return async () => {
-    const [machine, inGroup, events] = await Promise.all([
+    const [machine, inGroup, events, control] = await Promise.all([
       readText(`${proc}/pressure/memory`),
       folder && readText(`${folder}/memory.pressure`),
       folder && readText(`${folder}/memory.events`),
+      first && readText(`${first}/memory.oom_control`),
     ]);
-    if (machine === null && !inGroup && !events) return null;
+    if (machine === null && !inGroup && !events && !control) return null;
     const [one, other] = [parsePressure(machine ?? ''), parsePressure(inGroup ?? '')];
+    const { ooms, highs } = parseEvents(events ?? '');
     return {
       some: Math.max(one.some, other.some),
       full: Math.max(one.full, other.full),
-      ...parseEvents(events ?? ''),
+      ooms: ooms + parseOomControl(control ?? ''),
+      highs,
     };
   };
 }

@@ -137,7 +137,7 @@ describe('the supervisor', () => {
     await new Promise((resolve) => setImmediate(resolve));
     fakes.exit();
     await supervisor.idle();
-    expect(fakes.told).toEqual(['failed: it ended while it started, ended with exit code 3: last words']);
+    expect(fakes.told).toEqual(['failed: while it started it ended with exit code 3: last words']);
     expect(supervisor.failure(unit)?.log).toEqual(['last words']);
     expect(fakes.rows.size).toBe(0);
   });

@@ -72,7 +72,7 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
   const unlisten = driver.onExit((handle, status) => {
     const instance = instances.get(handle.unit);
     if (instance?.state === 'starting' && instance.handle?.id === handle.id) {
-      instance.abort.abort(new Fault('START_FAILED', `it ended while it started, ${howItEnded(status)}`));
+      instance.abort.abort(new Fault('START_FAILED', `while it started it ${howItEnded(status)}`));
     } else if (instance && 'record' in instance && instance.record.id === handle.id) {
       buryLater(instance.record, status);
     }
@@ -318,8 +318,8 @@ const calledOff = new Fault('CANCELLED', 'The start was called off.');
 const permanent: ReadonlySet<string> = new Set(['BAD_REQUEST', 'NOT_FOUND', 'NOT_SUPPORTED']);
 
 function howItEnded({ code, signal, oomKilled }: ExitedStatus): string {
-  if (oomKilled) return 'killed by the kernel for lack of memory';
-  if (signal) return `ended by ${signal}`;
+  if (oomKilled) return 'was killed by the kernel for lack of memory';
+  if (signal) return `was ended by ${signal}`;
   return code === null ? 'ended for an unknown reason' : `ended with exit code ${code}`;
 }
 

@@ -3,6 +3,7 @@ import { bookThreads } from './cores.ts';
 import { bookVram } from './devices.ts';
 import { lookAhead } from './forecast.ts';
 import { first, pop, push } from './heap.ts';
+import { growsAt } from './load.ts';
 import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isSpeculative, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 
@@ -91,7 +92,13 @@ function dueAtOf(unit: Unit, state: State): number {
   const { phase } = unit;
   if (state.closing) return Infinity;
   if (phase.kind === 'backoff' || phase.kind === 'quarantined') return Math.min(phase.until, queuedUntil(unit));
-  return Math.min(restsAt(unit), queuedUntil(unit), residencyEnd(unit));
+  return Math.min(restsAt(unit), queuedUntil(unit), residencyEnd(unit), reviewEnd(unit), copyDueAt(unit));
+}
+
+/** When those who wait call for another copy, once: what came of that is seen by events. */
+function copyDueAt(unit: Unit): number {
+  const at = growsAt(unit);
+  return at > unit.booked.lookedAt ? at : Infinity;
 }
 
 /** The first of those that share the queue looks after it. */
@@ -107,6 +114,20 @@ const residencyEnd = (unit: Unit): number => {
 /** Ready units stay for at least so long, so that what was started is not stopped before it was of use. */
 export const residentUntil = (unit: Unit): number =>
   unit.phase.kind === 'ready' && !unit.removed ? unit.phase.until : 0;
+
+/**
+ * When it is seen whether a unit that was frozen for being idle is worth what it keeps: once it was frozen for its idle time,
+ * and the system has taken back of it what it could.
+ */
+export const reviewedAt = ({ phase, reason, spec }: Unit): number =>
+  phase.kind === 'frozen' && reason.code === 'idle' && spec.idleRung === 'auto'
+    ? phase.since + spec.idleAfterMs
+    : Infinity;
+
+const reviewEnd = (unit: Unit): number => {
+  const at = reviewedAt(unit);
+  return at > unit.booked.lookedAt ? at : Infinity;
+};
 
 /** When an idle unit goes down a rung by itself; never while it is wanted. */
 export function restsAt(unit: Unit): number {

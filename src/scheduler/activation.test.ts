@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { replicaId } from '#kernel/ids';
 import { a, b, busy, done, idle, outcome, phase, release, stop, told } from './cases.fake.ts';
 import { unitOf } from './state.ts';
 import type { Event } from './types.ts';
@@ -223,4 +224,13 @@ describe('a removed unit', () => {
     world.request(a);
     expect(done(world, 'stopped', a)).toEqual([`start ${a}`]);
   });
+});
+
+it('regression: a copy is brought up by the release that shows how long requests take, and not some time later', () => {
+  const world = fakeWorld([fakeUnit('a', { slots: 4, startMs: 100, replicas: { min: 1, max: 2 } })], 30);
+  busy(world, a);
+  world.advance(100_000);
+  for (let i = 0; i < 100; i++) world.apply({ kind: 'release', waiter: world.request(a), unit: a });
+  expect(phase(world, replicaId(a, 2))).toBe('cold');
+  expect(release(world, a)).toEqual([`start ${replicaId(a, 2)}`]);
 });

@@ -15,7 +15,7 @@ import {
 } from './devices.ts';
 import type { CardNeed, CardPools, Lack } from './devices.ts';
 import { allEvictable, evictable, isMany, mayYield, optionsOf } from './eviction.ts';
-import { begin, freeze, refuse, stop, thaw } from './moves.ts';
+import { begin, putToSleep, refuse, thaw } from './moves.ts';
 import type { Queued } from './queue.ts';
 import { copyWorthMs } from './scaling.ts';
 import { chargedOf, fixedOf, isSpeculative, needOf, reasonFor, reservationOf } from './state.ts';
@@ -173,13 +173,13 @@ function makeRoom(claim: Claim, lack: Lack, pool: Pool, state: State, now: numbe
   pool.idle = null;
   pool.all = null;
   const sums = sumsOf(choice, choice.weighed);
-  for (const { unit, act, frees, costMs, device } of choice.options) {
+  for (const option of choice.options) {
+    const { unit, act, frees, costMs, device } = option;
     pool.incoming += act === 'stop' ? chargedOf(unit) : frees;
     if (act === 'stop') giveBackOn(unit, pool.cards);
     const on = device === undefined ? {} : { device };
     const reason = { code: 'evicted', for: claim.unit.spec.id, bytes: frees, ...on, costMs, sums } as const;
-    if (act === 'stop') stop(unit, reason, state, now, effects);
-    else freeze(unit, reason, state, now, effects);
+    putToSleep(option, reason, state, now, effects);
   }
   return true;
 }

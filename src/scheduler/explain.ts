@@ -2,7 +2,8 @@ import { formatBytes, formatDuration } from '#kernel/quantities';
 import { parseUnitId } from '#kernel/ids';
 import { firstWithoutCores } from './cores.ts';
 import { vramNeedOf } from './devices.ts';
-import { reservationOf } from './state.ts';
+import { rungOf } from './rung.ts';
+import { isConnected, reservationOf, waitersOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
 
@@ -13,7 +14,7 @@ export function explain(unit: Unit, state: State, now: number): string {
   const { phase } = unit;
   switch (phase.kind) {
     case 'cold':
-      return unit.waiters.size > 0 ? explainWait(unit, state) : because(unit.reason);
+      return waitersOf(unit) > 0 ? explainWait(unit, state) : because(unit.reason);
     case 'starting':
       return `starting for ${formatDuration(now - phase.since)}: ${because(unit.reason)}`;
     case 'ready':
@@ -21,10 +22,11 @@ export function explain(unit: Unit, state: State, now: number): string {
       if (unit.leases.size > 0) return `busy with ${unit.leases.size} of ${unit.spec.slots}`;
       if (unit.spec.tier === 'core') return 'ready: core, always on';
       if (unit.pinned) return 'ready: pinned';
-      return `idle: ${unit.spec.idleRung === 'frozen' ? 'freezes' : 'stops'} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
+      if (unit.kept && unit.original) return `ready: runs beside ${name(unit.original.spec.id)}`;
+      return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${rests(unit, state)} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
     case 'freezing':
     case 'frozen':
-      return `${phase.kind}: ${because(unit.reason)}; wakes on the next request`;
+      return `${phase.kind}: ${because(unit.reason)}; ${wakes(unit)}`;
     case 'thawing':
       return `thawing: ${because(unit.reason)}`;
     case 'stopping':
@@ -34,6 +36,18 @@ export function explain(unit: Unit, state: State, now: number): string {
     case 'quarantined':
       return `${because(unit.reason)}; left alone for ${formatDuration(phase.until - now)}`;
   }
+}
+
+const rests = (unit: Unit, state: State): string =>
+  rungOf(unit, state) === 'frozen' || isConnected(unit) ? 'freezes' : 'stops';
+
+const silent = ({ connections: { size } }: Unit): string => `${size} silent connection${size === 1 ? '' : 's'}`;
+
+/** What brings it back. */
+function wakes(unit: Unit): string {
+  if (!isConnected(unit)) return 'wakes on the next request';
+  const one = unit.connections.size === 1;
+  return `${silent(unit)} stay${one ? 's' : ''} open; wakes on the next request or ${one ? 'its' : 'their'} first byte`;
 }
 
 /** What a cold unit with waiters waits for. */

@@ -58,6 +58,8 @@ export interface Machine {
   readonly callers: Map<WaiterId, Caller>;
   readonly waiting: Set<WaiterId>;
   readonly leases: Map<UnitId, Set<WaiterId>>;
+  /** What is open, with or without a lease. */
+  readonly open: Map<UnitId, Set<WaiterId>>;
 }
 
 export const fakeMachine = (state: State): Machine => ({
@@ -67,6 +69,7 @@ export const fakeMachine = (state: State): Machine => ({
   callers: new Map(),
   waiting: new Set(),
   leases: new Map(),
+  open: new Map(),
 });
 
 export function check(condition: boolean, message: () => string): asserts condition {
@@ -75,6 +78,8 @@ export function check(condition: boolean, message: () => string): asserts condit
 
 const none: ReadonlySet<WaiterId> = new Set();
 export const leasesOf = ({ leases }: Machine, unit: UnitId): ReadonlySet<WaiterId> => leases.get(unit) ?? none;
+
+export const openOf = ({ open }: Machine, unit: UnitId): ReadonlySet<WaiterId> => open.get(unit) ?? none;
 
 export function reserved({ instances }: Machine): number {
   let total = 0;
@@ -127,6 +132,7 @@ function gone(machine: Machine, unit: UnitId): void {
   machine.instances.delete(unit);
   for (const waiter of leasesOf(machine, unit)) end(machine, waiter, 'lost');
   machine.leases.delete(unit);
+  machine.open.delete(unit);
 }
 
 interface Found {
@@ -147,6 +153,12 @@ export function happen(machine: Machine, event: Event): void {
     if (had) end(machine, event.waiter, 'left');
   } else if (event.kind === 'release') {
     if (leases.get(event.unit)?.delete(event.waiter)) end(machine, event.waiter, 'released');
+  } else if (event.kind === 'opened') {
+    const { open } = machine;
+    if (leases.get(event.unit)?.has(event.waiter))
+      open.set(event.unit, (open.get(event.unit) ?? new Set()).add(event.waiter));
+  } else if (event.kind === 'closed') {
+    machine.open.get(event.unit)?.delete(event.waiter);
   } else if (event.kind === 'failed' || event.kind === 'exited') {
     gone(machine, event.unit);
   } else if (event.kind === 'recovered') {
@@ -282,9 +294,12 @@ function onCard(machine: Machine, { device, bytes }: Vram, asked: UnitSpec['vram
 function stop(machine: Machine, { unit, reason }: Of<'stop'>, event: Event, where: () => string): void {
   const instance = machine.instances.get(unit);
   check(instance !== undefined && instance.stage !== 'stopping', () => `stops what is not there: ${where()}`);
-  const asked = event.kind === 'stop' && event.unit === originalOf(unit);
+  const asked = event.kind === 'stop' && (event.unit === unit || event.unit === originalOf(unit));
   check((asked && event.force) || leasesOf(machine, unit).size === 0, () => `stops a leased unit: ${where()}`);
-  if (['evicted', 'relief', 'pressure', 'idle'].includes(reason.code)) mayTake(machine, unit, instance, where);
+  if (['evicted', 'relief', 'pressure', 'idle'].includes(reason.code)) {
+    mayTake(machine, unit, instance, where);
+    check(openOf(machine, unit).size === 0, () => `cuts what is open: ${where()}`);
+  }
   const given = reason.code === 'abandoned' ? 'starting' : instance.stage;
   check(given === instance.stage, () => `abandons what has started: ${where()}`);
   instance.endsFrozen = instance.stage === 'frozen';
@@ -412,6 +427,8 @@ function agreeOn(machine: Machine, unit: Unit): void {
   const held = leasesOf(machine, id);
   check(held.size === unit.leases.size, () => `${id}: ${held.size} leases, believed ${unit.leases.size}`);
   for (const waiter of unit.leases.keys()) check(held.has(waiter), () => `${id}: ${waiter} holds no lease`);
+  const open = [...openOf(machine, id)].join();
+  check(open === [...unit.connections].join(), () => `${id}: ${open} open, believed ${[...unit.connections].join()}`);
   for (const waiter of unit.waiters.keys()) check(machine.waiting.has(waiter), () => `${waiter} does not wait`);
   if (unit.phase.kind === 'ready') {
     const idle = unit.phase.idleSince !== null;

@@ -2,10 +2,12 @@ import type { WaiterId } from '#kernel/ids';
 import { touch } from './account.ts';
 import { dropVram, holdVram } from './devices.ts';
 import { missed } from './forecast.ts';
+import { noteBusy, noteEnd, noteTime } from './pace.ts';
 import { clear } from './queue.ts';
 import type { State, Unit } from './state.ts';
-import { chargedOf, originalUnit, reservationOf, reservedOf, siblingsOf } from './state.ts';
+import { chargedOf, leasesOf, originalUnit, reservationOf, reservedOf, siblingsOf } from './state.ts';
 import type { Effect, Reason, Refusal } from './types.ts';
+import type { Option } from './victims.ts';
 
 /** Refuses everyone who waits for the unit. */
 export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effect[]): void {
@@ -19,6 +21,7 @@ export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effe
 
 /** Gives the waiter a slot. The caller has taken it out of the queue. */
 export function lease(unit: Unit, waiter: WaiterId, now: number, effects: Effect[]): void {
+  keepPace(unit, now);
   unit.leases.set(waiter, now);
   unit.worked = true;
   if (unit.phase.kind === 'ready') unit.phase.idleSince = null;
@@ -61,6 +64,18 @@ export function freeze(unit: Unit, reason: Reason, state: State, now: number, ef
   touch(state, unit);
 }
 
+/** Does what was chosen to free bytes. */
+export function putToSleep(
+  { unit, act }: Option<Unit>,
+  reason: Reason,
+  state: State,
+  now: number,
+  effects: Effect[],
+): void {
+  if (act === 'stop') stop(unit, reason, state, now, effects);
+  else freeze(unit, reason, state, now, effects);
+}
+
 /** The bytes that the freeze gave back are charged again from now on. */
 export function thaw(unit: Unit, reason: Reason, state: State, now: number, effects: Effect[]): void {
   const bytes = Math.max(chargedOf(unit), reservationOf(unit));
@@ -97,6 +112,7 @@ export function becomeCold(unit: Unit): void {
   unit.worked = false;
   unit.phase = { kind: 'cold' };
   unit.leases.clear();
+  unit.connections.clear();
   unit.measuredBytes = null;
   unit.stopWanted = null;
 }
@@ -121,12 +137,21 @@ export function teach(unit: Unit, { learnedBytes, frozenBytes, startMs, thawMs }
 /** What the present instance shows holds for the next one: its settings are still the same. */
 export const isLearning = ({ runsAs, spec }: Unit): boolean => runsAs === spec.learnedAs;
 
+/** Before the number of leases changes. */
+function keepPace(unit: Unit, now: number): void {
+  if (unit.original === null && unit.copies.length === 0) return;
+  noteTime(unit.stretch, unit.leases.size, now);
+  noteBusy(unit.pace, leasesOf(unit), now);
+}
+
 /** Takes the lease back, and learns how long it was held; false when there is none. */
 export function unlease(unit: Unit, waiter: WaiterId, now: number): boolean {
   const since = unit.leases.get(waiter);
   if (since === undefined) return false;
-  unit.leases.delete(waiter);
+  keepPace(unit, now);
   const first = originalUnit(unit);
+  if (first.copies.length > 0) noteEnd(unit.pace, unit.stretch, unit.spec.slots);
+  unit.leases.delete(waiter);
   const held = now - since;
   first.holdMs = first.holdMs === null ? held : first.holdMs + (held - first.holdMs) / 8;
   markIdle(unit, now);

@@ -88,7 +88,7 @@ const specs = fc.tuple(
         declaredBytes: fc.integer({ min: 1, max: 20 }),
         startMs: fc.integer({ min: 1, max: 5_000 }),
         priority: fc.integer({ min: 0, max: 100 }),
-        idleRung: fc.constantFrom('cold' as const, 'frozen' as const),
+        idleRung: fc.constantFrom('cold' as const, 'frozen' as const, 'auto' as const),
         freezable: fc.boolean(),
       })
       .map(({ freezable, ...given }) =>

@@ -2,7 +2,7 @@ import { residentUntil } from './account.ts';
 import { claimOf } from './claims.ts';
 import { cardNeedOf, cardPools, chooseRoom, isFreeOn, missingOn, othersFixedOn, takeOn } from './devices.ts';
 import type { CardNeed, CardPools } from './devices.ts';
-import { evictable, isEvictable, mayYield, optionsOf } from './eviction.ts';
+import { evictable, isEvictable, mayYield, mustStay, optionsOf } from './eviction.ts';
 import { chargedOf, fixedOf, isIdle, isProtected, keptOf, reservationOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Choice } from './victims.ts';
@@ -19,7 +19,16 @@ export type Fits = 'now' | 'after-stops' | 'after-evictions' | 'when-idle' | 'ne
 
 /** Why a unit does not yield now. */
 export type Obstacle =
-  'core' | 'pinned' | 'starting' | 'freezing' | 'thawing' | 'busy' | 'waited-for' | 'just-started' | 'ahead';
+  | 'core'
+  | 'pinned'
+  | 'starting'
+  | 'freezing'
+  | 'thawing'
+  | 'busy'
+  | 'connected'
+  | 'waited-for'
+  | 'just-started'
+  | 'ahead';
 
 export interface Yielding {
   readonly unit: UnitId;
@@ -179,5 +188,6 @@ function obstacle(unit: Unit): Obstacle {
   if (isProtected(unit)) return unit.pinned ? 'pinned' : 'core';
   if (kind === 'starting' || kind === 'freezing' || kind === 'thawing') return kind;
   if (unit.leases.size > 0) return 'busy';
+  if (mustStay(unit) && isIdle(unit)) return 'connected';
   return isIdle(unit) && !unit.booked.claim ? 'just-started' : 'waited-for';
 }

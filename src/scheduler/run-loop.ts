@@ -28,6 +28,11 @@ export interface Lease {
   readonly id: WaiterId;
   /** The one that serves: the unit that was asked for, or a copy of it. */
   readonly unit: UnitId;
+  /**
+   * Says that what was begun under it stays open when it is released: until the function it returns is called, the
+   * instance may be frozen and is not stopped but by a person. While it is still held.
+   */
+  leaveOpen(): () => void;
   release(): void;
 }
 
@@ -38,6 +43,8 @@ export interface Acquire {
   /** Milliseconds to wait at most; without it as long as the signal allows. */
   readonly timeoutMs?: number;
   readonly signal: AbortSignal;
+  /** It goes on with what was begun under an earlier lease: it is not turned away where too many wait already. */
+  readonly goesOn?: boolean;
   /** Called once with the id under which the waiter stands in the queue, for `positionOf`. */
   readonly onQueued?: (id: WaiterId) => void;
   /** Asked when the caller leaves: true when it will come back, so that the start goes on. */
@@ -233,8 +240,8 @@ function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Promise<
     });
     signal.addEventListener('abort', onAbort, { once: true });
     const deadline = request.timeoutMs === undefined ? Infinity : clock.now() + request.timeoutMs;
-    const { class: rank, principal } = request;
-    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline } });
+    const { class: rank, principal, goesOn = false } = request;
+    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline, goesOn } });
     if (pending.has(id)) request.onQueued?.(id);
   });
 }
@@ -244,6 +251,10 @@ function leaseOf(id: WaiterId, unit: UnitId, dispatch: (event: Event) => void): 
   return {
     id,
     unit,
+    leaveOpen() {
+      dispatch({ kind: 'opened', waiter: id, unit });
+      return () => dispatch({ kind: 'closed', waiter: id, unit });
+    },
     release() {
       if (!held) return;
       held = false;

@@ -1,8 +1,8 @@
 import { replicaId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
-import { rateOf } from './arrivals.ts';
+import { bearsOf, canStart, demand, drainMs, growsAt, isComing, isUp, left } from './load.ts';
 import { teach } from './moves.ts';
-import { copySpec, createUnit, siblingsOf } from './state.ts';
+import { copySpec, createUnit } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { UnitSpec } from './types.ts';
 import { regretOf, reloadMs, startUpkeepMs } from './worth.ts';
@@ -32,8 +32,10 @@ const busyPart = 0.75;
 /**
  * How many of the unit are to run, by what waits, what is served, and what comes:
  * - at least `min` once the first one is awake;
- * - one more while what waits takes longer than another one's start;
- * - one more while requests come faster than those there can serve, by how long they hold a slot;
+ * - one more while what waits takes longer than another one's start, by how long leases lasted and by how long those have
+ *   lasted that are held now;
+ * - one more while requests come faster than those there can serve, by how long they hold a slot; of the slots, those count
+ *   that an instance bears without its requests' slowing one another down;
  * - never more than `max`, none more under pressure on memory or while somebody has waited past the bound for memory, and no
  *   more than have cores to compute on at once.
  * One at a time: the next is asked for once that one is there.
@@ -42,31 +44,15 @@ export function wantedCopies(unit: Unit, state: State, now: number): number {
   const { min, max } = unit.spec.replicas;
   const running = [unit, ...unit.copies].filter(isUp).length;
   if (running === 0) return 0;
+  if (state.pressure !== 'none') return Math.min(max, running);
   const least = Math.max(min, running);
-  const short = state.pressure !== 'none' || state.blocked !== null;
-  if (short || [unit, ...unit.copies].some(isComing)) return Math.min(max, least);
-  const more = drainMs(unit, running) > reloadMs(unit) || demand(unit, now) > busyPart * running * unit.spec.slots;
+  if (state.blocked !== null || [unit, ...unit.copies].some(isComing)) return Math.min(max, least);
+  const capacity = running * bearsOf(unit);
+  const more =
+    drainMs(unit, running, now) > reloadMs(unit) || now >= growsAt(unit) || demand(unit, now) > busyPart * capacity;
   const useful = more && (running + 1) * (unit.spec.threads ?? 0) <= state.cores.total;
   return Math.min(max, useful ? Math.max(least, running + 1) : least);
 }
-
-const isUp = ({ phase, removed }: Unit): boolean =>
-  !removed && (phase.kind === 'ready' || phase.kind === 'starting' || phase.kind === 'thawing');
-const isComing = ({ phase }: Unit): boolean => phase.kind === 'starting' || phase.kind === 'thawing';
-
-/** How long what waits now takes, with so many of them; ms. Nothing is known of it before the first lease ended. */
-const drainMs = (unit: Unit, running: number): number =>
-  (left(unit) * (unit.holdMs ?? 0)) / (unit.spec.slots * Math.max(1, running));
-
-/** Those who wait less those for whom there is a slot already. */
-function left(unit: Unit): number {
-  let free = 0;
-  for (const { phase, leases, spec } of siblingsOf(unit)) if (phase.kind === 'ready') free += spec.slots - leases.size;
-  return Math.max(0, unit.waiters.size - free);
-}
-
-/** Slots that are busy on average, by how often it is asked for lately and how long that takes (Little's law). */
-const demand = ({ arrivals, holdMs }: Unit, now: number): number => rateOf(arrivals, now) * (holdMs ?? 0);
 
 /**
  * Marks those copies that are to run, the ones that are nearest to it first; whoever is not marked rests when its time comes.
@@ -78,7 +64,8 @@ export function scale(unit: Unit, state: State, now: number): readonly Unit[] {
   let missing = wantedCopies(unit, state, now) - running;
   let least = isUp(unit) ? unit.spec.replicas.min - 1 : 0;
   for (const copy of unit.copies) {
-    const kept = !copy.removed && least-- > 0;
+    // What was given up under pressure does not come back while that lasts.
+    const kept = !copy.removed && least-- > 0 && (state.pressure === 'none' || isUp(copy));
     const intent = missing > 0 && canStart(copy);
     if (intent) missing--;
     if (kept === copy.kept && intent === copy.intent) continue;
@@ -89,8 +76,6 @@ export function scale(unit: Unit, state: State, now: number): readonly Unit[] {
   return changed;
 }
 
-const canStart = ({ phase, removed }: Unit): boolean => !removed && (phase.kind === 'cold' || phase.kind === 'frozen');
-
 /**
  * The waiting that another one is expected to spare those who wait; ms. One that is to run anyway is worth what its going to
  * sleep would cost: no less than what makes room for it, or the two would take turns.
@@ -100,5 +85,5 @@ export function copyWorthMs(copy: Unit, state: State, now: number): number {
   if (!unit) return Infinity;
   if (copy.kept) return regretOf(copy, state, now) * (startUpkeepMs + reloadMs(copy));
   const running = [unit, ...unit.copies].filter(isUp).length;
-  return (left(unit) * drainMs(unit, running)) / (running + 1);
+  return (left(unit) * drainMs(unit, running, now)) / (running + 1);
 }

@@ -1,19 +1,21 @@
-import { dropIfGone, nextDue, restsAt, touch, wakeDue } from './account.ts';
+import { dropIfGone, nextDue, restsAt, reviewedAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay, precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { serveInTurn } from './cores.ts';
 import { onCard, overOn } from './devices.ts';
 import { allEvictable } from './eviction.ts';
-import { freeze, lease, stop, thaw, turnAwayHopeless } from './moves.ts';
+import { freeze, lease, putToSleep, stop, thaw, turnAwayHopeless } from './moves.ts';
 import { prewarm } from './prewarm.ts';
 import { patienceMs } from './patience.ts';
 import { age, next, overdue } from './queue.ts';
 import type { Queued } from './queue.ts';
-import { isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
+import { rungOf } from './rung.ts';
+import { isConnected, isIdle, isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
 import { scale } from './scaling.ts';
 import { chooseVictims } from './victims.ts';
+import type { Option } from './victims.ts';
 
 /**
  * Does whatever the state calls for now; doing it twice does no more than once. It looks at the units that changed or
@@ -54,16 +56,26 @@ export function settle(state: State, now: number, effects: Effect[]): void {
 function attend(unit: Unit, state: State, now: number, effects: Effect[]): void {
   if (unit.original === null) attendQueue(unit, state, now, effects);
   const { phase } = unit;
-  if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) unit.phase = { kind: 'cold' };
+  if ((phase.kind === 'backoff' || phase.kind === 'quarantined') && phase.until <= now) {
+    unit.phase = { kind: 'cold' };
+    if (unit.original) again(unit.original, state);
+  }
   rest(unit, state, now, effects);
   if (unit.copies.length > 0 && !state.closing) scaleCopies(unit, state, now);
   touch(state, unit);
 }
 
+/** Those that were attended to already are once more. */
+function again(unit: Unit, { touched }: State): void {
+  touched.delete(unit);
+  touched.add(unit);
+}
+
 function scaleCopies(unit: Unit, state: State, now: number): void {
+  // What a copy is worth that waits for memory changes with those who wait.
+  if (unit.copies.some(({ booked }) => booked.claim)) state.stirred = true;
   for (const copy of scale(unit, state, now)) {
-    // Those that were attended to already are once more.
-    state.touched.delete(copy);
+    again(copy, state);
     touch(state, copy);
   }
 }
@@ -87,6 +99,14 @@ function rest(unit: Unit, state: State, now: number, effects: Effect[]): void {
   const leaving = leavesFor(unit);
   if (leaving) stop(unit, leaving, state, now, effects);
   else if (!state.closing && now >= restsAt(unit)) descend(unit, state, now, effects);
+  else if (!state.closing && overstays(unit, state, now)) stop(unit, unit.reason, state, now, effects);
+}
+
+/** It was frozen for being idle, but only for what was open or to see what it keeps: it is not worth that. */
+function overstays(unit: Unit, state: State, now: number): boolean {
+  if (unit.phase.kind !== 'frozen' || unit.reason.code !== 'idle') return false;
+  if (isConnected(unit) || !isIdle(unit) || isWanted(unit) || rungOf(unit, state) !== 'cold') return false;
+  return unit.spec.idleRung === 'cold' || now >= reviewedAt(unit);
 }
 
 /** Why it is to stop now. Nobody waits for a removed unit's start to end; a freeze or a thaw ends soon by itself. */
@@ -100,7 +120,7 @@ function leavesFor(unit: Unit): Reason | null {
 function descend(unit: Unit, state: State, now: number, effects: Effect[]): void {
   if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return;
   const reason: Reason = { code: 'idle', ms: now - unit.phase.idleSince };
-  if (unit.spec.idleRung === 'cold') stop(unit, reason, state, now, effects);
+  if (rungOf(unit, state) === 'cold' && !isConnected(unit)) stop(unit, reason, state, now, effects);
   else freeze(unit, reason, state, now, effects);
 }
 
@@ -113,12 +133,15 @@ function yieldToPressure(state: State, now: number, effects: Effect[]): void {
   state.relief = false;
   const reason: Reason = { code: 'pressure', level: state.pressure };
   const candidates = allEvictable(state, now)
-    .map((options) => options.filter(({ act }) => act === 'stop'))
+    .map((options) => options.filter(isLast))
     .filter(([option]) => state.pressure !== 'caches' || (option && isSpare(option.unit)));
   const most = candidates.flat().reduce((total, { frees }) => total + frees, 0);
   const choice = chooseVictims(Math.min(most, state.limitBytes * aLittle), candidates);
-  for (const { unit } of choice?.options ?? []) stop(unit, reason, state, now, effects);
+  for (const option of choice?.options ?? []) putToSleep(option, reason, state, now, effects);
 }
+
+/** As far down as the unit may go: a stop, but where something is open. */
+const isLast = ({ act, unit }: Option<Unit>): boolean => act === 'stop' || isConnected(unit);
 
 /** Nobody is known to need it. */
 const isSpare = ({ phase, guessed }: Unit): boolean => phase.kind === 'frozen' || guessed !== null;
@@ -147,11 +170,9 @@ function relieveMemory(state: State, now: number, effects: Effect[]): void {
   if (over <= 0) return;
   const idle = allEvictable(state, now);
   const reason: Reason = { code: 'relief', chargedBytes: charged, limitBytes: state.limitBytes };
-  const all = idle.map((options) => options.filter(({ act }) => act === 'stop'));
-  for (const { unit, act } of chooseVictims(over, idle)?.options ?? all.flat()) {
-    if (act === 'stop') stop(unit, reason, state, now, effects);
-    else freeze(unit, reason, state, now, effects);
-  }
+  const all = idle.map((options) => options.filter(isLast));
+  for (const option of chooseVictims(over, idle)?.options ?? all.flat())
+    putToSleep(option, reason, state, now, effects);
 }
 
 /**

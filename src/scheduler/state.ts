@@ -8,6 +8,8 @@ import { createForecast } from './forecast.ts';
 import type { Forecast } from './forecast.ts';
 import { createHeap } from './heap.ts';
 import type { Entry, Heap } from './heap.ts';
+import { createPace, createStretch } from './pace.ts';
+import type { Pace, Stretch } from './pace.ts';
 import { createQueue } from './queue.ts';
 import type { Queue, Queued } from './queue.ts';
 import { createTurns } from './turns.ts';
@@ -63,9 +65,14 @@ export interface Unit {
   readonly waiters: ReadonlyMap<WaiterId, Queued>;
   /** With the time of each. */
   readonly leases: Map<WaiterId, number>;
+  /** What is open beyond its lease, by the lease under which it was begun. */
+  readonly connections: Set<WaiterId>;
   /** How long a lease is held, smoothed over all copies; null before the first ended. Milliseconds. */
   holdMs: number | null;
   readonly arrivals: Arrivals;
+  /** Shared by all copies; learned only where there are any. */
+  readonly pace: Pace;
+  readonly stretch: Stretch;
   /** It was brought up though nobody asked for it, and nobody has since; `until`: it stays so long, if nobody needs its memory. */
   guessed: { readonly since: number; readonly until: number; readonly bytes: number } | null;
   /** What `account.ts` derived from the fields above, when it looked last. */
@@ -197,8 +204,11 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
     queue,
     waiters: queue.waiters,
     leases: new Map(),
+    connections: new Set(),
     holdMs: null,
     arrivals: original?.arrivals ?? createArrivals(),
+    pace: original?.pace ?? createPace(),
+    stretch: createStretch(),
     guessed: null,
     booked: {
       charged: 0,
@@ -234,6 +244,16 @@ export const siblingsOf = (unit: Unit): readonly Unit[] => {
   const first = originalUnit(unit);
   return first.copies.length === 0 ? [first] : [first, ...first.copies];
 };
+
+/** Those who wait are counted once, at the first of the unit and its copies. */
+export const waitersOf = (unit: Unit): number => (unit.original === null ? unit.waiters.size : 0);
+
+/** Leases of the unit and all its copies together. */
+export function leasesOf(unit: Unit): number {
+  let total = 0;
+  for (const { leases } of siblingsOf(unit)) total += leases.size;
+  return total;
+}
 
 export function unitOf(state: State, id: UnitId): Unit {
   const unit = state.units.get(id);
@@ -280,6 +300,9 @@ export const fixedOf = (unit: Unit): number =>
 
 /** No lease holds it and nobody in its queue is about to. */
 export const isIdle = (unit: Unit): boolean => unit.leases.size === 0 && unit.waiters.size === 0;
+
+/** Stopped, it would cut what is open: it is put to sleep by freezing alone. */
+export const isConnected = (unit: Unit): boolean => unit.connections.size > 0;
 
 /** It starts for a guess: whoever needs its memory may have it at once. */
 export const isSpeculative = (unit: Unit): boolean =>

@@ -3,6 +3,7 @@ import { listIdle, markBusy, restsAt, touch } from './account.ts';
 import { bookThreads, hasCoresAtOnce } from './cores.ts';
 import { isOverOnAny, measureVram, setDevices } from './devices.ts';
 import { forgetGuesses, met, noteRequest, setTime } from './forecast.ts';
+import { bearsOf, serverOf } from './load.ts';
 import {
   becomeCold,
   becomeFrozen,
@@ -21,7 +22,7 @@ import { patienceMs } from './patience.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { describeCopies } from './scaling.ts';
 import { settle } from './settle.ts';
-import { createUnit, isWanted, originalUnit, reservationOf, siblingsOf, unitOf } from './state.ts';
+import { createUnit, isConnected, isWanted, originalUnit, reservationOf, siblingsOf, unitOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
@@ -69,7 +70,7 @@ function subjectOf(event: Event): UnitId | null {
  */
 function grantAtOnce(state: State, waiter: Waiter, now: number, effects: Effect[]): boolean | 'settle' {
   const unit = state.units.get(waiter.unit);
-  const server = unit && (hasRoom(unit, state) ? unit : unit.copies.find((copy) => hasRoom(copy, state)));
+  const server = unit && serverOf(unit, state, hasRoom);
   if (!unit || !server) return false;
   // While a copy serves, the first one may be coming up for a guess, which this ends.
   const guessed = server !== unit && unit.guessed !== null;
@@ -86,6 +87,8 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   const unit = state.units.get(id);
   if (!unit || !concernsItAlone(unit, state)) return false;
   if (!unit.leases.has(waiter)) return true;
+  // How long it was held may call for another copy.
+  if (originalUnit(unit).copies.some(({ phase }) => phase.kind !== 'ready')) return false;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
   if (unit.leases.size === 1 && (isWantedBack(unit, state) || unit.spec.idleAfterMs <= 0)) return false;
   unlease(unit, waiter, now);
@@ -108,7 +111,7 @@ const hasRoom = (unit: Unit, state: State): boolean =>
 /** Whether it may have more copies, and all of those there are busy. */
 const isScaling = (unit: Unit): boolean =>
   unit.copies.length > 0 &&
-  unit.leases.size >= unit.spec.slots &&
+  unit.leases.size >= bearsOf(unit) &&
   unit.copies.some(({ phase }) => phase.kind !== 'ready');
 
 const concernsItAlone = (unit: Unit, { held }: State): boolean =>
@@ -150,7 +153,7 @@ const handlers: Handlers = {
   },
   request(state, { waiter }, now, effects) {
     const unit = state.units.get(waiter.unit);
-    const refusal = unit ? cannotWait(state, unit, now) : notInCatalogue(waiter.unit);
+    const refusal = unit ? cannotWait(state, unit, waiter, now) : notInCatalogue(waiter.unit);
     if (unit) noteRequest(state, unit, waiter, now);
     if (refusal || !unit)
       effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal: refusal ?? stopping });
@@ -172,6 +175,16 @@ const handlers: Handlers = {
     const unit = state.units.get(id);
     if (unit) unlease(unit, waiter, now);
   },
+  opened(state, { waiter, unit: id }) {
+    const unit = state.units.get(id);
+    if (unit?.leases.has(waiter)) unit.connections.add(waiter);
+  },
+  closed(state, { waiter, unit: id }) {
+    const unit = state.units.get(id);
+    if (!unit?.connections.delete(waiter)) return;
+    // What waits for memory may have it stopped now.
+    if (!isConnected(unit)) state.stirred = true;
+  },
   wake(state, { unit: id }, now) {
     const unit = unitOf(state, id);
     markIdle(unit, now);
@@ -184,7 +197,9 @@ const handlers: Handlers = {
     unit.stopWanted = null;
   },
   stop(state, { unit: id, reason, force }, now, effects) {
-    for (const unit of siblingsOf(unitOf(state, id))) {
+    const named = unitOf(state, id);
+    // Whoever names the unit means all of its copies too.
+    for (const unit of named.original ? [named] : siblingsOf(named)) {
       unit.intent = false;
       if (unit.phase.kind === 'stopping' || !('bytes' in unit.phase)) continue;
       const midway = unit.phase.kind === 'freezing' || unit.phase.kind === 'thawing';
@@ -245,6 +260,10 @@ const handlers: Handlers = {
     if (unit && 'bytes' in unit.phase) measureVram(unit, bytes, isLearning(unit));
   },
   pressure(state, { level }) {
+    // Copies that were held back may come now.
+    if (level === 'none' && state.pressure !== 'none') {
+      for (const unit of state.units.values()) if (unit.copies.length > 0) state.touched.add(unit);
+    }
     state.pressure = level;
     state.relief = level !== 'none';
     state.stirred = true;
@@ -289,7 +308,7 @@ function takeOver(state: State, unit: Unit | undefined, frozen: boolean, now: nu
   if (!frozen) becomeReady(unit, state.settings.minResidencyMs, now);
 }
 
-function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
+function cannotWait(state: State, unit: Unit, { goesOn }: Waiter, now: number): Refusal | null {
   const { id } = unit.spec;
   if (state.closing) return stopping;
   if (unit.removed) return notInCatalogue(id);
@@ -303,7 +322,7 @@ function cannotWait(state: State, unit: Unit, now: number): Refusal | null {
       retryAfterMs: unit.phase.until - now,
     };
   }
-  if (unit.waiters.size >= state.settings.maxWaiters) {
+  if (unit.waiters.size >= state.settings.maxWaiters && !goesOn) {
     const message = `${unit.waiters.size} requests wait for ${id} already.`;
     return { code: 'QUEUE_FULL', message, retryAfterMs: unit.startMs ?? 5_000 };
   }

@@ -20,8 +20,8 @@ export interface UnitSpec {
   /** How many leases it serves at once. */
   readonly slots: number;
   readonly idleAfterMs: number;
-  /** Where it goes when it was idle that long. `frozen` only where the driver can freeze. */
-  readonly idleRung: 'frozen' | 'cold';
+  /** Where it goes when it was idle that long; with `auto` by what either costs (`rung.ts`). `frozen` only where the driver can freeze. */
+  readonly idleRung: 'frozen' | 'cold' | 'auto';
   /** How long it took to start before; null when it never did. */
   readonly startMs: number | null;
   readonly rungs: Rungs;
@@ -68,6 +68,8 @@ export interface Waiter {
   readonly principal: string;
   /** The time at which it is refused with TIMEOUT; infinite for those who wait as long as it takes. */
   readonly deadline: number;
+  /** It goes on with what was begun before: a full queue does not turn it away. */
+  readonly goesOn?: boolean;
 }
 
 /** Why a unit is where it is: facts, told as a sentence by `explain.ts`. */
@@ -165,6 +167,12 @@ export type Event =
   /** The caller left. With `keep` it will come back, so that what it waited for is made ready all the same. */
   | { readonly kind: 'leave'; readonly waiter: WaiterId; readonly unit: UnitId; readonly keep: boolean }
   | { readonly kind: 'release'; readonly waiter: WaiterId; readonly unit: UnitId }
+  /**
+   * What was begun under this lease stays open beyond it, as a connection that may go silent. It is no work: the instance
+   * may be frozen meanwhile. But only a person, its definition's end or its own ends the instance before `closed`.
+   */
+  | { readonly kind: 'opened'; readonly waiter: WaiterId; readonly unit: UnitId }
+  | { readonly kind: 'closed'; readonly waiter: WaiterId; readonly unit: UnitId }
   | { readonly kind: 'wake'; readonly unit: UnitId }
   /**
    * Stops it once its last lease is given back; with `force` at once. Whoever waits for it wakes it again, and so does

@@ -1,6 +1,6 @@
 import { unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { agree, check, fakeMachine, happen, leasesOf, obey, reserved, reservedOn } from './machine.fake.ts';
+import { agree, check, fakeMachine, happen, leasesOf, obey, openOf, reserved, reservedOn } from './machine.fake.ts';
 import type { Caller, Instance } from './machine.fake.ts';
 import { nextWake } from './settle.ts';
 import { createState } from './state.ts';
@@ -25,6 +25,7 @@ export interface World {
   request(unit: UnitId, options?: { class?: WaiterClass; deadline?: number; principal?: string }): WaiterId;
   waiting(): WaiterId[];
   leasesOf(unit: UnitId): WaiterId[];
+  openOf(unit: UnitId): WaiterId[];
 }
 
 /** Times that are easy to count with, whatever the defaults become. */
@@ -105,6 +106,7 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
     },
     waiting: () => [...machine.waiting],
     leasesOf: (unit) => [...leasesOf(machine, unit)],
+    openOf: (unit) => [...openOf(machine, unit)],
   };
 }
 

@@ -13,7 +13,8 @@ export const reloadMs = (unit: Unit): number =>
 export const thawMs = (unit: Unit): number => unit.thawMs ?? 50;
 
 /** Ten steps of priority double what a unit's waiting counts; what should stay counts four times as much. */
-const weightOf = ({ spec }: Unit): number => 2 ** ((spec.priority - 50) / 10) * (spec.tier === 'persistent' ? 4 : 1);
+export const weightOf = ({ spec }: Unit): number =>
+  2 ** ((spec.priority - 50) / 10) * (spec.tier === 'persistent' ? 4 : 1);
 
 /**
  * Milliseconds of the machine's time that any start costs beside its own waiting: what it reads and computes keeps others

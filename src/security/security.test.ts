@@ -44,10 +44,12 @@ describe('keys', () => {
 
   it('of instances are withdrawn with them', () => {
     const minted = createMinted();
-    minted.mint({ id: 'service/a', name: 'a', role: 'use' }, 'secret');
-    expect(minted.verify('secret')?.id).toBe('service/a');
+    const a = { id: 'service/a', name: 'a', role: 'use' } as const;
+    minted.mint('service/a', a, 'secret');
+    minted.mint('service/a~2', a, 'other');
+    expect([minted.verify('secret')?.id, minted.verify('other')?.id]).toEqual(['service/a', 'service/a']);
     minted.withdraw('service/a');
-    expect(minted.verify('secret')).toBeNull();
+    expect([minted.verify('secret'), minted.verify('other')?.id]).toEqual([null, 'service/a']);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { replicaId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Effect, Event } from '#scheduler/types';
 import { simulate } from './engine.ts';
@@ -99,6 +100,64 @@ describe('the engine', () => {
       { id: 'w0', unit: a, class: 'batch', principal: 'bob', deadline: 43 },
       { id: 'w1', unit: b, class: 'default', principal: 'ada', deadline: Infinity },
     ]);
+  });
+});
+
+describe('copies of a unit', () => {
+  const two = replicaId(a, 2);
+  const pair = fleet(25, [{ id: 'a', concurrency: 1, maxReplicas: 2 }, { id: 'b' }]);
+  const start2: Effect = { kind: 'start', unit: two, bytes: 10 };
+
+  it('serve those who asked for the unit, and hold memory of their own', () => {
+    const told: string[] = [];
+    const policy = byEvent(
+      {
+        'request w0': [start(a), start2],
+        'started model/a': [grant(0, a)],
+        'started model/a~2': [grant(1, two)],
+      },
+      told,
+    );
+    const outcome = simulate(pair, [ask(0, 'a'), ask(0, 'a', { serviceMs: 50 })], policy);
+    expect(told.slice(-2)).toEqual(['1050 release w1', '1100 release w0']);
+    expect(outcome).toMatchObject({ coldStarts: 2, maxReservedBytes: 20 });
+    expect([...outcome.waits]).toEqual([1_000, 1_000]);
+    expect(outcome.byteSeconds).toBeCloseTo((20 * 1_100) / 1_000, 9);
+  });
+
+  const served = { 'request w0': [start2], 'started model/a~2': [grant(0, two)] } as const;
+  it.each<[string, Readonly<Record<string, readonly Effect[]>>, string]>([
+    [
+      'more copies than there may be',
+      { 'request w0': [{ ...start2, unit: replicaId(a, 3) }] },
+      'of an unknown unit: model/a~3',
+    ],
+    [
+      'a copy of what has none',
+      { 'request w0': [{ ...start2, unit: replicaId(b, 2) }] },
+      'of an unknown unit: model/b~2',
+    ],
+    [
+      'a copy that is the unit',
+      { 'request w0': [{ ...start2, unit: replicaId(a, 1) }] },
+      'of an unknown unit: model/a~1',
+    ],
+    ['their bytes', { 'request w0': [start(a), start2, start(b)] }, 'more than the limit, 30 bytes reserved of 25'],
+    ['their slots', { ...served, 'request w1': [grant(1, two)] }, 'more leases than slots: model/a~2'],
+    ['that they are busy', { ...served, 'request w1': [stop(two)] }, 'stopped while it is busy: model/a~2'],
+    [
+      'a grant before they are ready',
+      { 'request w0': [start2, grant(0, two)] },
+      'granted while it is starting: model/a~2',
+    ],
+    [
+      'a grant of theirs to who asked for another unit',
+      { ...served, 'request w2': [grant(2, two)] },
+      'does not wait for it',
+    ],
+  ])('are judged as the unit is: %s', (_, answers, message) => {
+    const asks = [ask(0, 'a', { serviceMs: 5_000 }), ask(2_000, 'a'), ask(7_000, 'b')];
+    expect(() => simulate(pair, asks, byEvent({ 'request w1': [refuse(1, a)], ...answers }))).toThrow(message);
   });
 });
 

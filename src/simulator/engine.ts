@@ -115,29 +115,29 @@ function play(run: Run, arrivals: readonly Arrival[]): void {
 }
 
 function unanswered({ waiting, now }: Machine): Error {
-  for (const { instance, id } of waiting.values())
-    return new BrokenPromise(`${id} is never answered`, instance.id, now);
+  for (const { unit, id } of waiting.values()) return new BrokenPromise(`${id} is never answered`, unit, now);
   return new Error(`The policy asks for one tick after the other at ${now} ms, and does nothing.`);
 }
 
 function arrive(run: Run, arrival: Arrival, index: number): void {
   const { machine } = run;
   const unit = idOf(arrival.unit);
-  const instance = machine.instances.get(unit);
-  if (!instance) throw new Error(`The trace asks for ${arrival.unit}, which is not among the units.`);
+  if (!machine.instances.has(unit))
+    throw new Error(`The trace asks for ${arrival.unit}, which is not among the units.`);
   const id = `w${index}` as WaiterId;
   const { principal, class: rank, serviceMs } = arrival;
   const deadline = machine.now + arrival.deadlineMs;
-  machine.waiting.set(id, { index, id, instance, since: machine.now, serviceMs });
+  machine.waiting.set(id, { index, id, unit, by: null, since: machine.now, serviceMs });
   tell(run, { kind: 'request', waiter: { id, unit, class: rank, principal, deadline } });
 }
 
 function finish(run: Run, end: End): void {
   if (end.kind === 'release') {
-    const { instance, id } = end.caller;
-    instance.leases--;
+    const { by, id } = end.caller;
+    if (!by) return;
+    by.leases--;
     run.machine.leases--;
-    tell(run, { kind: 'release', waiter: id, unit: instance.id });
+    tell(run, { kind: 'release', waiter: id, unit: by.id });
     return;
   }
   const { instance, kind } = end;
@@ -197,6 +197,7 @@ function grant(run: Run, waiter: WaiterId, instance: Instance): void {
   const caller = machine.waiting.get(waiter);
   if (!caller) return;
   machine.waiting.delete(waiter);
+  caller.by = instance;
   instance.leases++;
   machine.leases++;
   run.waits[caller.index] = machine.now - caller.since;

@@ -1,3 +1,4 @@
+import { originalOf, replicaId, replicaOf } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Effect } from '#scheduler/types';
 import { idOf } from './units.ts';
@@ -5,7 +6,7 @@ import type { SimUnit } from './units.ts';
 
 export type Stage = 'cold' | 'starting' | 'ready' | 'freezing' | 'frozen' | 'thawing' | 'stopping';
 
-/** One unit as the machine has it. */
+/** One unit, or one copy of it, as the machine has it. */
 export interface Instance {
   readonly unit: SimUnit;
   readonly id: UnitId;
@@ -20,7 +21,9 @@ export interface Instance {
 export interface Caller {
   readonly index: number;
   readonly id: WaiterId;
-  readonly instance: Instance;
+  /** Asked for; and granted by, which may be a copy of that. */
+  readonly unit: UnitId;
+  by: Instance | null;
   readonly since: number;
   readonly serviceMs: number;
 }
@@ -28,7 +31,8 @@ export interface Caller {
 /** What the machine looks like, and what was counted. Every effect is judged by it before it is carried out. */
 export interface Machine {
   readonly limitBytes: number;
-  readonly instances: ReadonlyMap<UnitId, Instance>;
+  /** Of the units, and of those copies that were asked of. */
+  readonly instances: Map<UnitId, Instance>;
   readonly waiting: Map<WaiterId, Caller>;
   now: number;
   reserved: number;
@@ -40,9 +44,7 @@ export interface Machine {
 
 export const createMachine = (units: readonly SimUnit[], limitBytes: number): Machine => ({
   limitBytes,
-  instances: new Map(
-    units.map((unit) => [idOf(unit.id), { unit, id: idOf(unit.id), stage: 'cold', bytes: 0, leases: 0, operation: 0 }]),
-  ),
+  instances: new Map(units.map((unit) => [idOf(unit.id), coldInstance(unit, idOf(unit.id))])),
   waiting: new Map(),
   now: 0,
   reserved: 0,
@@ -50,6 +52,22 @@ export const createMachine = (units: readonly SimUnit[], limitBytes: number): Ma
   byteMs: 0,
   leases: 0,
 });
+
+const coldInstance = (unit: SimUnit, id: UnitId): Instance => ({
+  ...{ unit, id, stage: 'cold', bytes: 0, leases: 0, operation: 0 },
+});
+
+/** One of the units, or a copy that may be there of one: it is made when it is first named. */
+function instanceOf({ instances }: Machine, id: UnitId): Instance | undefined {
+  const known = instances.get(id);
+  const [first, n] = [originalOf(id), replicaOf(id)];
+  const unit = instances.get(first)?.unit;
+  const isCopy = n >= 2 && originalOf(first) === first && replicaId(first, n) === id;
+  if (known || !unit || !isCopy || n > unit.maxReplicas) return known;
+  const copy = coldInstance(unit, id);
+  instances.set(id, copy);
+  return copy;
+}
 
 /** A policy did what none may do. */
 export class BrokenPromise extends Error {
@@ -80,7 +98,7 @@ const demand = (holds: boolean, what: string, { id }: Instance, { now }: Machine
 
 /** The instance that the effect is about, once the effect was found to be allowed. */
 export function judge(machine: Machine, effect: Effect): Instance {
-  const instance = machine.instances.get(effect.unit);
+  const instance = instanceOf(machine, effect.unit);
   if (!instance) throw new BrokenPromise(`${effect.kind} of an unknown unit`, effect.unit, machine.now);
   rules[effect.kind](instance, machine, effect);
   return instance;
@@ -105,12 +123,17 @@ const rules: Readonly<Record<Effect['kind'], (instance: Instance, machine: Machi
   grant(instance, machine, effect) {
     demand(instance.stage === 'ready', `granted while it is ${instance.stage}`, instance, machine);
     demand(instance.leases < instance.unit.concurrency, 'more leases than slots', instance, machine);
-    demand(waitsFor(instance, machine, effect), 'granted to one who does not wait for it', instance, machine);
+    demand(
+      waitsFor(originalOf(instance.id), machine, effect),
+      'granted to one who does not wait for it',
+      instance,
+      machine,
+    );
   },
   refuse(instance, machine, effect) {
-    demand(waitsFor(instance, machine, effect), 'refused to one who does not wait for it', instance, machine);
+    demand(waitsFor(instance.id, machine, effect), 'refused to one who does not wait for it', instance, machine);
   },
 };
 
-const waitsFor = (instance: Instance, { waiting }: Machine, effect: Effect): boolean =>
-  'waiter' in effect && waiting.get(effect.waiter)?.instance === instance;
+const waitsFor = (unit: UnitId, { waiting }: Machine, effect: Effect): boolean =>
+  'waiter' in effect && waiting.get(effect.waiter)?.unit === unit;

@@ -46,6 +46,7 @@ describe('U.json', () => {
     [units({ ...a, tier: 'on-demnd' }), 'not "on-demnd". Did you mean on-demand?'],
     [units({ ...a, frozenBytes: 11 }), 'frozenBytes is 11, more than its bytes, 10.'],
     [units({ ...a, minReplicas: 3, maxReplicas: 2 }), 'maxReplicas is 2, less than minReplicas, 3.'],
+    [units({ ...a, id: 'a~2' }), 'id "a~2": a ~ stands before the number of a copy.'],
     [units(a, a), 'id "a" is that of units[0] already.'],
     [units(a, { ...a, id: 'model/a' }), 'id "model/a" is that of units[0] already.'],
     [{ limit: 5, units: [] }, 'U.json: limit is no field. Did you mean limitBytes'],

@@ -81,6 +81,8 @@ export function parseUnits(source: string, file: string): UnitsFile {
     const other = seen.get(idOf(unit.id));
     if (other !== undefined) throw wrong(`${placeOf(unit, i)}: id "${unit.id}" is that of units[${other}] already.`);
     seen.set(idOf(unit.id), i);
+    if (unit.id.includes('~'))
+      throw wrong(`${placeOf(unit, i)}: id "${unit.id}": a ~ stands before the number of a copy.`);
     if (unit.frozenBytes > unit.bytes) {
       throw wrong(`${placeOf(unit, i)}: frozenBytes is ${unit.frozenBytes}, more than its bytes, ${unit.bytes}.`);
     }

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { unitId } from '#kernel/ids';
+import { replicaId, unitId } from '#kernel/ids';
 import { createState, unitOf } from '#scheduler/state';
 import { step } from '#scheduler/step';
 import { defaultSettings, oneReplica, plainRungs } from '#scheduler/types';
 import type { Event, UnitSpec } from '#scheduler/types';
 import { accountView, ledgerUnit, outlookView } from './explanations.ts';
+import { unitView } from './views.ts';
 import type { ViewSources } from './views.ts';
 
 const [a, b, c] = [unitId('model', 'a'), unitId('model', 'b'), unitId('model', 'c')] as const;
@@ -48,6 +49,34 @@ function account(limitBytes: number, ...units: readonly UnitSpec[]) {
   };
   return { state, clock, sources, apply, ask, rest };
 }
+
+it('copies have lines of their own; those who wait are counted once, and what runs elsewhere is not asked of them', () => {
+  const { state, sources, apply, clock } = account(25, spec(a, 10, { startMs: 100, replicas: { min: 1, max: 3 } }));
+  const copy = replicaId(a, 2);
+  const ask = (n: number) =>
+    apply({
+      kind: 'request',
+      waiter: { id: `w${n}` as WaiterId, unit: a, class: 'default', principal: 'ada', deadline: Infinity },
+    });
+  const withUrl: ViewSources = { ...sources, url: (unit) => `http://x/${unit}` };
+  const view = (unit: UnitId) => unitView(unitOf(state, unit), withUrl);
+  ask(1);
+  apply({ kind: 'started', unit: a });
+  clock.advance(60_000);
+  apply({ kind: 'release', waiter: 'w1' as WaiterId, unit: a });
+  for (const n of [2, 3, 4]) ask(n);
+  expect(view(copy)).toMatchObject({ copyOf: a, name: 'a~2', state: 'starting', waiters: 0, url: null });
+  expect(view(a)).toMatchObject({ copyOf: null, state: 'ready', waiters: 2, url: 'http://x/model/a' });
+  // Cold, and nobody waits for it by name.
+  expect(view(replicaId(a, 3))).toMatchObject({ state: 'cold', waiters: 0, progress: null });
+  const { units, lines } = accountView(sources);
+  expect(units.map(({ id, waiters }) => [id, waiters])).toEqual([
+    [a, 2],
+    [copy, 0],
+    [replicaId(a, 3), 0],
+  ]);
+  expect(lines.map(({ id }) => id)).toEqual([a, copy]);
+});
 
 describe('the account', () => {
   it('has the sums and, of every unit, what a decision about it rests on', () => {

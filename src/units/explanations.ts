@@ -2,8 +2,9 @@ import type { ApiAccount, ApiLedgerUnit, ApiOutlook, ApiPrediction } from '#cont
 import { rateOf, soonness, timeUntil } from '#scheduler/arrivals';
 import { isEvictable, optionsOf } from '#scheduler/eviction';
 import { outlookOf } from '#scheduler/outlook';
-import { chargedOf, reservationOf, reservedOf } from '#scheduler/state';
+import { chargedOf, reservationOf, reservedOf, waitersOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
+import { startUpkeepMs, weightOf } from '#scheduler/worth';
 import { ledgerLines, stateOf, unitView } from './views.ts';
 import type { ViewSources } from './views.ts';
 
@@ -55,13 +56,15 @@ function factsOf(unit: Unit, place: number | null, sources: ViewSources): ApiLed
       ...{ reserved: reservedOf(unit), charged: chargedOf(unit), frozen: frozenBytes, next: reservationOf(unit) },
     },
     leases: unit.leases.size,
-    waiters: unit.waiters.size,
+    connections: unit.connections.size,
+    waiters: waitersOf(unit),
     evictable: isEvictable(unit, now),
     options: awake
       ? optionsOf(unit, state, now).map(({ act, frees, costMs }) => ({ unit: spec.id, act, bytes: frees, costMs }))
       : [],
     againInMs: againIn(unit, state, now),
     requestsPerHour: rateOf(unit.arrivals, now) * hourMs,
+    ...{ weight: weightOf(unit), upkeepMs: startUpkeepMs },
     ...{ startMs, thawMs, place },
   };
 }

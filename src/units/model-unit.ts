@@ -7,7 +7,6 @@ import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
 import { oomScoreAdj } from '#runtime/oom';
-import { oneReplica } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
 import type { Learned } from './learned.ts';
 import { cardVariables } from './placement.ts';
@@ -61,11 +60,11 @@ export function modelSpec(
     learnedBytes: facts.learned.bytes,
     slots: facts.shape.slots,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
-    idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'cold',
+    idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'auto',
     startMs: facts.learned.startMs,
     rungs: rungsOf(facts.learned, facts.canFreeze),
     prewarm: engine.needs.length === 0,
-    replicas: oneReplica,
+    replicas: settings.replicas ?? definition.replicas,
     vram: facts.placement ? { device: facts.placement.card.id, bytes: facts.placement.vramBytes } : undefined,
     learnedVram: facts.learned.vramBytes ?? null,
     threads: facts.threads ?? 0,

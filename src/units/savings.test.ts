@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
-import { unitId } from '#kernel/ids';
+import { replicaId, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import { createState } from '#scheduler/state';
 import { step } from '#scheduler/step';
@@ -10,6 +10,37 @@ import { createSavingsMeter, openSavings } from './savings.ts';
 import type { SavedSavings } from './savings.ts';
 
 const [a, b] = [unitId('service', 'a'), unitId('service', 'b')] as const;
+
+it('a copy beyond the least number spares nothing, since nobody would keep it always awake', () => {
+  const state = createState(defaultSettings, 100);
+  const spec: UnitSpec = {
+    ...{ id: a, tier: 'on-demand', priority: 50, declaredBytes: 10, learnedAs: '', learnedBytes: null, slots: 1 },
+    ...{
+      idleAfterMs: 1_000,
+      idleRung: 'cold',
+      startMs: null,
+      rungs: plainRungs,
+      prewarm: true,
+      replicas: { min: 2, max: 3 },
+    },
+  };
+  step(state, { kind: 'configure', units: [spec] }, 0);
+  const copies = [replicaId(a, 2), replicaId(a, 3)];
+  const table = { get: () => null, put: () => undefined, delete: () => undefined, list: () => [] };
+  const savings = openSavings({ state: () => state, clock: fakeClock(), table });
+  for (const unit of [a, ...copies]) {
+    const effect = { kind: 'start', unit, bytes: 10 } as const;
+    const one = state.units.get(unit);
+    if (one) one.phase = { kind: 'starting', since: 0, bytes: 10 };
+    savings.effect(effect);
+  }
+  savings.settled();
+  expect(savings.report()).toMatchObject({ alwaysOnBytes: 30, heldBytes: 30 });
+  for (const one of state.units.values()) one.phase = { kind: 'cold' };
+  for (const unit of [a, ...copies]) savings.effect({ kind: 'stop', unit, reason: { code: 'idle', ms: 1 } });
+  savings.settled();
+  expect(savings.report()).toMatchObject({ alwaysOnBytes: 20, heldBytes: 0 });
+});
 
 describe('the meter', () => {
   it('counts from the first start, by what changed when', () => {

@@ -1,9 +1,10 @@
 import type { ApiSavedUnit, ApiSavings } from '#contracts/explanations';
 import type { StateTable } from '#contracts/state';
 import type { Clock } from '#kernel/clock';
+import { replicaOf } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import { chargedOf, reservationOf } from '#scheduler/state';
-import type { State } from '#scheduler/state';
+import type { State, Unit } from '#scheduler/state';
 import type { Effect, Event } from '#scheduler/types';
 
 /** Sums of one unit. Byte-milliseconds, counts and milliseconds; `since` is wall time. */
@@ -145,6 +146,10 @@ export interface SavingsOptions {
   readonly table: StateTable<SavedSavings>;
 }
 
+/** What it would hold if it were always awake: nobody would keep more copies of a unit awake than its least number. */
+const alwaysOf = (unit: Unit): number =>
+  unit.original && replicaOf(unit.spec.id) > unit.original.spec.replicas.min ? chargedOf(unit) : reservationOf(unit);
+
 /** The one row of the table. */
 const row = 'all';
 
@@ -155,7 +160,7 @@ export function openSavings({ state, clock, table }: SavingsOptions): Savings {
   let everything = false;
   const look = (id: UnitId, now: number, wall: number) => {
     const unit = state().units.get(id);
-    meter.set(id, unit ? reservationOf(unit) : 0, unit ? chargedOf(unit) : 0, now, wall);
+    meter.set(id, unit ? alwaysOf(unit) : 0, unit ? chargedOf(unit) : 0, now, wall);
   };
   const settled = (): void => {
     if (!everything && changed.size === 0) return;

@@ -1,8 +1,10 @@
 import { dirname, join } from 'node:path';
 import type { Defined } from '#catalog/snapshot';
 import type { ServiceDefinition } from '#catalog/service';
+import { whyNotCopied } from '#catalog/checks';
 import { Fault } from '#kernel/faults';
-import { unitId } from '#kernel/ids';
+import { replicaOf, unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
 import type { Blueprint } from '#runtime/blueprint';
 import { oomScoreAdj } from '#runtime/oom';
 import { oneReplica } from '#scheduler/types';
@@ -29,6 +31,16 @@ export function chosenRun(
   return { way: null, why: `it can run by ${offered} only, and containers are not supported yet` };
 }
 
+/** How many of it run; `problem` says why the configuration does not get more. */
+export function replicasOf(
+  definition: ServiceDefinition,
+  settings: ServiceSettings,
+): { readonly replicas: UnitSpec['replicas']; readonly problem: string | null } {
+  const replicas = settings.replicas ?? definition.replicas;
+  const problem = replicas.max > 1 ? whyNotCopied(definition) : null;
+  return { replicas: problem === null ? replicas : oneReplica, problem };
+}
+
 /** What the scheduler must know of a service. */
 export function serviceSpec(
   definition: ServiceDefinition,
@@ -47,14 +59,24 @@ export function serviceSpec(
     learnedBytes: settings.memory === undefined ? learned.bytes : null,
     slots: definition.resources.concurrency,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? idleAfter[definition.tier],
-    idleRung: settings.idle?.rung ?? definition.idle.rung ?? (definition.tier === 'persistent' ? 'frozen' : 'cold'),
+    idleRung: settings.idle?.rung ?? definition.idle.rung ?? 'auto',
     startMs: learned.startMs,
     rungs: rungsOf(learned, canFreeze),
     prewarm: definition.needs.length === 0,
-    replicas: oneReplica,
+    replicas: replicasOf(definition, settings).replicas,
     vram: placement ? { device: placement.card.id, bytes: placement.vramBytes } : undefined,
     learnedVram: settings.vram === undefined ? (learned.vramBytes ?? null) : null,
   };
+}
+
+/** Milliseconds without a byte after which an open connection is no work, where the service allows that. */
+const defaultSilenceMs = 30_000;
+
+/** Null where an open connection is work for as long as it is open. What cannot be frozen could only be kept or cut. */
+export function silenceOf(definition: ServiceDefinition, settings: ServiceSettings, canFreeze: boolean): number | null {
+  const connections = settings.idle?.connections ?? definition.idle.connections ?? 'keep';
+  if (connections === 'keep' || !canFreeze || chosenRun(definition, settings).way !== 'process') return null;
+  return settings.idle?.silence ?? definition.idle.silence ?? defaultSilenceMs;
 }
 
 /** It is frozen to make room once a freeze for being idle has shown that this gives something back. */
@@ -73,23 +95,27 @@ export interface Places {
   /** The graphics card that it was put on, and those there are. */
   readonly card?: Card | null;
   readonly cards?: readonly Card[];
+  /** The copy that it is for; without it the unit itself. */
+  readonly unit?: UnitId;
 }
 
 /** How a service is run as a process. */
 export function serviceBlueprint(
   { definition, path }: Defined<ServiceDefinition>,
   settings: ServiceSettings,
-  { home, card = null, cards = [] }: Places,
+  { home, unit = unitId('service', definition.id), card = null, cards = [] }: Places,
 ): Blueprint {
   const { id, run } = definition;
+  // As in the account: of what is always on, only the first one is.
+  const tier = definition.tier === 'core' && replicaOf(unit) > 1 ? 'persistent' : definition.tier;
   if (!run.process) throw new Fault('NOT_SUPPORTED', `${id} cannot run as a process.`);
   return {
-    unit: unitId('service', id),
+    unit,
     run: run.process,
     health: definition.health,
     startupTimeoutMs: definition.health.startupTimeout ?? 60_000,
     stopGraceMs: definition.stop.grace ?? 10_000,
-    oomScoreAdj: oomScoreAdj(definition.tier, settings.priority ?? definition.priority),
+    oomScoreAdj: oomScoreAdj(tier, settings.priority ?? definition.priority),
     serviceDir: join(dirname(path), id),
     dataDir: join(home, 'services', id),
     env: { ...cardVariables(card, cards), ...consumed(definition), ...settings.env },

@@ -4,7 +4,13 @@ export interface ServiceSettings {
   readonly run?: 'process' | 'docker' | 'external';
   readonly memory?: number;
   readonly priority?: number;
-  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
+  readonly idle?: {
+    readonly after?: number;
+    readonly rung?: 'frozen' | 'cold' | 'auto';
+    readonly connections?: 'keep' | 'sleep';
+    readonly silence?: number;
+  };
+  readonly replicas?: { readonly min: number; readonly max: number };
   readonly pinned?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** Bytes it holds on a graphics card, in place of what its definition says. */
@@ -20,7 +26,8 @@ export interface ModelSettings {
   readonly context?: number;
   readonly slots?: number;
   readonly priority?: number;
-  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' };
+  readonly idle?: { readonly after?: number; readonly rung?: 'frozen' | 'cold' | 'auto' };
+  readonly replicas?: { readonly min: number; readonly max: number };
   readonly pinned?: boolean;
   readonly gpu?: GpuUse;
 }

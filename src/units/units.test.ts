@@ -3,10 +3,12 @@ import { buildCatalog } from '#catalog/snapshot';
 import type { Catalog } from '#catalog/snapshot';
 import type { Json } from '#contracts/driver';
 import type { StateStore } from '#contracts/state';
+import type { UnitId } from '#kernel/ids';
+import { oneReplica } from '#scheduler/types';
 import { createDirectory } from './directory.ts';
 import { nothingLearned, openLearned } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
-import { chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import { chosenRun, replicasOf, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 const service = (id: string, more: string) =>
@@ -16,6 +18,7 @@ const files = {
   service: {
     web: service('web', `tier: on-demand, ${run}, stop: { grace: 3s }`),
     store: service('store', `tier: persistent, ${run}`),
+    many: service('many', `tier: core, ${run.replace('server.js', "'{port}'")}, replicas: { min: 2, max: 3 }`),
     boxed: service(
       'boxed',
       `tier: on-demand, run: { docker: { image: 'a:1', port: 80 } }, health: { tcp: true }, resources: { memory: 1MiB }`,
@@ -81,8 +84,8 @@ describe('what the scheduler is told of a service', () => {
 
   it('is what its tier says, then its definition, then the settings', () => {
     const store = serviceSpec(directory.service('store').definition, {}, nothingLearned, true);
-    expect(store).toMatchObject({ idleAfterMs: 1_800_000, idleRung: 'frozen', declaredBytes: 64 * 2 ** 20 });
-    expect(serviceSpec(web, {}, nothingLearned, true)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'cold' });
+    expect(store).toMatchObject({ idleAfterMs: 1_800_000, idleRung: 'auto', declaredBytes: 64 * 2 ** 20 });
+    expect(serviceSpec(web, {}, nothingLearned, true)).toMatchObject({ idleAfterMs: 600_000, idleRung: 'auto' });
     const own = { memory: 5, priority: 9, idle: { after: 1, rung: 'frozen' } } as const;
     expect(serviceSpec(web, own, { ...nothingLearned, bytes: 7, startMs: 8 }, true)).toMatchObject({
       ...{ declaredBytes: 5, learnedBytes: null, priority: 9, idleAfterMs: 1, idleRung: 'frozen', startMs: 8 },
@@ -93,6 +96,36 @@ describe('what the scheduler is told of a service', () => {
     const seen = { ...nothingLearned, frozenBytes: 9, thawMs: 12 };
     expect(serviceSpec(web, {}, seen, true).rungs).toMatchObject({ freezable: true, frozenBytes: 9, thawMs: 12 });
     expect(serviceSpec(web, {}, seen, false).rungs.freezable).toBe(false);
+  });
+
+  it('has silent connections that are no work where it says so and can be frozen', () => {
+    const asked = { idle: { connections: 'sleep' } } as const;
+    expect(silenceOf(web, {}, true)).toBeNull();
+    expect(silenceOf(web, asked, true)).toBe(30_000);
+    expect(silenceOf(web, { idle: { ...asked.idle, silence: 5 } }, true)).toBe(5);
+    expect(silenceOf(web, asked, false)).toBeNull();
+    const own = { ...web, idle: { connections: 'sleep', silence: 7 } } as const;
+    expect(silenceOf(own, {}, true)).toBe(7);
+    expect(silenceOf(own, { idle: { connections: 'keep' } }, true)).toBeNull();
+    expect(silenceOf(directory.service('boxed').definition, asked, true)).toBeNull();
+  });
+
+  it('has the replicas of its settings, then of its definition, where it can have any', () => {
+    const many = directory.service('many').definition;
+    expect(serviceSpec(many, {}, nothingLearned, true).replicas).toEqual({ min: 2, max: 3 });
+    const four = { replicas: { min: 1, max: 4 } };
+    expect(serviceSpec(many, four, nothingLearned, true).replicas).toEqual(four.replicas);
+    // It is not told its port: what sutaz.yaml asks for cannot be had.
+    expect(serviceSpec(web, four, nothingLearned, true).replicas).toEqual(oneReplica);
+    expect(replicasOf(web, four).problem).toContain('{port}');
+  });
+
+  it('runs a copy as itself under the name of the copy; of what is always on, sooner taken by the kernel', () => {
+    const many = directory.service('many');
+    const first = serviceBlueprint(many, {}, { home: '/h' });
+    const copy = serviceBlueprint(many, {}, { home: '/h', unit: 'service/many~2' as UnitId });
+    expect(copy).toEqual({ ...first, unit: 'service/many~2', oomScoreAdj: 200 });
+    expect(first.oomScoreAdj).toBe(75);
   });
 
   it('runs by what this machine can do, or says why not', () => {

@@ -4,7 +4,7 @@ import type { Catalog } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
-import { parseUnitId, unitId } from '#kernel/ids';
+import { originalOf, parseUnitId, replicaOf, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import type { Puller } from '#models/pull';
@@ -23,7 +23,7 @@ import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
 import type { Preparing } from './preparing.ts';
-import { cardBytesOf, chosenRun, serviceBlueprint, serviceSpec } from './service-unit.ts';
+import { cardBytesOf, chosenRun, replicasOf, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 export interface Units {
@@ -35,6 +35,8 @@ export interface Units {
   pinned(): UnitId[];
   /** Where a unit that runs elsewhere is reached; null for those that are started here. */
   externalUrl(unit: UnitId): string | null;
+  /** Milliseconds of silence after which an open connection to the unit is no work; null where it is for as long as it is open. */
+  silenceMs(unit: UnitId): number | null;
   /** Why a service of the catalogue cannot run here; null when it can. */
   unusable(service: string): string | null;
   /** With a signal, a file that went since it was prepared is fetched again; without one that is NOT_FOUND. */
@@ -99,15 +101,7 @@ export function createUnits(options: UnitsOptions): Units {
     specs: () => [
       ...runnable(bench)
         .filter((id) => !isExternal(id, bench))
-        .map((id) =>
-          serviceSpec(
-            directory.service(id).definition,
-            settings().service(id),
-            learned.of(`service/${id}`),
-            options.canFreeze,
-            placeService(id, bench),
-          ),
-        ),
+        .map((id) => specOfService(id, bench)),
       ...models().map((id) => specOfModel(id, bench, shape)),
     ],
     pinned: () => [
@@ -119,12 +113,18 @@ export function createUnits(options: UnitsOptions): Units {
         .map((id) => unitId('model', id)),
     ],
     externalUrl(unit) {
-      const { kind, name } = parseUnitId(unit);
+      const { kind, name } = parseUnitId(originalOf(unit));
       if (kind !== 'service' || !isExternal(name, bench)) return null;
       return directory.service(name).definition.run.external?.url ?? null;
     },
-    blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(unit)),
-    learn(unit, seen) {
+    silenceMs(unit) {
+      const { kind, name } = parseUnitId(unit);
+      const service = kind === 'service' ? catalog().services.get(name)?.definition : undefined;
+      return service ? silenceOf(service, settings().service(name), options.canFreeze) : null;
+    },
+    blueprint: (unit, signal) => blueprint(unit, signal, bench, shape, () => preparing.forget(originalOf(unit))),
+    learn(instance, seen) {
+      const unit = originalOf(instance);
       const { kind, name } = parseUnitId(unit);
       const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
       // A unit may be measured once more after its definition has gone: there is nothing left to learn for.
@@ -132,11 +132,12 @@ export function createUnits(options: UnitsOptions): Units {
       learned.put(model ? learnedKey(model, shape(name), bench.placements.of(unit)) : unit, seen);
     },
     titles(unit) {
-      const { kind, name } = parseUnitId(unit);
+      const { kind, name } = parseUnitId(originalOf(unit));
       const service = catalog().services.get(name)?.definition;
       const found = kind === 'model' ? catalog().models.get(name)?.definition : service;
       const category = kind === 'model' ? 'model' : (service?.category ?? null);
-      return { title: found?.name ?? name, summary: found?.summary ?? '', category };
+      const nth = replicaOf(unit) > 1 ? ` (${replicaOf(unit)})` : '';
+      return { title: `${found?.name ?? name}${nth}`, summary: found?.summary ?? '', category };
     },
   };
 }
@@ -168,6 +169,15 @@ async function prepare(
   bench.describe(spec);
 }
 
+function specOfService(id: string, bench: Bench): UnitSpec {
+  const { directory, settings, learned, canFreeze, log } = bench;
+  const { definition } = directory.service(id);
+  const own = settings().service(id);
+  const { problem } = replicasOf(definition, own);
+  if (problem !== null) log.warn('replicas of sutaz.yaml are left out', { service: id, problem });
+  return serviceSpec(definition, own, learned.of(`service/${id}`), canFreeze, placeService(id, bench));
+}
+
 function specOfModel(model: string, bench: Bench, shape: (model: string) => Shape): UnitSpec {
   const { directory, settings, learned, plans } = bench;
   const { definition } = directory.model(model);
@@ -192,19 +202,20 @@ async function blueprint(
   onMissing: () => void,
 ): Promise<Blueprint> {
   const { directory, settings, home, store, puller, cards, placements } = bench;
-  const { kind, name } = parseUnitId(unit);
+  const original = originalOf(unit);
+  const { kind, name } = parseUnitId(original);
+  const placement = placements.of(original);
   if (kind === 'service') {
-    const card = placements.of(unit)?.card ?? null;
-    return serviceBlueprint(directory.service(name), settings().service(name), { home, card, cards: cards() });
+    const card = placement?.card ?? null;
+    return serviceBlueprint(directory.service(name), settings().service(name), { home, unit, card, cards: cards() });
   }
   const model = directory.model(name);
   const { path } = store.get(name) ?? (await pullAgain());
-  const placement = placements.of(unit);
   const facts = {
     ...{ shape: shape(name), path, placement, cards: cards(), threads: threadsOf(placement, bench) },
     priority: settings().model(name).priority,
   };
-  return modelBlueprint(model, directory.engine(model.definition.engine), facts, home);
+  return { ...modelBlueprint(model, directory.engine(model.definition.engine), facts, home), unit };
 
   /** Someone removed the file since it was prepared. */
   async function pullAgain(): Promise<StoredModel> {

@@ -1,10 +1,10 @@
 import type { ApiDevice, ApiLedger, ApiLedgerLines, ApiProgress, ApiUnit, ApiUnitState, ApiVram } from '#contracts/api';
 import type { Clock } from '#kernel/clock';
-import { parseUnitId } from '#kernel/ids';
+import { originalOf, parseUnitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { explain } from '#scheduler/explain';
 import { positionOf, unitsBefore } from '#scheduler/order';
-import { chargedOf, reservedOf, sum } from '#scheduler/state';
+import { chargedOf, reservedOf, sum, waitersOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
 import type { Failure } from '#runtime/instance';
 import type { InstanceRecord } from '#runtime/records';
@@ -87,7 +87,7 @@ export const ledgerLines = (sources: ViewSources): ApiLedgerLines => ({
 /** The state as people see it: the scheduler's, and before it the preparation that it knows nothing of. */
 export function stateOf(unit: Unit, { preparing }: ViewSources): ApiUnitState {
   if (unit.phase.kind !== 'cold') return unit.phase.kind;
-  if (unit.waiters.size > 0) return 'queued';
+  if (waitersOf(unit) > 0) return 'queued';
   return preparing(unit.spec.id) ? 'preparing' : 'cold';
 }
 
@@ -127,6 +127,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
   return {
     id,
     ...parseUnitId(id),
+    copyOf: unit.original && originalOf(id),
     ...sources.titles(id),
     tier,
     state: current,
@@ -141,12 +142,12 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
     vram: vramView(unit),
     threads: unit.spec.threads ?? 0,
     leases: unit.leases.size,
-    waiters: unit.waiters.size,
+    waiters: waitersOf(unit),
     idleMs:
       unit.phase.kind === 'ready' && unit.phase.idleSince !== null ? Math.round(now - unit.phase.idleSince) : null,
     progress: waking ? progressOf(id, undefined, sources) : null,
     failure: failureOf(unit, sources),
-    url: sources.url(id),
+    url: unit.original ? null : sources.url(id),
     instance: record && {
       id: record.id,
       pid: pidOf(record),

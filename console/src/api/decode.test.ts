@@ -8,6 +8,7 @@ describe('decodeUnit', () => {
       id: 'model/smollm2:135m',
       kind: 'model',
       name: 'smollm2:135m',
+      copyOf: 'model/smollm2',
       title: 'SmolLM2 135M',
       summary: 'Small.',
       category: null,

@@ -91,6 +91,7 @@ export function decodeUnit(value: unknown): Unit | null {
     id,
     kind: oneOf(['service', 'model'], it['kind'], id.startsWith('model/') ? 'model' : 'service'),
     name,
+    copyOf: textOrNull(it['copyOf']),
     title: text(it['title'], name),
     summary: text(it['summary']),
     category: textOrNull(it['category']),

@@ -70,6 +70,8 @@ export interface Unit {
   readonly id: string;
   readonly kind: UnitKind;
   readonly name: string;
+  /** The unit that this is another instance of; null for the unit itself. */
+  readonly copyOf: string | null;
   readonly title: string;
   readonly summary: string;
   readonly category: string | null;

@@ -9,19 +9,22 @@ export function UnitActions({ unit, actions }: { unit: Unit; actions: Actions })
   const { pending, act } = actions;
   return (
     <div className="unit-actions">
-      <button
-        type="button"
-        className="quiet"
-        aria-pressed={unit.pinned}
-        aria-label={`Pin ${unit.title}`}
-        title={unit.pinned ? 'Pinned: it is never evicted' : 'Pin: keep it in memory'}
-        data-testid={`pin-${unit.id}`}
-        disabled={pending !== null}
-        onClick={() => act(unit.pinned ? 'unpin' : 'pin')}
-      >
-        {unit.pinned ? 'Pinned' : 'Pin'}
-      </button>
-      {asleep && (
+      {/* A copy comes and goes with the work: only its unit is pinned and started. */}
+      {unit.copyOf === null && (
+        <button
+          type="button"
+          className="quiet"
+          aria-pressed={unit.pinned}
+          aria-label={`Pin ${unit.title}`}
+          title={unit.pinned ? 'Pinned: it is never evicted' : 'Pin: keep it in memory'}
+          data-testid={`pin-${unit.id}`}
+          disabled={pending !== null}
+          onClick={() => act(unit.pinned ? 'unpin' : 'pin')}
+        >
+          {unit.pinned ? 'Pinned' : 'Pin'}
+        </button>
+      )}
+      {asleep && unit.copyOf === null && (
         <button
           type="button"
           aria-label={`Start ${unit.title}`}

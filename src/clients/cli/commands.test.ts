@@ -17,6 +17,7 @@ const unit = (name: string, changes: Partial<ApiUnit> = {}): ApiUnit => ({
   id: `service/${name}`,
   kind: 'service',
   name,
+  copyOf: null,
   title: name,
   summary: `${name} does things`,
   category: 'tool',

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ApiSavings } from '#contracts/explanations';
+import { memoryHours } from './savings.ts';
 import { fakePlatform, json } from './platform.fake.ts';
 import type { FakePlatform } from './platform.fake.ts';
 
@@ -58,3 +59,10 @@ test('says when there is nothing to tell yet', async () => {
     'Since 2026-11-02, while the platform ran: 1 min.\nNothing was started yet, so nothing was spared.\n',
   );
 });
+
+test.each([
+  [0, '0 GiB-hours'],
+  [GiB * 360, '0.1 GiB-hours'],
+  [GiB * 3.6, '1.02 MiB-hours'],
+  [-GiB * 3.6, '-1.02 MiB-hours'],
+])('%d byte-seconds are %s', (byteSeconds, words) => expect(memoryHours(byteSeconds)).toBe(words));

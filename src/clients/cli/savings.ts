@@ -22,16 +22,19 @@ export const savings = defineCommand({
   },
 });
 
-/** Three digits that matter. */
-export const gibHours = (byteSeconds: number): string =>
-  `${Number((byteSeconds / 2 ** 30 / 3_600).toPrecision(3))} GiB-hours`;
+/** Three digits that matter; little of it in MiB-hours, so that they are not behind a row of zeros. */
+export function memoryHours(byteSeconds: number): string {
+  const gib = byteSeconds / 2 ** 30 / 3_600;
+  const isLittle = gib !== 0 && Math.abs(gib) < 0.1;
+  return `${Number((isLittle ? gib * 1_024 : gib).toPrecision(3))} ${isLittle ? 'MiB' : 'GiB'}-hours`;
+}
 
 const times = (count: number, what: string, ms: number): string =>
   `${count} ${what}${count === 1 ? '' : 's'}${count === 0 ? '' : ` (${formatDuration(ms)} altogether)`}`;
 
 const columns: readonly Column<ApiSavedUnit>[] = [
   { title: 'NAME', value: ({ id }) => id.slice(id.indexOf('/') + 1) },
-  { title: 'SPARED', align: 'right', value: ({ sparedByteSeconds }) => gibHours(sparedByteSeconds) },
+  { title: 'SPARED', align: 'right', value: ({ sparedByteSeconds }) => memoryHours(sparedByteSeconds) },
   { title: 'ALWAYS ON', align: 'right', value: ({ alwaysOnBytes }) => formatBytes(alwaysOnBytes) },
   { title: 'HOLDS', align: 'right', value: ({ heldBytes }) => formatBytes(heldBytes) },
   { title: 'STARTS', align: 'right', value: ({ starts }) => String(starts) },
@@ -50,7 +53,7 @@ export function renderSavings(told: ApiSavings, options: TableOptions): string {
     `${ran}\n`,
     `always on  ${formatBytes(averageAlwaysOnBytes)} on average: ${units.length} used at least once\n`,
     `held       ${formatBytes(averageHeldBytes)} on average\n`,
-    `spared     ${options.paint('green', gibHours(sparedByteSeconds))}${share}\n`,
+    `spared     ${options.paint('green', memoryHours(sparedByteSeconds))}${share}\n`,
     `for that   ${times(told.starts, 'start', told.startMs)}, ${times(told.thaws, 'thaw', told.thawMs)}\n\n`,
     renderTable(columns, units, options),
   ].join('');

@@ -4,7 +4,9 @@ import { stateLine, unitPath } from './units.ts';
 
 export const stop = defineCommand({
   arguments: 'NAME',
-  about: 'Puts a service or a model to sleep, and gives its memory back. The next request for it wakes it again.',
+  about:
+    'Puts a service or a model to sleep, all of its instances, and gives its memory back. The next request for it wakes it\n' +
+    'again. chroma~2 is one instance alone.',
   options: {},
   examples: ['sutaz stop chroma'],
   async run(_values, [name = ''], context) {

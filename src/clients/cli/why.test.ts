@@ -17,10 +17,11 @@ const unit = (state: ApiUnit['state'], why: string) => ({
   state,
   why,
   url: null,
+  failure: null,
 });
 const facts = (changes: Partial<ApiLedgerUnit>) => ({
   ...{ id: 'service/chroma', state: 'cold', reason: { code: 'never-asked' }, options: [], againInMs: 90_000 },
-  ...{ requestsPerHour: 12.34, startMs: 2_000, evictable: true },
+  ...{ requestsPerHour: 12.34, startMs: 2_000, thawMs: null, evictable: true, weight: 8, upkeepMs: 5_000 },
   ...changes,
 });
 const outlook: ApiOutlook = {
@@ -107,13 +108,15 @@ test('of one that is awake it says what its sleep would cost, and of one that ca
   };
   expect(await tell({ ...awake, facts: facts({ state: 'ready', options: [option('chroma', 500)] }) }))
     .toMatchInlineSnapshot(`
-    "chroma is ready: idle: stops after 10 min without use
+      "chroma is ready: idle: stops after 10 min without use
 
-    It may be put to sleep to make room. Putting it to sleep would cost (asked for again in about 2 min, 12 requests an hour lately, it starts in 2 s):
-    UNIT    ACT   FREES  COST
-    chroma  stop  1 GiB  500 ms
-    "
-  `);
+      It may be put to sleep to make room. Putting it to sleep would cost, by how long it takes to come back
+      (it starts in 2 s; any start takes 5 s from the others), by how soon it is asked for again
+      (in about 2 min, 12 requests an hour lately) and by its priority and tier (x 8):
+      UNIT    ACT   FREES  COST
+      chroma  stop  1 GiB  500 ms
+      "
+    `);
   const pinned = { unit: 'service/p', why: 'pinned', bytes: 3 * GiB, forMs: null };
   const never = { ...outlook, fits: 'never' as const, blockedBy: [pinned] };
   expect(await tell({ unit: unit('cold', 'nobody asked for it yet'), facts: facts({}), outlook: never }))
@@ -124,6 +127,36 @@ test('of one that is awake it says what its sleep would cost, and of one that ca
     Held for good by:
     UNIT  BYTES  WHY
     p     3 GiB  pinned
+    "
+  `);
+});
+
+test('of one that failed it shows the last it wrote and how to try it again, and memory only where that is short, too', async () => {
+  const failure = { message: 'exit code 4', log: ['starting', 'no database at db:5432'] };
+  const unfit = { ...unit('quarantined', 'could not be started: exit code 4; left alone for 5 min'), failure };
+  const left = facts({ state: 'quarantined' });
+  expect(await tell({ unit: unfit, facts: left, outlook: { ...outlook, fits: 'now' } })).toMatchInlineSnapshot(`
+    "chroma is quarantined: could not be started: exit code 4; left alone for 5 min
+
+    The last it wrote (sutaz logs chroma has all of it):
+      starting
+      no database at db:5432
+    It is tried again at once by: sutaz start chroma
+    "
+  `);
+  expect(await tell({ unit: unfit, facts: left, outlook: { ...outlook, fits: 'never' } })).toContain('It cannot start');
+});
+
+test('of one that is frozen it says what it takes to thaw it, and which open connections are in the way', async () => {
+  const blockedBy = [{ unit: 'service/a', why: 'connected', bytes: GiB, forMs: null }];
+  const told = { unit: unit('frozen', 'frozen: nobody used it'), facts: facts({ state: 'frozen' }) };
+  expect(await tell({ ...told, outlook: { ...outlook, fits: 'when-idle', blockedBy } })).toMatchInlineSnapshot(`
+    "chroma is frozen: nobody used it
+
+    To thaw it needs 1 GiB more; 256 MiB are free. It would wait for others.
+    In the way now:
+    UNIT  BYTES  WHY
+    a     1 GiB  has open connections, which a stop would cut
     "
   `);
 });

@@ -1,3 +1,4 @@
+import type { ApiUnit } from '#contracts/api';
 import type { ApiLedgerUnit, ApiOption, ApiOutlook, ApiWhy } from '#contracts/explanations';
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
@@ -25,14 +26,18 @@ export const why = defineCommand({
 });
 
 export function renderWhy({ unit, facts, outlook }: ApiWhy, options: TableOptions): string {
-  const parts = [stateLine(unit)];
+  const parts = [stateLine(unit), failed(unit)];
   if (facts) parts.push(comparison(facts, options), awake(facts, options));
-  if (outlook && !holdsMemory(facts)) parts.push(start(outlook, options));
+  // Memory is not what keeps one that is left alone after its failures from starting, unless it is short, too.
+  const told = !holdsMemory(facts) && !(isLeftAlone(unit) && outlook?.fits === 'now');
+  if (outlook && told) parts.push(start(outlook, unit.state === 'frozen' ? 'thaw' : 'start', options));
   return parts.filter((part) => part !== '').join('\n');
 }
 
 const holdsMemory = (facts: ApiLedgerUnit | null): boolean =>
   facts !== null && ['ready', 'starting', 'thawing'].includes(facts.state);
+
+const isLeftAlone = ({ state }: ApiUnit): boolean => state === 'quarantined' || state === 'backoff';
 
 const nameOf = (id: string): string => id.slice(id.indexOf('/') + 1);
 
@@ -62,28 +67,39 @@ function comparison({ reason }: ApiLedgerUnit, options: TableOptions): string {
 }
 
 /** What it would cost to put it to sleep now, and how that is reckoned. */
-function awake(
-  { options: ways, againInMs, requestsPerHour, startMs, evictable }: ApiLedgerUnit,
-  options: TableOptions,
-) {
+function awake(facts: ApiLedgerUnit, options: TableOptions): string {
+  const { options: ways, againInMs, requestsPerHour, startMs, thawMs, evictable, weight, upkeepMs } = facts;
   if (ways.length === 0) return '';
-  const rate = `${Number(requestsPerHour.toPrecision(2))} requests an hour lately`;
-  const back = startMs === null ? 'it was never started' : `it starts in ${formatDuration(startMs)}`;
   const may = evictable ? 'It may be put to sleep to make room.' : 'It is not put to sleep to make room now.';
+  const rate = `${Number(requestsPerHour.toPrecision(2))} requests an hour lately`;
+  const starts = startMs === null ? 'it was never started' : `it starts in ${formatDuration(startMs)}`;
+  const thaws = thawMs === null ? '' : ` and thaws in ${formatDuration(thawMs)}`;
   return (
-    `${may} Putting it to sleep would cost (asked for again in about ${formatDuration(againInMs)}, ${rate}, ${back}):\n` +
+    `${may} Putting it to sleep would cost, by how long it takes to come back\n` +
+    `(${starts}${thaws}; any start takes ${formatDuration(upkeepMs)} from the others), by how soon it is asked for again\n` +
+    `(in about ${formatDuration(againInMs)}, ${rate}) and by its priority and tier (x ${Number(weight.toPrecision(2))}):\n` +
     renderTable(columns, ways, options)
   );
 }
 
-/** What would have to happen for it to start. */
-function start(outlook: ApiOutlook, options: TableOptions): string {
+/** What is left of one that failed, and how to have it tried again. */
+function failed({ failure, name }: ApiUnit): string {
+  if (failure === null) return '';
+  const lines = failure.log.map((line) => `  ${line}\n`).join('');
+  const last = lines === '' ? '' : `The last it wrote (sutaz logs ${name} has all of it):\n${lines}`;
+  return `${last}It is tried again at once by: sutaz start ${name}\n`;
+}
+
+/** What would have to happen for it to start, or to thaw. */
+function start(outlook: ApiOutlook, way: Way, options: TableOptions): string {
   const { need, free, coming, card, wouldStop, blockedBy, fits, paused } = outlook;
   const back = coming > 0 ? `, ${formatBytes(coming)} are coming back` : '';
-  const sums = `To start it needs ${formatBytes(need)}; ${formatBytes(free)} are free${back}.${onCard(card)}`;
+  const more = way === 'thaw' ? ' more' : '';
+  const sums = `To ${way} it needs ${formatBytes(need)}${more}; ${formatBytes(free)} are free${back}.${onCard(card)}`;
   const stop = wouldStop.length === 0 ? '' : renderTable(columns, wouldStop, options);
   const rest = paused ? 'Nothing is started until the memory of the machine is no longer short.\n' : '';
-  return `${sums} ${verdicts[fits](wouldStop.length > 0)}\n${stop}${obstacles(outlook.fits, blockedBy, options)}${rest}`;
+  const verdict = verdicts[fits](way, wouldStop.length > 0);
+  return `${sums} ${verdict}\n${stop}${obstacles(outlook.fits, blockedBy, options)}${rest}`;
 }
 
 function onCard(card: ApiOutlook['card']): string {
@@ -93,13 +109,14 @@ function onCard(card: ApiOutlook['card']): string {
   return ` On ${device} it needs ${formatBytes(need)}; ${formatBytes(free)} of ${formatBytes(limit)} are free${back}.`;
 }
 
-const verdicts: Readonly<Record<ApiOutlook['fits'], (some: boolean) => string>> = {
-  now: () => 'It would start at once.',
-  'after-stops': () => 'It would start as soon as they are back.',
+type Way = 'start' | 'thaw';
+const verdicts: Readonly<Record<ApiOutlook['fits'], (way: Way, some: boolean) => string>> = {
+  now: (way) => `It would ${way} at once.`,
+  'after-stops': (way) => `It would ${way} as soon as they are back.`,
   'after-evictions': () => 'These would make room:',
-  'when-idle': (some) =>
+  'when-idle': (_, some) =>
     some ? 'It would wait for others; these would make room once they can:' : 'It would wait for others.',
-  never: () => 'It cannot start: what is left of the limit is too little for it.',
+  never: (way) => `It cannot ${way}: what is left of the limit is too little for it.`,
 };
 
 type Blocker = ApiOutlook['blockedBy'][number];
@@ -115,6 +132,7 @@ const sentences: Readonly<Record<string, string>> = {
   core: 'core, always on',
   pinned: 'pinned',
   busy: 'busy',
+  connected: 'has open connections, which a stop would cut',
   'waited-for': 'somebody waits for it',
   'just-started': 'has just started',
   ahead: 'waited too long: nobody overtakes it',

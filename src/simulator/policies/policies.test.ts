@@ -176,6 +176,35 @@ describe('the comparison policies', () => {
   });
 });
 
+describe('copies', () => {
+  /** One unit that more is asked of than one can do, beside two that are asked for now and then. */
+  const hot = (maxReplicas: number) =>
+    fleet(60, [
+      { id: 'hot', concurrency: 1, startMs: 2_000, maxReplicas },
+      { id: 'b', concurrency: 4 },
+      { id: 'c', concurrency: 4 },
+    ]);
+  const arrivals = Array.from({ length: 600 }, (_, i) =>
+    i % 20 === 19 ? ask(i * 500, i % 40 === 39 ? 'b' : 'c') : ask(i * 500, 'hot', { serviceMs: 1_200 }),
+  );
+  const mean = (waits: readonly number[]) => waits.reduce((sum, ms) => sum + ms, 0) / waits.length;
+
+  it('cut the waits for a unit of which more is asked than one instance can do', () => {
+    const [one, three] = [play('sutaz', hot(1), arrivals), play('sutaz', hot(3), arrivals)];
+    expect(mean(one.waits)).toBeGreaterThan(100_000);
+    expect(mean(three.waits)).toBeLessThan(2_000);
+    expect(three.done.some((line) => line.endsWith('start hot~3'))).toBe(true);
+    expect(three.maxReservedBytes).toBeLessThanOrEqual(60);
+  });
+
+  // `foresight` is the scheduler too.
+  it.each(baselines.filter((name) => name !== 'foresight'))('%s knows none', (name) => {
+    const [one, three] = [play(name, hot(1), arrivals), play(name, hot(3), arrivals)];
+    expect(three.done).toEqual(one.done);
+    expect(three.waits).toEqual(one.waits);
+  });
+});
+
 describe('sutaz', () => {
   const units = (frozenBytes: number) =>
     fleet(
