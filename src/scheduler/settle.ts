@@ -1,21 +1,17 @@
 import { dropIfGone, nextDue, restsAt, reviewedAt, touch, wakeDue } from './account.ts';
-import { admit, inTheWay, precedes } from './admit.ts';
+import { admit, inTheWay } from './admit.ts';
 import type { Blocked } from './admit.ts';
-import { serveInTurn } from './cores.ts';
-import { onCard, overOn } from './devices.ts';
-import { allEvictable } from './eviction.ts';
-import { freeze, lease, putToSleep, stop, thaw, turnAwayHopeless } from './moves.ts';
+import { freeze, stop, turnAwayHopeless } from './moves.ts';
 import { prewarm } from './prewarm.ts';
 import { patienceMs } from './patience.ts';
-import { age, next, overdue } from './queue.ts';
-import type { Queued } from './queue.ts';
+import { age, overdue } from './queue.ts';
+import { relieve, yieldToPressure } from './relief.ts';
 import { rungOf } from './rung.ts';
-import { isConnected, isIdle, isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
+import { scale } from './scaling.ts';
+import { serveAll } from './serve.ts';
+import { isConnected, isIdle, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
-import { scale } from './scaling.ts';
-import { chooseVictims } from './victims.ts';
-import type { Option } from './victims.ts';
 
 /**
  * Does whatever the state calls for now; doing it twice does no more than once. It looks at the units that changed or
@@ -124,57 +120,6 @@ function descend(unit: Unit, state: State, now: number, effects: Effect[]): void
   else freeze(unit, reason, state, now, effects);
 }
 
-/** Of what pressure calls for, so much is given up each time it is told: a twentieth of the limit. */
-const aLittle = 1 / 20;
-
-/** Memory is short on the machine, whatever the account says: what sleeps goes first, then what is idle. */
-function yieldToPressure(state: State, now: number, effects: Effect[]): void {
-  if (!state.relief) return;
-  state.relief = false;
-  const reason: Reason = { code: 'pressure', level: state.pressure };
-  const candidates = allEvictable(state, now)
-    .map((options) => options.filter(isLast))
-    .filter(([option]) => state.pressure !== 'caches' || (option && isSpare(option.unit)));
-  const most = candidates.flat().reduce((total, { frees }) => total + frees, 0);
-  const choice = chooseVictims(Math.min(most, state.limitBytes * aLittle), candidates);
-  for (const option of choice?.options ?? []) putToSleep(option, reason, state, now, effects);
-}
-
-/** As far down as the unit may go: a stop, but where something is open. */
-const isLast = ({ act, unit }: Option<Unit>): boolean => act === 'stop' || isConnected(unit);
-
-/** Nobody is known to need it. */
-const isSpare = ({ phase, guessed }: Unit): boolean => phase.kind === 'frozen' || guessed !== null;
-
-function relieve(state: State, now: number, effects: Effect[]): void {
-  relieveMemory(state, now, effects);
-  if (state.devices.size > 0) relieveCards(state, now, effects);
-}
-
-function relieveCards(state: State, now: number, effects: Effect[]): void {
-  for (const [device, account] of state.devices) {
-    const over = overOn(account);
-    if (over <= 0) continue;
-    const { charged: chargedBytes, limitBytes } = account;
-    const holders = allEvictable(state, now).flatMap((options) => onCard(options, device));
-    const reason: Reason = { code: 'relief', chargedBytes, limitBytes, device };
-    for (const { unit } of chooseVictims(over, holders)?.options ?? holders.flat()) {
-      stop(unit, reason, state, now, effects);
-    }
-  }
-}
-
-function relieveMemory(state: State, now: number, effects: Effect[]): void {
-  const { charged, incoming } = state.totals;
-  const over = charged - incoming - state.limitBytes;
-  if (over <= 0) return;
-  const idle = allEvictable(state, now);
-  const reason: Reason = { code: 'relief', chargedBytes: charged, limitBytes: state.limitBytes };
-  const all = idle.map((options) => options.filter(isLast));
-  for (const option of chooseVictims(over, idle)?.options ?? all.flat())
-    putToSleep(option, reason, state, now, effects);
-}
-
 /**
  * Hands out memory, and keeps those from new work that stand in the way of who waited too long. `served` is told
  * whether any of those who come before that one was served by a unit that shares its queue.
@@ -190,95 +135,6 @@ function handOut(state: State, now: number, effects: Effect[], served: { shared:
   for (const unit of blocked ? inTheWay(blocked, state, now) : []) state.held.add(unit);
   for (const unit of before) if (!state.held.has(unit)) state.touched.add(unit);
   return blocked;
-}
-
-const anyone = (): boolean => true;
-
-/** Says whether it served any that shares its queue with others. With `before` as `serve` does. */
-function serveAll(
-  units: Iterable<Unit>,
-  blocked: Blocked | null,
-  state: State,
-  now: number,
-  effects: Effect[],
-  before?: true,
-): boolean {
-  let shared = false;
-  let computing: Unit[] | null = null;
-  for (const unit of units) {
-    if (computes(unit)) (computing ??= []).push(unit);
-    else if (serve(unit, blocked, state, now, effects, before) && isShared(unit)) shared = true;
-  }
-  if (computing === null && state.cores.waiting.size === 0) return shared;
-  return serveComputing(computing ?? [], blocked, state, now, effects, before) || shared;
-}
-
-const computes = ({ phase, threads }: Unit): boolean => phase.kind === 'ready' && threads > 0;
-const isShared = ({ original, copies }: Unit): boolean => original !== null || copies.length > 0;
-
-/** Those that take cores have one order over all of them. Who waited for some before is looked at each time. */
-function serveComputing(
-  touched: readonly Unit[],
-  blocked: Blocked | null,
-  state: State,
-  now: number,
-  effects: Effect[],
-  before?: true,
-): boolean {
-  const { waiting } = state.cores;
-  const units = new Set(touched);
-  if (!before) {
-    for (const unit of waiting) if (computes(unit)) units.add(unit);
-    waiting.clear();
-  }
-  const may = (unit: Unit, waiter: Queued): boolean =>
-    !blocked || !(before ?? state.held.has(unit)) || precedes(waiter, blocked.claim);
-  const served = new Set<Unit>();
-  const left = serveInTurn([...units], may, state, (unit, { id }) => {
-    next(unit.queue, patienceMs(state), now);
-    lease(unit, id, now, effects);
-    served.add(unit);
-  });
-  if (!before) for (const unit of left) waiting.add(unit);
-  let shared = false;
-  for (const unit of served) {
-    for (const one of siblingsOf(unit)) touch(state, one);
-    if (isShared(unit)) shared = true;
-  }
-  return shared;
-}
-
-/** Says whether it served anybody. With `before`, only those whose turn is before the blocked claim's; else that is so of held units alone. */
-function serve(
-  unit: Unit,
-  blocked: Blocked | null,
-  state: State,
-  now: number,
-  effects: Effect[],
-  before = state.held.has(unit),
-): boolean {
-  const may = blocked && before ? (waiter: Queued) => precedes(waiter, blocked.claim) : anyone;
-  const { kind } = unit.phase;
-  const head = unit.queue.line[0];
-  if (kind === 'frozen') {
-    // What nobody waits for by name has its turn after everyone who waits.
-    const due = head && unit.original === null ? may(head) : isWanted(unit) && !(blocked && before);
-    if (needOf(unit) <= 0 && due) {
-      thaw(unit, reasonFor(unit, unit.original === null ? head : undefined), state, now, effects);
-    }
-    return false;
-  }
-  if (kind !== 'ready' || unit.stopWanted || !head) return false;
-  let served = false;
-  for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
-    next(unit.queue, patienceMs(state), now);
-    lease(unit, first.id, now, effects);
-    served = true;
-    first = unit.queue.line[0];
-  }
-  // The queue is shorter for all of them.
-  if (served) for (const one of siblingsOf(unit)) touch(state, one);
-  return served;
 }
 
 /** When the state next calls for something although nothing happens. Infinity when it never does. */
