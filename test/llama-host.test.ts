@@ -203,6 +203,75 @@ describe.skipIf(missing.length > 0)('a real model behind the host', () => {
     expect(['cat', 'dog']).toContain(pet['kind']);
   });
 
+  const tools = ['weather', 'time'].map((name) => ({
+    type: 'function' as const,
+    function: {
+      name,
+      description: `Tells the ${name} in a city`,
+      parameters: {
+        type: 'object',
+        properties: { city: { type: 'string', maxLength: 16 }, unit: { enum: ['metric', 'imperial'] } },
+        required: ['city', 'unit'],
+      },
+    },
+  }));
+  type Calls = OpenAI.ChatCompletionMessageToolCall[] | undefined;
+  const checked = (calls: Calls) =>
+    (calls ?? []).map((call) => {
+      if (call.type !== 'function') throw new Error('no function');
+      const given = JSON.parse(call.function.arguments) as Record<string, unknown>;
+      expect(Object.keys(given).sort()).toEqual(['city', 'unit']);
+      expect(['metric', 'imperial']).toContain(given['unit']);
+      return call.function.name;
+    });
+
+  it('calls the tool it is told to, one of those it has, and goes on with what that came to', async () => {
+    const one = { type: 'function', function: { name: 'time' } };
+    const named = await chat('What time is it in Rome?', { tools, tool_choice: one, max_completion_tokens: 100 });
+    expect(named.choices[0]?.finish_reason).toBe('tool_calls');
+    expect(checked(named.choices[0]?.message.tool_calls)).toEqual(['time']);
+    const extra = { tools, tool_choice: 'required', parallel_tool_calls: false, max_completion_tokens: 100 };
+    const message = (await chat('Weather in Oslo?', extra)).choices[0]?.message;
+    const [name] = checked(message?.tool_calls);
+    expect(['weather', 'time']).toContain(name);
+    const after = await child.client.chat.completions.create({
+      model: 'tiny',
+      tools,
+      tool_choice: 'none',
+      max_completion_tokens: 12,
+      messages: [
+        ...user('Weather in Oslo?'),
+        ...(message ? [message] : []),
+        { role: 'tool', tool_call_id: message?.tool_calls?.[0]?.id ?? '', content: '{"sky":"blue"}' },
+      ],
+    });
+    expect(textOf(after)?.length).toBeGreaterThan(0);
+    expect(after.choices[0]?.finish_reason).toMatch(/^(stop|length)$/);
+  });
+
+  it('streams a call as the same call, and gives several answers at once', async () => {
+    const one = { type: 'function' as const, function: { name: 'weather' } };
+    const request = {
+      ...{ model: 'tiny', messages: user('Weather in Rome?'), tools, tool_choice: one },
+      ...{ max_completion_tokens: 100, seed: 5, n: 2 },
+    };
+    const whole = await child.client.chat.completions.create(request);
+    expect(whole.choices.flatMap(({ message }) => checked(message.tool_calls))).toEqual(['weather', 'weather']);
+    const stream = child.client.chat.completions.stream(request);
+    const streamed = await stream.finalChatCompletion();
+    const argumentsOf = ({ choices }: OpenAI.ChatCompletion) =>
+      choices.map(({ message }) => (message.tool_calls?.[0] as { function: object } | undefined)?.function);
+    expect(argumentsOf(streamed)).toMatchObject(argumentsOf(whole) as object[]);
+    expect((await stats()).slots).toMatchObject({ busy: 0, waiting: 0 });
+  });
+
+  it('offers tools without forcing one', async () => {
+    const answer = await chat('Say hello.', { tools });
+    const [choice] = answer.choices;
+    if (choice?.finish_reason === 'tool_calls') checked(choice.message.tool_calls);
+    else expect(textOf(answer)?.length).toBeGreaterThan(0);
+  });
+
   it('stops where told to, and heeds a bias against a token', async () => {
     const whole = textOf(await chat(story)) ?? '';
     const stop = whole.slice(8, 11);

@@ -129,9 +129,9 @@ describe('errors are its typed errors', () => {
     await expect(unknown).rejects.toBeInstanceOf(OpenAI.NotFoundError);
     await expect(unknown).rejects.toMatchObject({ code: 'model_not_found', message: expect.stringContaining(model) });
     await expect(client.models.retrieve('smolm2:135m')).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-    const tools = create({ tools: [{ type: 'function', function: { name: 'f', parameters: {} } }] });
-    await expect(tools).rejects.toBeInstanceOf(OpenAI.BadRequestError);
-    await expect(tools).rejects.toMatchObject({ param: 'tools' });
+    const audio = create({ audio: { voice: 'alloy', format: 'wav' } });
+    await expect(audio).rejects.toBeInstanceOf(OpenAI.BadRequestError);
+    await expect(audio).rejects.toMatchObject({ param: 'audio' });
     const long = create({ messages: say('word '.repeat(3000)) });
     await expect(long).rejects.toBeInstanceOf(OpenAI.BadRequestError);
     await expect(long).rejects.toMatchObject({

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Answered } from './chat.ts';
 import type { Prompt } from './contract.ts';
 import { toApiError } from './errors.ts';
 import {
@@ -6,23 +7,24 @@ import {
   type GenerationEvent,
   type GenerationHost,
   type GenerationOptions,
+  type Piece,
   type Usage,
 } from './generation.ts';
 import type { Log, LogFields } from './log.ts';
 import type { Meter } from './meter.ts';
 import type { StreamChoice } from './sampling.ts';
-import { openEventStream } from './sse.ts';
+import { openEventStream, type EventStream } from './sse.ts';
 
 type Done = Extract<GenerationEvent, { kind: 'done' }>;
 
-/** How one kind of answer looks, whole and in pieces. */
+/** How one kind of answer looks, whole and in pieces. `choice` counts the answers to one request from 0. */
 export interface Renderer {
-  /** What a stream begins with, before any text. */
-  opening(): readonly unknown[];
-  delta(text: string): unknown;
-  closing(reason: Done['reason']): unknown;
+  /** What an answer in a stream begins with, before any text. */
+  opening(choice: number): readonly unknown[];
+  piece(choice: number, piece: Piece): unknown;
+  closing(choice: number, reason: Done['reason']): unknown;
   usage(usage: Usage): unknown;
-  whole(text: string, reason: Done['reason'], usage: Usage): unknown;
+  whole(answers: readonly Answered[], usage: Usage): unknown;
 }
 
 export interface Exchange extends GenerationHost {
@@ -40,6 +42,8 @@ export interface Job {
   readonly prompt: Prompt;
   readonly options: GenerationOptions;
   readonly choice: StreamChoice;
+  /** How many answers are asked for. */
+  readonly count: number;
 }
 
 export function sendJson(response: ServerResponse, status: number, body: unknown, headers = {}): void {
@@ -54,23 +58,46 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
 
 /** Generates, and answers whole or as a stream. What fails before the first byte is thrown; after it, told in the stream. */
 export async function answer(exchange: Exchange, job: Job, renderer: Renderer): Promise<void> {
-  let outcome: LogFields = {};
+  // One answer that fails ends the others: they share a response.
+  const control = new AbortController();
+  const own = { ...exchange, signal: AbortSignal.any([exchange.signal, control.signal]) };
+  const running = Array.from({ length: job.count }, (_, choice) => logged(own, job, choice));
   try {
-    const events = generation(exchange, job.prompt, job.options, exchange.signal);
-    const done = job.choice.stream
-      ? await stream(exchange, events, job.choice.includeUsage, renderer)
-      : await collect(exchange, events, renderer);
-    exchange.meter.add(done);
-    outcome = doneFields(done);
-  } catch (error) {
-    outcome = { outcome: exchange.leftAt() === undefined ? 'failed' : 'left' };
-    throw error;
+    if (job.choice.stream) await stream(own, running, job.choice.includeUsage, renderer, control);
+    else await collect(own, running, renderer, control);
+  } finally {
+    await Promise.all(running.map((events) => events.return(undefined)));
+  }
+}
+
+const unsigned = 0x1_0000_0000;
+
+/** One of the answers. The same seed would say the same again: each has its own. */
+async function* logged(
+  exchange: Exchange,
+  { prompt, options, choice }: Job,
+  index: number,
+): AsyncGenerator<GenerationEvent> {
+  const { sampling } = options;
+  const own = { ...options, sampling: { ...sampling, seed: (sampling.seed + index) % unsigned } };
+  let outcome: LogFields = {};
+  let ended = false;
+  try {
+    for await (const event of generation(exchange, prompt, own, exchange.signal)) {
+      if (event.kind === 'done') {
+        ended = true;
+        exchange.meter.add(event);
+        outcome = doneFields(event);
+      }
+      yield event;
+    }
   } finally {
     const leftAt = exchange.leftAt();
+    if (!ended) outcome = { outcome: leftAt === undefined ? 'failed' : 'left' };
     exchange.log('generation', {
       id: exchange.id,
-      stream: job.choice.stream,
-      promptTokens: job.prompt.tokens.length,
+      stream: choice.stream,
+      promptTokens: prompt.tokens.length,
       ...outcome,
       // From the socket's close to the slot being free for someone else.
       ...(leftAt === undefined ? {} : { freedMs: Math.round(exchange.now() - leftAt) }),
@@ -87,48 +114,104 @@ const doneFields = ({ reason, usage, timing }: Done): LogFields => ({
   generationMs: Math.round(timing.generation),
 });
 
+/** The prompt is counted once, however many answers it got. */
+const sumOf = (all: readonly Usage[]): Usage => ({
+  promptTokens: all[0]?.promptTokens ?? 0,
+  cachedTokens: all[0]?.cachedTokens ?? 0,
+  completionTokens: all.reduce((sum, { completionTokens }) => sum + completionTokens, 0),
+});
+
+/** All of them at once, as slots allow. The first failure ends the rest, and is what is thrown once they have ended. */
+async function each<T>(
+  running: readonly AsyncGenerator<GenerationEvent>[],
+  control: AbortController,
+  work: (events: AsyncGenerator<GenerationEvent>, choice: number) => Promise<T>,
+): Promise<T[]> {
+  const outcomes = await Promise.allSettled(
+    running.map(async (events, choice) => {
+      try {
+        return await work(events, choice);
+      } catch (error) {
+        control.abort(error);
+        throw error;
+      }
+    }),
+  );
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw control.signal.reason ?? outcome.reason;
+    return outcome.value;
+  });
+}
+
 async function collect(
   { response }: Exchange,
-  events: AsyncIterable<GenerationEvent>,
+  running: readonly AsyncGenerator<GenerationEvent>[],
   renderer: Renderer,
-): Promise<Done> {
+  control: AbortController,
+): Promise<void> {
+  const all = await each(running, control, gather);
+  const usage = sumOf(all.map((one) => one.usage));
+  sendJson(
+    response,
+    200,
+    renderer.whole(
+      all.map((one) => one.answered),
+      usage,
+    ),
+  );
+}
+
+async function gather(events: AsyncGenerator<GenerationEvent>): Promise<{ answered: Answered; usage: Usage }> {
   let text = '';
+  const calls: { name: string; json: string }[] = [];
   for await (const event of events) {
     if (event.kind === 'text') text += event.text;
-    if (event.kind !== 'done') continue;
-    sendJson(response, 200, renderer.whole(text, event.reason, event.usage));
-    return event;
+    if (event.kind === 'call') calls.push({ name: event.name, json: '' });
+    const open = calls.at(-1);
+    if (event.kind === 'arguments' && open) open.json += event.text;
+    if (event.kind === 'done') return { answered: { text, calls, reason: event.reason }, usage: event.usage };
   }
   throw new Error('the generation ended without a result');
 }
 
 async function stream(
   { response, id, log }: Exchange,
-  events: AsyncGenerator<GenerationEvent>,
+  running: readonly AsyncGenerator<GenerationEvent>[],
   includeUsage: boolean,
   renderer: Renderer,
-): Promise<Done> {
+  control: AbortController,
+): Promise<void> {
   // Nothing is written before a slot is granted: until then a failure is still a plain status.
-  const first = await events.next();
+  await running[0]?.next();
   const out = openEventStream(response);
   try {
-    if (!first.done) for (const chunk of renderer.opening()) await out.send(chunk);
-    for await (const event of events) {
-      if (event.kind === 'text') await out.send(renderer.delta(event.text));
-      if (event.kind !== 'done') continue;
-      await out.send(renderer.closing(event.reason));
-      if (includeUsage) await out.send(renderer.usage(event.usage));
-      out.done();
-      return event;
-    }
-    throw new Error('the generation ended without a result');
+    const usages = await each(running, control, (events, choice) => tell(out, events, choice, renderer));
+    if (includeUsage) await out.send(renderer.usage(sumOf(usages)));
+    out.done();
   } catch (error) {
     if (!response.destroyed) {
       log('stream-failed', { id, error: String(error) });
       out.fail(toApiError(error).api.body);
     }
     throw error;
-  } finally {
-    await events.return(undefined);
   }
+}
+
+async function tell(
+  out: EventStream,
+  events: AsyncGenerator<GenerationEvent>,
+  choice: number,
+  renderer: Renderer,
+): Promise<Usage> {
+  for (const chunk of renderer.opening(choice)) await out.send(chunk);
+  for await (const event of events) {
+    if (event.kind === 'started') continue;
+    if (event.kind !== 'done') {
+      await out.send(renderer.piece(choice, event));
+      continue;
+    }
+    await out.send(renderer.closing(choice, event.reason));
+    return event.usage;
+  }
+  throw new Error('the generation ended without a result');
 }

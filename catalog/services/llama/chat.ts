@@ -1,12 +1,12 @@
-import type { ChatMessage, Shape } from './contract.ts';
+import type { ChatMessage, Shape, ToolCall } from './contract.ts';
 import { badParam } from './errors.ts';
-import type { Usage } from './generation.ts';
+import type { Piece, Usage } from './generation.ts';
 import type { Json } from './json.ts';
 import { list, number, object, oneOf, parse, refused, required, text, ignored, flag, type Field } from './params.ts';
 import { bodyObject, samplingFields } from './sampling.ts';
 import { grammarSchema } from './schema.ts';
+import { callArguments, toolFields } from './tools.ts';
 
-const noTools = 'tools are not wired to this engine';
 const textOnly = 'only text goes in and out';
 
 const part: Field<string> = (value, param) => {
@@ -22,31 +22,56 @@ const part: Field<string> = (value, param) => {
 const content: Field<string> = (value, param) =>
   typeof value === 'string' ? value : list(part, { min: 1 })(value, param).join('');
 
+const older = 'it is the older form of tool calls: send those';
+
+const call: Field<ToolCall> = (value, param) => {
+  const fields = { id: text, type: oneOf('function'), function: object, index: ignored };
+  const read = parse(object(value, param), fields, `${param}.`);
+  const at = `${param}.function`;
+  const { name, arguments: given } = parse(
+    required(read.function, at),
+    { name: text, arguments: callArguments },
+    `${at}.`,
+  );
+  return { id: required(read.id, `${param}.id`), name: required(name, `${at}.name`), arguments: given ?? {} };
+};
+
 const messageFields = {
-  role: oneOf('system', 'developer', 'user', 'assistant'),
+  role: oneOf('system', 'developer', 'user', 'assistant', 'tool'),
   content,
   // A label for people; templates of local models have no place for it.
   name: ignored,
   refusal: refused(textOnly),
   audio: refused(textOnly),
   annotations: refused(textOnly, []),
-  tool_calls: refused(noTools, []),
-  tool_call_id: refused(noTools),
-  function_call: refused(noTools),
+  tool_calls: list(call),
+  tool_call_id: text,
+  function_call: refused(older),
 } as const;
 
 const message: Field<ChatMessage> = (value, param) => {
   const { role } = object(value, param);
-  if (role === 'tool' || role === 'function') {
-    throw badParam(`${param}.role`, `Unsupported role '${role}' at '${param}': ${noTools}.`, 'unsupported_value');
+  if (role === 'function') {
+    throw badParam(`${param}.role`, `Unsupported role 'function' at '${param}': ${older}.`, 'unsupported_value');
   }
   const read = parse(object(value, param), messageFields, `${param}.`);
   const known = required(read.role, `${param}.role`);
-  return {
-    role: known === 'developer' ? 'system' : known,
-    text: required(read.content, `${param}.content`),
-  };
+  if (known !== 'tool' && read.tool_call_id !== undefined) throw onlyWith('tool_call_id', 'tool', param);
+  if (known !== 'assistant' && read.tool_calls !== undefined) throw onlyWith('tool_calls', 'assistant', param);
+  if (known === 'assistant') {
+    const { tool_calls: calls = [] } = read;
+    // What was nothing but calls has no content.
+    const said = calls.length > 0 ? (read.content ?? '') : required(read.content, `${param}.content`);
+    return { role: known, text: said, ...(calls.length > 0 ? { calls } : {}) };
+  }
+  const said = required(read.content, `${param}.content`);
+  if (known === 'tool')
+    return { role: known, text: said, callId: required(read.tool_call_id, `${param}.tool_call_id`) };
+  return { role: known === 'developer' ? 'system' : known, text: said };
 };
+
+const onlyWith = (key: string, role: string, param: string) =>
+  badParam(`${param}.${key}`, `'${param}.${key}' belongs to a message of the role '${role}'.`, 'invalid_value');
 
 const jsonSchema: Field<Shape> = (value, param) => {
   const fields = { name: text, description: text, strict: flag, schema: object };
@@ -69,11 +94,7 @@ export const chatFields = {
   messages: list(message, { min: 1 }),
   max_completion_tokens: number({ min: 1, integer: true }),
   response_format: responseFormat,
-  tools: refused(noTools, []),
-  tool_choice: refused(noTools, 'none', 'auto'),
-  parallel_tool_calls: refused(noTools, true, false),
-  functions: refused(noTools, []),
-  function_call: refused(noTools, 'none', 'auto'),
+  ...toolFields,
   logprobs: refused('probabilities are not reported', false),
   top_logprobs: refused('probabilities are not reported', 0),
   modalities: refused(textOnly, ['text']),
@@ -110,27 +131,76 @@ export const usageBody = (usage: Usage) => ({
   prompt_tokens_details: { cached_tokens: usage.cachedTokens },
 });
 
-export type FinishReason = 'stop' | 'length';
+export type FinishReason = 'stop' | 'length' | 'tool_calls';
 
-export const chatAnswer = (envelope: Envelope, text: string, reason: FinishReason, usage: Usage) => ({
+/** One of the answers to a request, whole. */
+export interface Answered {
+  readonly text: string;
+  readonly calls: readonly { readonly name: string; readonly json: string }[];
+  readonly reason: FinishReason;
+}
+
+/** The same wherever it is told, and another for each call. */
+const callId = ({ id }: Envelope, choice: number, index: number): string =>
+  `call_${id.slice(id.indexOf('-') + 1)}_${String(choice)}_${String(index)}`;
+
+export const chatAnswer = (envelope: Envelope, answers: readonly Answered[], usage: Usage) => ({
   ...envelope,
   object: 'chat.completion',
-  choices: [
-    { index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: reason },
-  ],
+  choices: answers.map(({ text, calls, reason }, choice) => ({
+    index: choice,
+    message: {
+      role: 'assistant',
+      content: text === '' && calls.length > 0 ? null : text,
+      refusal: null,
+      ...(calls.length === 0 ? {} : { tool_calls: calls.map((made, at) => wholeCall(envelope, choice, at, made)) }),
+    },
+    logprobs: null,
+    finish_reason: reason,
+  })),
   usage: usageBody(usage),
 });
+
+const wholeCall = (
+  envelope: Envelope,
+  choice: number,
+  index: number,
+  { name, json }: { readonly name: string; readonly json: string },
+) => ({ id: callId(envelope, choice, index), type: 'function', function: { name, arguments: json } });
+
+export interface CallDelta {
+  readonly index: number;
+  readonly id?: string;
+  readonly type?: 'function';
+  readonly function: { readonly name?: string; readonly arguments: string };
+}
 
 export interface ChunkDelta {
   readonly role?: 'assistant';
   readonly content?: string;
+  readonly tool_calls?: readonly CallDelta[];
 }
 
-/** `withUsage`: the client asked for usage, so that every chunk but the last carries it as null. */
-export const chatChunk = (envelope: Envelope, delta: ChunkDelta, reason: FinishReason | null, withUsage: boolean) => ({
+/** A piece of an answer, as a delta of the stream. */
+export function pieceDelta(envelope: Envelope, choice: number, piece: Piece): ChunkDelta {
+  if (piece.kind === 'text') return { content: piece.text };
+  const { index } = piece;
+  if (piece.kind === 'arguments') return { tool_calls: [{ index, function: { arguments: piece.text } }] };
+  const id = callId(envelope, choice, index);
+  return { tool_calls: [{ index, id, type: 'function', function: { name: piece.name, arguments: '' } }] };
+}
+
+export interface ChunkFields {
+  readonly choice: number;
+  readonly reason?: FinishReason;
+  /** The client asked for usage, so that every chunk but the last carries it as null. */
+  readonly withUsage: boolean;
+}
+
+export const chatChunk = (envelope: Envelope, delta: ChunkDelta, { choice, reason, withUsage }: ChunkFields) => ({
   ...envelope,
   object: 'chat.completion.chunk',
-  choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
+  choices: [{ index: choice, delta, logprobs: null, finish_reason: reason ?? null }],
   ...(withUsage ? { usage: null } : {}),
 });
 

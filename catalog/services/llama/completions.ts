@@ -1,4 +1,4 @@
-import { usageBody, type Envelope, type FinishReason } from './chat.ts';
+import { usageBody, type Answered, type ChunkFields, type Envelope } from './chat.ts';
 import type { Prompt } from './contract.ts';
 import { badParam } from './errors.ts';
 import type { Usage } from './generation.ts';
@@ -48,17 +48,17 @@ export function tokenPrompt(tokens: readonly number[], vocabulary: number, param
   return { tokens, stops: [] };
 }
 
-export const completionAnswer = (envelope: Envelope, text: string, reason: FinishReason, usage: Usage) => ({
+export const completionAnswer = (envelope: Envelope, answers: readonly Answered[], usage: Usage) => ({
   ...envelope,
   object: 'text_completion',
-  choices: [{ index: 0, text, logprobs: null, finish_reason: reason }],
+  choices: answers.map(({ text, reason }, index) => ({ index, text, logprobs: null, finish_reason: reason })),
   usage: usageBody(usage),
 });
 
-export const completionChunk = (envelope: Envelope, text: string, reason: FinishReason | null, withUsage: boolean) => ({
+export const completionChunk = (envelope: Envelope, text: string, { choice, reason, withUsage }: ChunkFields) => ({
   ...envelope,
   object: 'text_completion',
-  choices: [{ index: 0, text, logprobs: null, finish_reason: reason }],
+  choices: [{ index: choice, text, logprobs: null, finish_reason: reason ?? null }],
   ...(withUsage ? { usage: null } : {}),
 });
 

@@ -1,19 +1,60 @@
 import type { JsonObject } from './json.ts';
 
-export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant';
+/** A call of a tool that the model made in an earlier turn. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: JsonObject;
+}
+
+export type ChatMessage =
+  | { readonly role: 'system' | 'user'; readonly text: string }
+  | { readonly role: 'assistant'; readonly text: string; readonly calls?: readonly ToolCall[] }
+  /** What the call of that id came to. */
+  | { readonly role: 'tool'; readonly text: string; readonly callId: string };
+
+/** Something the model may ask its client to do. */
+export interface Tool {
+  readonly name: string;
+  readonly description?: string;
+  /** What the model is told of its arguments. */
+  readonly parameters: JsonObject;
+  /** What its arguments are held to; null when it takes none. */
+  readonly grammar: JsonObject | null;
+}
+
+/** An answer that calls tools, as far as it has come. */
+export interface Said {
   readonly text: string;
+  /** Calls that are whole, with their arguments as JSON. */
+  readonly calls: readonly { readonly name: string; readonly json: string }[];
+  /** The name in a further call that has begun: empty while it is not chosen yet. */
+  readonly open?: string;
+}
+
+/** How the model's template writes calls of tools. */
+export interface CallSyntax {
+  /** What text that becomes a call begins with. */
+  readonly marker: string;
+  /** The answer so far, as it stands in the template. */
+  tokens(said: Said): readonly number[];
 }
 
 /** What the model is made to read, and the strings that end an answer in its template besides its own end token. */
 export interface Prompt {
   readonly tokens: readonly number[];
   readonly stops: readonly string[];
+  /** Only where tools were offered. */
+  readonly syntax?: CallSyntax;
 }
 
 /** What a generated text must look like. */
 export type Shape =
-  { readonly kind: 'text' } | { readonly kind: 'json' } | { readonly kind: 'schema'; readonly schema: JsonObject };
+  | { readonly kind: 'text' }
+  | { readonly kind: 'json' }
+  | { readonly kind: 'schema'; readonly schema: JsonObject }
+  /** One of these texts, and nothing else. */
+  | { readonly kind: 'choice'; readonly options: readonly string[] };
 
 export interface Sampling {
   readonly temperature: number;
@@ -63,7 +104,7 @@ export interface Engine {
   readonly threads: number;
 
   /** The conversation in the model's own template, ready for the assistant's turn. Text in it is never read as control tokens. */
-  renderChat(messages: readonly ChatMessage[]): Prompt;
+  renderChat(messages: readonly ChatMessage[], tools?: readonly Tool[]): Prompt;
   /** Raw text as a prompt: control tokens written in it count, and the begin token the model wants is put in front. */
   renderText(prompt: string): Prompt;
   tokenize(text: string): readonly number[];

@@ -1,9 +1,13 @@
-import type { Engine, EngineEvent } from './contract.ts';
+import type { Engine, EngineEvent, Said, Sampling, Shape } from './contract.ts';
 
 /** One generation of the fake, moved on by the test: nothing comes until it is told. */
 export interface FakeRun {
   readonly slot: number;
   readonly prompt: readonly number[];
+  /** The prompt as text. */
+  readonly text: string;
+  readonly sampling: Sampling;
+  readonly shape: Shape;
   readonly signal: AbortSignal;
   token(text: string): void;
   end(): void;
@@ -19,6 +23,20 @@ export interface FakeEngine extends Engine {
 
 type Step = { readonly event: EngineEvent } | { readonly error: Error };
 
+/** Calls as this engine's template writes them. */
+export const written = ({ text, calls, open }: Said): string =>
+  text +
+  calls.map(({ name, json }) => `<call>${name}(${json})`).join('') +
+  (open === undefined ? '' : open === '' ? '<call>' : `<call>${open}(`);
+
+const tokenize = (text: string) => [...text].map((char) => char.codePointAt(0) ?? 0);
+
+const renderChat: Engine['renderChat'] = (messages, tools = []) => ({
+  tokens: tokenize(messages.map(({ role, text }) => `${role}:${text}\n`).join('')),
+  stops: ['<end>'],
+  ...(tools.length > 0 && { syntax: { marker: '<call>', tokens: (said: Said) => tokenize(written(said)) } }),
+});
+
 /** An engine whose tokens are the characters of a text, and whose answers the test dictates. */
 export function createFakeEngine(options: { slots?: number; contextTokens?: number } = {}): FakeEngine {
   const slots = options.slots ?? 2;
@@ -27,14 +45,18 @@ export function createFakeEngine(options: { slots?: number; contextTokens?: numb
   const wanted: ((run: FakeRun) => void)[] = [];
   let finished = 0;
 
-  const tokenize = (text: string) => [...text].map((char) => char.codePointAt(0) ?? 0);
   const announce = (run: FakeRun) => {
     const taker = wanted.shift();
     if (taker) taker(run);
     else begun.push(run);
   };
 
-  async function* generate(slot: number, prompt: readonly number[], signal: AbortSignal): AsyncGenerator<EngineEvent> {
+  async function* generate(
+    slot: number,
+    prompt: readonly number[],
+    request: { readonly sampling: Sampling; readonly shape: Shape },
+    signal: AbortSignal,
+  ): AsyncGenerator<EngineEvent> {
     const steps: Step[] = [];
     let wake: (() => void) | undefined;
     const push = (step: Step) => {
@@ -44,7 +66,16 @@ export function createFakeEngine(options: { slots?: number; contextTokens?: numb
     signal.addEventListener('abort', () => wake?.(), { once: true });
     const end = () => push({ event: { kind: 'end', text: '' } });
     const token = (text: string) => push({ event: { kind: 'token', text } });
-    announce({ slot, prompt, signal, token, end, fail: (error) => push({ error }) });
+    announce({
+      ...request,
+      slot,
+      prompt,
+      text: String.fromCodePoint(...prompt),
+      signal,
+      token,
+      end,
+      fail: (error) => push({ error }),
+    });
     try {
       yield { kind: 'prompt', cachedTokens: 0 };
       for (;;) {
@@ -72,14 +103,11 @@ export function createFakeEngine(options: { slots?: number; contextTokens?: numb
     generates: true,
     batchTokens: 8,
     threads: 1,
-    renderChat: (messages) => ({
-      tokens: tokenize(messages.map(({ role, text }) => `${role}:${text}\n`).join('')),
-      stops: ['<end>'],
-    }),
+    renderChat,
     renderText: (text) => ({ tokens: tokenize(text), stops: [] }),
     tokenize,
     held: (slot) => held.get(slot) ?? [],
-    generate: (slot, prompt, _request, signal) => generate(slot, prompt, signal),
+    generate: (slot, prompt, { sampling, shape }, signal) => generate(slot, prompt, { sampling, shape }, signal),
     embeddingLength: (tokens) => Promise.resolve(tokens.length),
     embed: (tokens) => Promise.resolve([3 * tokens.length, 4 * tokens.length]),
     memory: () => ({ modelBytes: 1, contextBytes: 2, embeddingBytes: 0 }),

@@ -1,8 +1,19 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ChatMessage, Engine, EngineEvent, EngineOptions, Prompt, Sampling, Shape } from './contract.ts';
+import type {
+  CallSyntax,
+  ChatMessage,
+  Engine,
+  EngineEvent,
+  EngineOptions,
+  Prompt,
+  Sampling,
+  Shape,
+  Tool,
+} from './contract.ts';
 import { apiError } from './errors.ts';
+import { historyOf } from './history.ts';
 import { isObject } from './json.ts';
 import type * as llamaCpp from './llama-cpp.ts';
 
@@ -140,9 +151,9 @@ function assemble(
     generates: slots !== undefined,
     batchTokens: options.batchTokens,
     threads: options.threads,
-    renderChat(messages) {
+    renderChat(messages, tools = []) {
       generating();
-      return chat(messages);
+      return chat(messages, tools);
     },
     renderText(text) {
       generating();
@@ -198,29 +209,71 @@ function createTemplate(library: llamaCpp.NodeLlamaCpp, model: llamaCpp.Model) {
       template === undefined
         ? library.resolveChatWrapper(model)
         : new library.JinjaTemplateChatWrapper({ template, tokenizer: model.tokenizer }));
-  return (messages: readonly ChatMessage[]): Prompt => {
-    const history = messages.map(({ role, text }): llamaCpp.ChatItem =>
-      role === 'assistant' ? { type: 'model', response: [text] } : { type: role, text },
-    );
-    // A conversation that ends with the assistant's words is gone on with; any other opens the assistant's turn.
-    const open: llamaCpp.ChatItem[] = messages.at(-1)?.role === 'assistant' ? [] : [{ type: 'model', response: [] }];
-    const state = render(resolve(), [...history, ...open]);
+  return (messages: readonly ChatMessage[], tools: readonly Tool[]): Prompt => {
+    const history = historyOf(messages);
+    const last = messages.at(-1)?.role;
+    const turn = history.at(-1);
+    // A conversation that ends with the assistant's words is gone on with, as is its turn after a call; any other opens it.
+    if (last === 'tool' && turn?.type === 'model') turn.response.push('');
+    else if (last !== 'assistant') history.push({ type: 'model', response: [] });
+    const chosen = resolve();
+    const state = render(chosen, history, tools);
     return {
       tokens: withBegin(model, state.contextText.tokenize(model.tokenizer)),
       stops: state.stopGenerationTriggers.flatMap((trigger) => stopText(model, trigger)),
+      ...(tools.length > 0 && { syntax: callSyntax(library, model, chosen) }),
     };
   };
 }
 
 /** A template may refuse a conversation (roles that don't alternate, say): the client's to mend, so a 400. */
-function render(wrapper: llamaCpp.ChatWrapper, chatHistory: readonly llamaCpp.ChatItem[]) {
+function render(wrapper: llamaCpp.ChatWrapper, chatHistory: readonly llamaCpp.ChatItem[], tools: readonly Tool[]) {
+  const availableFunctions = Object.fromEntries(
+    tools.map(({ name, description, parameters }) => [
+      name,
+      { ...(description !== undefined && { description }), params: parameters },
+    ]),
+  );
   try {
-    return wrapper.generateContextState({ chatHistory });
+    return wrapper.generateContextState({ chatHistory, ...(tools.length > 0 && { availableFunctions }) });
   } catch (error) {
     const why = error instanceof Error ? error.message : 'no reason given';
     const message = `The model's chat template refuses these messages: ${why}`;
     throw apiError(400, message, { param: 'messages', code: 'invalid_messages' });
   }
+}
+
+/** Calls as the model's own template writes them, or in the library's form where it knows none. */
+function callSyntax(
+  library: llamaCpp.NodeLlamaCpp,
+  model: llamaCpp.Model,
+  { settings }: llamaCpp.ChatWrapper,
+): CallSyntax {
+  const { call, parallelism } = settings.functions;
+  const { sectionPrefix = '', betweenCalls = '' } = parallelism?.call ?? {};
+  const beforeArguments = (name: string) =>
+    library
+      .LlamaText(call.paramsPrefix)
+      .mapValues((value) => (typeof value === 'string' ? value.replaceAll('{{functionName}}', name) : value));
+  const opening = (index: number) => [index === 0 ? sectionPrefix : betweenCalls, call.prefix];
+  return {
+    marker: markerOf(library.LlamaText([sectionPrefix, call.prefix]).toString()),
+    tokens({ text, calls, open }) {
+      const whole = calls.flatMap(({ name, json }, index) => [
+        ...opening(index),
+        ...[name, beforeArguments(name), json, call.suffix],
+      ]);
+      const begun = open === undefined ? [] : opening(calls.length);
+      const named = open === undefined || open === '' ? [] : [open, beforeArguments(open)];
+      return library.LlamaText([text, ...whole, ...begun, ...named]).tokenize(model.tokenizer);
+    },
+  };
+}
+
+/** Models vary the blanks in what a call begins with: its first word is enough to know it by, where it is a mark. */
+export function markerOf(opening: string): string {
+  const mark = /^\s*([^\s{["]+)/.exec(opening)?.[1];
+  return mark ?? opening.trim();
 }
 
 /** A template's mark for the end of an answer, where it is text: the model's end tokens end an answer by themselves. */
@@ -308,6 +361,7 @@ async function evaluateOptions(
 async function grammarFor(llama: llamaCpp.Llama, shape: Shape): Promise<llamaCpp.Grammar | undefined> {
   if (shape.kind === 'text') return undefined;
   if (shape.kind === 'json') return llama.getGrammarFor('json');
+  if (shape.kind === 'choice') return llama.createGrammar({ grammar: choiceGrammar(shape.options) });
   try {
     return await llama.createGrammarForJsonSchema(shape.schema);
   } catch (error) {
@@ -315,6 +369,10 @@ async function grammarFor(llama: llamaCpp.Llama, shape: Shape): Promise<llamaCpp
     throw apiError(400, `Invalid schema: ${why}`, { param: 'response_format', code: 'unsupported_schema' });
   }
 }
+
+/** JSON's quotes and escapes are GBNF's too. */
+const choiceGrammar = (options: readonly string[]): string =>
+  `root ::= ${options.map((option) => JSON.stringify(option)).join(' | ')}`;
 
 /** Tokens looked back on to know whether a word begins with a space. */
 const lookBack = 8;

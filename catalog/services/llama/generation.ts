@@ -1,7 +1,8 @@
-import type { Engine, Prompt, Sampling, Shape } from './contract.ts';
+import type { CallSyntax, Engine, Prompt, Said, Sampling, Shape } from './contract.ts';
 import { contextExceeded } from './errors.ts';
+import { run, type Pass, type PassEnd } from './pass.ts';
 import type { SlotPool } from './slots.ts';
-import { createJsonEnd, createTextGate } from './text.ts';
+import type { ToolUse } from './tools.ts';
 
 export interface GenerationOptions {
   /** Tokens to generate at most; undefined: as many as the context has room for. */
@@ -9,6 +10,7 @@ export interface GenerationOptions {
   readonly stops: readonly string[];
   readonly sampling: Sampling;
   readonly shape: Shape;
+  readonly toolUse?: ToolUse | undefined;
 }
 
 export interface Usage {
@@ -17,11 +19,22 @@ export interface Usage {
   readonly completionTokens: number;
 }
 
+/** What an answer is made of, as it comes. Calls are counted from 0. */
+export type Piece =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'call'; readonly index: number; readonly name: string }
+  | { readonly kind: 'arguments'; readonly index: number; readonly text: string };
+
 export type GenerationEvent =
   /** A slot was granted: from here on the request is being worked on. */
   | { readonly kind: 'started'; readonly slot: number }
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'done'; readonly reason: 'stop' | 'length'; readonly usage: Usage; readonly timing: Timing };
+  | Piece
+  | {
+      readonly kind: 'done';
+      readonly reason: 'stop' | 'length' | 'tool_calls';
+      readonly usage: Usage;
+      readonly timing: Timing;
+    };
 
 /** Milliseconds. */
 export interface Timing {
@@ -52,6 +65,8 @@ export function checkLength(limitTokens: number, characters: number, param: stri
   if (least > limitTokens) throw contextExceeded(limitTokens, least, param, true);
 }
 
+type Reason = 'stop' | 'length' | 'tool_calls';
+
 /**
  * One answer, from waiting for a slot to its last token. The slot is given back however this ends; a consumer that
  * stops iterating ends the generation.
@@ -67,39 +82,35 @@ export async function* generation(
   try {
     const granted = now();
     yield { kind: 'started', slot: slot.id };
-    const gate = createTextGate([...options.stops, ...prompt.stops]);
-    const jsonEnd = options.shape.kind === 'text' ? undefined : createJsonEnd();
-    const room = engine.contextTokens - prompt.tokens.length;
-    const limit = Math.min(options.maxTokens ?? room, room);
-    let cachedTokens = 0;
+    let cachedTokens: number | undefined;
     let completionTokens = 0;
     let evaluated: number | undefined;
-    let reason: 'stop' | 'length' = 'length';
-    for await (const event of engine.generate(slot.id, prompt.tokens, options, signal)) {
-      if (event.kind === 'prompt') {
-        cachedTokens = event.cachedTokens;
-        continue;
-      }
-      if (event.kind === 'token') completionTokens++;
-      evaluated ??= now();
-      const end = jsonEnd?.(event.text);
-      const { text, stopped } = gate.push(end === undefined ? event.text : event.text.slice(0, end));
-      if (text !== '') yield { kind: 'text', text };
-      if (stopped || end !== undefined || event.kind === 'end') {
-        if (!stopped) yield* rest(gate.flush());
-        reason = 'stop';
-        break;
-      }
-      if (completionTokens >= limit) {
-        yield* rest(gate.flush());
-        break;
-      }
-    }
+    const meter = {
+      // Later passes of one answer find what the earlier ones left: that is not what the client's prompt was spared.
+      cached: (tokens: number) => void (cachedTokens ??= tokens),
+      token() {
+        completionTokens++;
+        evaluated ??= now();
+      },
+    };
+    const begin = (pass: Partial<Pass> & Pick<Pass, 'tokens'>) => {
+      const room = engine.contextTokens - pass.tokens.length;
+      const limit = Math.min((options.maxTokens ?? Infinity) - completionTokens, room);
+      const { sampling, shape } = options;
+      return run(engine, slot.id, { sampling, shape, stops: [], ...pass, limit }, meter, signal);
+    };
+    const { toolUse } = options;
+    const { syntax } = prompt;
+    const stops = [...options.stops, ...prompt.stops];
+    const reason =
+      toolUse && syntax
+        ? yield* calling(begin, prompt, syntax, toolUse, stops)
+        : yield* texts(begin({ tokens: prompt.tokens, stops }));
     const started = evaluated ?? now();
     yield {
       kind: 'done',
       reason,
-      usage: { promptTokens: prompt.tokens.length, cachedTokens, completionTokens },
+      usage: { promptTokens: prompt.tokens.length, cachedTokens: cachedTokens ?? 0, completionTokens },
       timing: { waited: granted - asked, prompt: started - granted, generation: now() - started },
     };
   } finally {
@@ -107,6 +118,96 @@ export async function* generation(
   }
 }
 
-function* rest(text: string): Generator<GenerationEvent> {
-  if (text !== '') yield { kind: 'text', text };
+type Running = AsyncGenerator<string, PassEnd, void>;
+type Begin = (pass: Partial<Pass> & Pick<Pass, 'tokens'>) => Running;
+
+async function* texts(running: Running): AsyncGenerator<Piece, Reason, void> {
+  const { end } = yield* told(running, (text) => ({ kind: 'text', text }));
+  return end === 'length' ? 'length' : 'stop';
+}
+
+/** Hands the text on in pieces, and returns it whole with its end. */
+async function* told(running: Running, piece: (text: string) => Piece) {
+  let text = '';
+  try {
+    for (;;) {
+      const next = await running.next();
+      if (next.done) return { text, end: next.value };
+      text += next.value;
+      yield piece(next.value);
+    }
+  } finally {
+    // Left early, or over already: then it does nothing.
+    await running.return('stop');
+  }
+}
+
+/**
+ * An answer that may call tools.
+ * 1. Unless a call is forced the model says what it likes, until it writes what a call begins with.
+ * 2. From there on it has no choice but of a name that exists, and of arguments that its schema allows.
+ * 3. After a call it may go on with another one; anything else it would say ends the answer.
+ */
+async function* calling(
+  begin: Begin,
+  prompt: Prompt,
+  syntax: CallSyntax,
+  { tools, forced, most }: ToolUse,
+  stops: readonly string[],
+): AsyncGenerator<Piece, Reason, void> {
+  let said: Said = { text: '', calls: [] };
+  const tokens = (open?: string) => [...prompt.tokens, ...syntax.tokens(open === undefined ? said : { ...said, open })];
+  const { marker } = syntax;
+  if (!forced) {
+    const first = begin({ tokens: prompt.tokens, stops, marker });
+    const { text, end } = yield* told(first, (text) => ({ kind: 'text', text })); // 1
+    if (end !== 'marker') return end === 'length' ? 'length' : 'stop';
+    said = { text, calls: [] };
+  }
+  for (let index = 0; ; index++) {
+    const name = await chosenName(begin, tokens(''), tools); // 2
+    const tool = tools.find((one) => one.name === name);
+    if (!tool) return 'length';
+    yield { kind: 'call', index, name };
+    const json = yield* argued(begin, tokens(name), tool.grammar, index);
+    if (json === undefined) return 'length';
+    said = { ...said, calls: [...said.calls, { name, json }] };
+    if (index + 1 >= most || !(await goesOn(begin({ tokens: tokens(), stops, marker })))) return 'tool_calls'; // 3
+  }
+}
+
+async function chosenName(begin: Begin, tokens: readonly number[], tools: ToolUse['tools']): Promise<string> {
+  const options = tools.map(({ name }) => name);
+  if (options.length === 1) return options[0] ?? '';
+  let name = '';
+  for await (const text of begin({ tokens, shape: { kind: 'choice', options } })) name += text;
+  return name;
+}
+
+/** The arguments of a call as they come; undefined when there was no room for all of them. */
+async function* argued(
+  begin: Begin,
+  tokens: readonly number[],
+  schema: ToolUse['tools'][number]['grammar'],
+  index: number,
+): AsyncGenerator<Piece, string | undefined, void> {
+  const piece = (text: string): Piece => ({ kind: 'arguments', index, text });
+  if (schema === null) {
+    yield piece('{}');
+    return '{}';
+  }
+  const { text, end } = yield* told(begin({ tokens, shape: { kind: 'schema', schema } }), piece);
+  return end === 'length' ? undefined : text;
+}
+
+async function goesOn(running: Running): Promise<boolean> {
+  try {
+    for (;;) {
+      const next = await running.next();
+      if (next.done) return next.value === 'marker';
+      if (next.value.trim() !== '') return false;
+    }
+  } finally {
+    await running.return('stop');
+  }
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { answer, sendJson, type Exchange, type Renderer } from './answer.ts';
-import { chatAnswer, chatChunk, chatUsageChunk, chatFields, parseChat, type Envelope } from './chat.ts';
+import { chatAnswer, chatChunk, chatUsageChunk, chatFields, parseChat, pieceDelta, type Envelope } from './chat.ts';
 import {
   completionAnswer,
   completionChunk,
@@ -15,7 +15,8 @@ import type { Json } from './json.ts';
 import { flag, parse, text } from './params.ts';
 import { bodyObject, samplingOf, stopsOf, streamOf } from './sampling.ts';
 import type { SlotPool } from './slots.ts';
-import type { ChatMessage, Engine, Prompt } from './contract.ts';
+import type { ChatMessage, Engine, Prompt, Tool } from './contract.ts';
+import { toolFields, toolUseOf } from './tools.ts';
 
 export interface Call extends Exchange {
   readonly body: Json;
@@ -28,10 +29,10 @@ export interface Call extends Exchange {
 
 const randomSeed = () => randomInt(0x1_0000_0000);
 
-function chatPrompt(engine: Engine, messages: readonly ChatMessage[]): Prompt {
+function chatPrompt(engine: Engine, messages: readonly ChatMessage[], tools: readonly Tool[] = []): Prompt {
   const characters = messages.reduce((sum, message) => sum + message.text.length, 0);
   checkLength(engine.contextTokens, characters, 'messages');
-  return engine.renderChat(messages);
+  return engine.renderChat(messages, tools);
 }
 
 export async function chat(call: Call): Promise<void> {
@@ -39,18 +40,20 @@ export async function chat(call: Call): Promise<void> {
   const choice = streamOf(params);
   const sampling = samplingOf(params, call.engine.vocabulary, randomSeed);
   const stops = stopsOf(params);
-  const prompt = chatPrompt(call.engine, messages);
+  const toolUse = toolUseOf(params, shape);
+  const prompt = chatPrompt(call.engine, messages, toolUse?.tools);
   checkFits(call.engine, prompt, 'messages');
   const envelope = envelopeOf(call, 'chatcmpl-');
-  const { includeUsage } = choice;
+  const withUsage = choice.includeUsage;
   const renderer: Renderer = {
-    opening: () => [chatChunk(envelope, { role: 'assistant', content: '' }, null, includeUsage)],
-    delta: (content) => chatChunk(envelope, { content }, null, includeUsage),
-    closing: (reason) => chatChunk(envelope, {}, reason, includeUsage),
+    opening: (index) => [chatChunk(envelope, { role: 'assistant', content: '' }, { choice: index, withUsage })],
+    piece: (index, piece) => chatChunk(envelope, pieceDelta(envelope, index, piece), { choice: index, withUsage }),
+    closing: (index, reason) => chatChunk(envelope, {}, { choice: index, reason, withUsage }),
     usage: (usage) => chatUsageChunk(envelope, usage),
-    whole: (content, reason, usage) => chatAnswer(envelope, content, reason, usage),
+    whole: (answers, usage) => chatAnswer(envelope, answers, usage),
   };
-  await answer(call, { prompt, options: { maxTokens, stops, sampling, shape }, choice }, renderer);
+  const options = { maxTokens, stops, sampling, shape, toolUse };
+  await answer(call, { prompt, options, choice, count: params.n ?? 1 }, renderer);
 }
 
 export async function completion(call: Call): Promise<void> {
@@ -63,16 +66,18 @@ export async function completion(call: Call): Promise<void> {
   const prompt = typeof raw === 'string' ? engine.renderText(raw) : tokenPrompt(raw, engine.vocabulary, 'prompt');
   checkFits(engine, prompt, 'prompt');
   const envelope = envelopeOf(call, 'cmpl-');
-  const { includeUsage } = choice;
+  const withUsage = choice.includeUsage;
   const renderer: Renderer = {
     opening: () => [],
-    delta: (piece) => completionChunk(envelope, piece, null, includeUsage),
-    closing: (reason) => completionChunk(envelope, '', reason, includeUsage),
+    // No tools are offered here, so that every piece is text.
+    piece: (index, piece) =>
+      completionChunk(envelope, piece.kind === 'text' ? piece.text : '', { choice: index, withUsage }),
+    closing: (index, reason) => completionChunk(envelope, '', { choice: index, reason, withUsage }),
     usage: (usage) => completionUsageChunk(envelope, usage),
-    whole: (whole, reason, usage) => completionAnswer(envelope, whole, reason, usage),
+    whole: (answers, usage) => completionAnswer(envelope, answers, usage),
   };
-  const shape = { kind: 'text' } as const;
-  await answer(call, { prompt, options: { maxTokens, stops, sampling, shape }, choice }, renderer);
+  const options = { maxTokens, stops, sampling, shape: { kind: 'text' } as const };
+  await answer(call, { prompt, options, choice, count: params.n ?? 1 }, renderer);
 }
 
 const envelopeOf = (call: Call, prefix: string): Envelope => ({
@@ -117,9 +122,9 @@ async function embeddingLength(engine: Engine, tokens: readonly number[]): Promi
 /** Tokens of a text, or of a conversation as the model's template makes it. `add_special`: with the begin token. */
 export async function tokenize(call: Call): Promise<void> {
   const { engine } = call;
-  const fields = { content: text, messages: chatFields.messages, add_special: flag };
-  const { content, messages, add_special: special } = parse(bodyObject(call.body), fields);
-  if (messages) return sendJson(call.response, 200, { tokens: chatPrompt(engine, messages).tokens });
+  const fields = { content: text, messages: chatFields.messages, tools: toolFields.tools, add_special: flag };
+  const { content, messages, tools, add_special: special } = parse(bodyObject(call.body), fields);
+  if (messages) return sendJson(call.response, 200, { tokens: chatPrompt(engine, messages, tools).tokens });
   const given = text(content ?? null, 'content');
   const tokens = special === true ? engine.renderText(given).tokens : engine.tokenize(given);
   sendJson(call.response, 200, { tokens });

@@ -8,17 +8,51 @@ export type Token = number;
 export interface LlamaText {
   readonly values: readonly unknown[];
   tokenize(tokenizer: Tokenizer): Token[];
+  /** Plain text in it is a string; control text is an object. */
+  mapValues(map: (value: unknown) => unknown): LlamaText;
+  toString(): string;
 }
+
+/** What a text can be made of. */
+export type LlamaTextLike = string | LlamaText | readonly LlamaTextLike[];
 
 /** A model's `tokenizer`: a function that carries the way back with it. Opaque here. */
 export type Tokenizer = (text: string, specialTokens?: boolean) => Token[];
 
+export interface FunctionCall {
+  readonly type: 'functionCall';
+  readonly name: string;
+  readonly params: unknown;
+  readonly result: unknown;
+  /** The first of those that were made at once. */
+  readonly startsNewChunk: boolean;
+}
+
 export type ChatItem =
-  { readonly type: 'system' | 'user'; readonly text: string } | { readonly type: 'model'; readonly response: string[] };
+  | { readonly type: 'system' | 'user'; readonly text: string }
+  | { readonly type: 'model'; readonly response: (string | FunctionCall)[] };
+
+export type Functions = Readonly<Record<string, { readonly description?: string; readonly params: object }>>;
 
 export interface ChatWrapper {
   readonly wrapperName: string;
-  generateContextState(options: { readonly chatHistory: readonly ChatItem[] }): {
+  readonly settings: {
+    readonly functions: {
+      readonly call: {
+        readonly prefix: LlamaTextLike;
+        /** May hold `{{functionName}}`. */
+        readonly paramsPrefix: LlamaTextLike;
+        readonly suffix: LlamaTextLike;
+      };
+      readonly parallelism?: {
+        readonly call: { readonly sectionPrefix?: LlamaTextLike; readonly betweenCalls?: LlamaTextLike };
+      };
+    };
+  };
+  generateContextState(options: {
+    readonly chatHistory: readonly ChatItem[];
+    readonly availableFunctions?: Functions;
+  }): {
     readonly contextText: LlamaText;
     readonly stopGenerationTriggers: readonly LlamaText[];
   };
@@ -134,6 +168,8 @@ export interface Llama {
     readonly onLoadProgress: (progress: number) => void;
   }): Promise<Model>;
   createGrammarForJsonSchema(schema: object): Promise<Grammar>;
+  /** A grammar in llama.cpp's own notation, GBNF. */
+  createGrammar(options: { readonly grammar: string }): Promise<Grammar>;
   getGrammarFor(type: 'json'): Promise<Grammar>;
   getLlamaMemoryUsage(): Promise<{ readonly cpuRam: number }>;
   dispose(): Promise<void>;
@@ -157,6 +193,7 @@ export interface NodeLlamaCpp {
     readonly template: string;
     readonly tokenizer: Tokenizer;
   }) => ChatWrapper;
+  LlamaText(value: LlamaTextLike): LlamaText;
   readonly TokenBias: { for(model: Model): TokenBias };
   resolveChatWrapper(model: Model): ChatWrapper;
 }

@@ -61,10 +61,9 @@ describe('chat request', () => {
   });
 
   it.each([
-    ['tools', [{ type: 'function', function: { name: 'f' } }]],
-    ['tool_choice', 'required'],
+    ['functions', [{ name: 'f' }]],
+    ['function_call', { name: 'f' }],
     ['logprobs', true],
-    ['n', 2],
     ['audio', { voice: 'x' }],
     ['modalities', ['text', 'audio']],
     ['reasoning_effort', 'low'],
@@ -96,7 +95,13 @@ describe('chat request', () => {
     [{ response_format: { type: 'xml' } }, 'response_format.type'],
     [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema'],
     [{ messages: [] }, 'messages'],
-    [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].role'],
+    [{ n: 0 }, 'n'],
+    [{ n: 17 }, 'n'],
+    [{ messages: [{ role: 'function', content: 'x' }] }, 'messages[0].role'],
+    [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].tool_call_id'],
+    [{ messages: [{ role: 'user', content: 'x', tool_call_id: '1' }] }, 'messages[0].tool_call_id'],
+    [{ messages: [{ role: 'user', content: 'x', tool_calls: [] }] }, 'messages[0].tool_calls'],
+    [{ messages: [{ role: 'assistant', content: null }] }, 'messages[0].content'],
     [{ messages: [{ role: 'user' }] }, 'messages[0].content'],
     [{ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }, 'messages[0].content[0].type'],
     [{ messages: ['x'] }, 'messages[0]'],

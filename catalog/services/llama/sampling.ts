@@ -5,6 +5,8 @@ import { isObject, type Json } from './json.ts';
 import { flag, ignored, list, number, object, parse, refused, text, type Field, type Parsed } from './params.ts';
 
 const maxStops = 4;
+/** Answers to one request. */
+const maxAnswers = 16;
 
 const stops: Field<readonly string[]> = (value, param) =>
   typeof value === 'string' ? [value] : list(text, { max: maxStops })(value, param);
@@ -44,7 +46,7 @@ export const samplingFields = {
   presence_penalty: number({ min: -2, max: 2 }),
   repeat_penalty: number({ min: 0.01, max: 10 }),
   logit_bias: logitBias,
-  n: refused('one answer is generated per request', 1),
+  n: number({ min: 1, max: maxAnswers, integer: true }),
   stream: flag,
   stream_options: streamOptions,
   user: ignored,

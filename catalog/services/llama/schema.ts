@@ -174,3 +174,31 @@ export function grammarSchema(schema: JsonObject, path: string): JsonObject {
   if (root['type'] !== 'object') throw refuse(path, "must have type 'object' at its root");
   return $defs === undefined ? root : { ...root, $defs: each($defs, `${path}.$defs`, defs) };
 }
+
+/** Every keyword that something above holds to. */
+const held = new Set([
+  ...['type', 'const', 'enum', '$ref', '$defs', 'anyOf', 'oneOf', 'description', 'title'],
+  ...Object.values(keywords).flat(),
+]);
+const nested = new Set(['items', 'additionalProperties']);
+const named = new Set(['properties', '$defs']);
+const listed = new Set(['anyOf', 'oneOf', 'prefixItems']);
+
+/**
+ * A schema without the keywords that a grammar cannot hold to: what is left is its structure. For arguments of tools
+ * that are not strict.
+ */
+export function loosen(schema: JsonObject): JsonObject {
+  const each = (value: Json): Json => (isObject(value) ? loosen(value) : value);
+  const kept = Object.entries(schema).flatMap(([key, value]): [string, Json][] => {
+    if (value === undefined || !held.has(key)) return [];
+    if (key === 'format' && !(typeof value === 'string' && formats.has(value))) return [];
+    if (nested.has(key)) return [[key, each(value)]];
+    if (named.has(key) && isObject(value)) {
+      return [[key, Object.fromEntries(Object.entries(value).map(([name, one]) => [name, each(one ?? null)]))]];
+    }
+    if (listed.has(key) && Array.isArray(value)) return [[key, value.map(each)]];
+    return [[key, value]];
+  });
+  return Object.fromEntries(kept);
+}

@@ -1,0 +1,167 @@
+import type { Shape, Tool } from './contract.ts';
+import { badParam, isApiError } from './errors.ts';
+import { isObject, type Json, type JsonObject } from './json.ts';
+import { nearest } from './nearest.ts';
+import { flag, list, object, oneOf, parse, refused, required, text, type Field } from './params.ts';
+import { grammarSchema, loosen } from './schema.ts';
+
+/** What OpenAI allows in a name; templates put it between quotes of their own. */
+const toolName: Field<string> = (value, param) => {
+  const name = text(value, param);
+  if (/^[\w.-]{1,64}$/.test(name)) return name;
+  throw badParam(param, `Invalid '${param}': letters, digits, _, . and -, at most 64 of them.`, 'invalid_value');
+};
+
+const functionFields = { name: toolName, description: text, parameters: object, strict: flag } as const;
+
+const tool: Field<Tool> = (value, param) => {
+  const { type } = object(value, param);
+  if (typeof type === 'string' && type !== 'function') {
+    throw badParam(`${param}.type`, `Unsupported tool type '${type.slice(0, 32)}' at '${param}': only functions are.`);
+  }
+  const outer = parse(object(value, param), { type: oneOf('function'), function: object }, `${param}.`);
+  required(outer.type, `${param}.type`);
+  const at = `${param}.function`;
+  const read = parse(required(outer.function, at), functionFields, `${at}.`);
+  const { description, parameters = {}, strict = false } = read;
+  return {
+    name: required(read.name, `${at}.name`),
+    ...(description === undefined ? {} : { description }),
+    ...argumentsOf(parameters, strict, `${at}.parameters`),
+  };
+};
+
+/**
+ * A strict tool's arguments keep its schema to the letter, or it is refused. Any other tool's keep to its structure:
+ * what a grammar cannot hold (a pattern, a range) the model is only told, as OpenAI does it.
+ */
+function argumentsOf(schema: JsonObject, strict: boolean, param: string): Pick<Tool, 'parameters' | 'grammar'> {
+  if (strict) return { parameters: schema, grammar: grammarOf(schema, param) };
+  const parameters = loosen(schema);
+  try {
+    return { parameters, grammar: grammarOf(parameters, param) };
+  } catch (error) {
+    if (!isApiError(error)) throw error;
+    return { parameters, grammar: { type: 'object', additionalProperties: true } };
+  }
+}
+
+function grammarOf(schema: JsonObject, param: string): JsonObject | null {
+  const { properties, additionalProperties } = schema;
+  const none = properties === undefined || (isObject(properties) && Object.keys(properties).length === 0);
+  if (none && additionalProperties !== true && !isObject(additionalProperties)) return null;
+  return grammarSchema(schema, param);
+}
+
+const tools: Field<readonly Tool[]> = (value, param) => {
+  const read = list(tool, { max: 128 })(value, param);
+  const names = read.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw badParam(param, `Invalid '${param}': two tools are called '${twice}'.`);
+  return read;
+};
+
+type Mode = 'none' | 'auto' | 'required';
+
+interface Choice {
+  readonly mode: Mode;
+  /** Only these; undefined for all. */
+  readonly names?: readonly string[];
+  readonly one?: boolean;
+}
+
+const named: Field<string> = (value, param) =>
+  required(parse(object(value, param), { name: toolName }, `${param}.`).name, `${param}.name`);
+
+const reference: Field<string> = (value, param) => {
+  const read = parse(object(value, param), { type: oneOf('function'), function: named }, `${param}.`);
+  required(read.type, `${param}.type`);
+  return required(read.function, `${param}.function`);
+};
+
+const allowed: Field<Choice> = (value, param) => {
+  const fields = { mode: oneOf('auto', 'required'), tools: list(reference, { min: 1 }) };
+  const read = parse(object(value, param), fields, `${param}.`);
+  return { mode: required(read.mode, `${param}.mode`), names: required(read.tools, `${param}.tools`) };
+};
+
+const toolChoice: Field<Choice> = (value, param) => {
+  if (typeof value === 'string') return { mode: oneOf('none', 'auto', 'required')(value, param) };
+  const fields = { type: oneOf('function', 'allowed_tools'), function: named, allowed_tools: allowed };
+  const read = parse(object(value, param), fields, `${param}.`);
+  if (required(read.type, `${param}.type`) === 'allowed_tools')
+    return required(read.allowed_tools, `${param}.allowed_tools`);
+  return { mode: 'required', names: [required(read.function, `${param}.function`)], one: true };
+};
+
+const older = 'it is the older form of tools: send those';
+
+export const toolFields = {
+  tools,
+  tool_choice: toolChoice,
+  parallel_tool_calls: flag,
+  functions: refused(older, []),
+  function_call: refused(older, 'none', 'auto'),
+} as const;
+
+/** What an answer may or must call. */
+export interface ToolUse {
+  readonly tools: readonly Tool[];
+  /** The answer begins with a call. */
+  readonly forced: boolean;
+  /** Calls in one answer at most. */
+  readonly most: number;
+}
+
+/** A small model may go on calling for ever. */
+const mostCalls = 16;
+
+/**
+ * Undefined where no tool is in play.
+ * @throws a 400 where the choice names a tool that is not there, or asks for two forms at once.
+ */
+export function toolUseOf(
+  params: { readonly tools?: readonly Tool[] | undefined; readonly tool_choice?: Choice | undefined } & {
+    readonly parallel_tool_calls?: boolean | undefined;
+  },
+  shape: Shape,
+): ToolUse | undefined {
+  const { tools: offered = [], tool_choice: choice, parallel_tool_calls: parallel = true } = params;
+  if (offered.length === 0) {
+    if (choice && choice.mode !== 'none')
+      throw badParam('tool_choice', "'tool_choice' is only allowed when 'tools' are given.");
+    return undefined;
+  }
+  if (choice?.mode === 'none') return undefined;
+  if (shape.kind !== 'text') {
+    const message = "'response_format' can't be combined with 'tools': an answer is either a call or in that form.";
+    throw badParam('response_format', message, 'unsupported_parameter');
+  }
+  const usable = choice?.names ? choice.names.map((name) => find(offered, name)) : offered;
+  return { tools: usable, forced: choice?.mode === 'required', most: choice?.one || !parallel ? 1 : mostCalls };
+}
+
+function find(offered: readonly Tool[], name: string): Tool {
+  const found = offered.find((one) => one.name === name);
+  if (found) return found;
+  const meant = nearest(
+    name,
+    offered.map((one) => one.name),
+  );
+  const hint = meant === undefined ? '' : ` Did you mean '${meant}'?`;
+  throw badParam('tool_choice', `Invalid 'tool_choice': no tool is called '${name}'.${hint}`, 'invalid_value');
+}
+
+/** The arguments of a call in an earlier turn: a string of JSON, as OpenAI writes them. */
+export const callArguments: Field<JsonObject> = (value, param) => {
+  const given = text(value, param);
+  if (given.trim() === '') return {};
+  let read: Json | undefined;
+  try {
+    read = JSON.parse(given) as Json;
+  } catch {
+    read = undefined;
+  }
+  if (isObject(read)) return read;
+  throw badParam(param, `Invalid '${param}': a string with a JSON object wanted.`, 'invalid_value');
+};
