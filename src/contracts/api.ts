@@ -97,6 +97,8 @@ export interface ApiUnit {
   readonly leases: number;
   readonly waiters: number;
   readonly idleMs: number | null;
+  /** Without use for so long, it goes to sleep; null where it doesn't by itself. */
+  readonly idleAfterMs?: number | null;
   readonly progress: ApiProgress | null;
   readonly failure: { readonly message: string; readonly log: readonly string[]; readonly retryAt?: string } | null;
   readonly url: string | null;

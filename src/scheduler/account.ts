@@ -4,7 +4,7 @@ import { bookVram } from './devices.ts';
 import { lookAhead } from './forecast.ts';
 import { first, pop, push } from './heap.ts';
 import { growsAt } from './load.ts';
-import { chargedOf, fixedOf, incomingOf, isIdle, isProtected, isSpeculative, isWanted } from './state.ts';
+import { chargedOf, fixedOf, idleAfterOf, incomingOf, isIdle, isProtected, isSpeculative, isWanted } from './state.ts';
 import type { State, Unit } from './state.ts';
 
 /**
@@ -133,7 +133,7 @@ const reviewEnd = (unit: Unit): number => {
 export function restsAt(unit: Unit): number {
   if (unit.phase.kind !== 'ready' || unit.phase.idleSince === null) return Infinity;
   if (!isIdle(unit) || isWanted(unit)) return Infinity;
-  return Math.max(unit.phase.idleSince + unit.spec.idleAfterMs, unit.guessed?.until ?? 0);
+  return Math.max(unit.phase.idleSince + idleAfterOf(unit), unit.guessed?.until ?? 0);
 }
 
 function schedule(state: State, unit: Unit): void {

@@ -3,7 +3,7 @@ import { parseUnitId } from '#kernel/ids';
 import { firstWithoutCores } from './cores.ts';
 import { vramNeedOf } from './devices.ts';
 import { rungOf } from './rung.ts';
-import { isConnected, reservationOf, waitersOf } from './state.ts';
+import { idleAfterOf, isConnected, reservationOf, waitersOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Reason } from './types.ts';
 
@@ -23,7 +23,7 @@ export function explain(unit: Unit, state: State, now: number): string {
       if (unit.spec.tier === 'core') return 'ready: core, always on';
       if (unit.pinned) return 'ready: pinned';
       if (unit.kept && unit.original) return `ready: runs beside ${name(unit.original.spec.id)}`;
-      return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${rests(unit, state)} after ${formatDuration(unit.spec.idleAfterMs)} without use`;
+      return `idle${isConnected(unit) ? ` with ${silent(unit)}` : ''}: ${restsLater(unit, state)}`;
     case 'freezing':
     case 'frozen':
       return `${phase.kind}: ${because(unit.reason)}; ${wakes(unit)}`;
@@ -48,6 +48,12 @@ function wakes(unit: Unit): string {
   if (!isConnected(unit)) return 'wakes on the next request';
   const one = unit.connections.size === 1;
   return `${silent(unit)} stay${one ? 's' : ''} open; wakes on the next request or ${one ? 'its' : 'their'} first byte`;
+}
+
+function restsLater(unit: Unit, state: State): string {
+  const ms = idleAfterOf(unit);
+  if (ms === Infinity) return 'stays until something else needs its memory';
+  return `${rests(unit, state)} after ${formatDuration(ms)} without use`;
 }
 
 /** What a cold unit with waiters waits for. */

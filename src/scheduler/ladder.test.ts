@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { a, b, busy, done, idle, outcome, phase, told } from './cases.fake.ts';
+import { a, b, busy, done, idle, outcome, phase, release, told } from './cases.fake.ts';
 import { fakeUnit, fakeWorld } from './world.fake.ts';
 import type { World } from './world.fake.ts';
 
@@ -16,6 +16,38 @@ describe('the ladder', () => {
     idle(world, a, b);
     expect(told(world.advance(59_999 - 5_000))).toEqual([]);
     expect(told(world.advance(1))).toEqual([`freeze ${a}`, `stop ${b} idle`]);
+  });
+
+  it('stays as long as its last caller asked for, and as ever again in its next life', () => {
+    const world = fakeWorld([fakeUnit('b')], 20);
+    world.apply({ kind: 'keep', unit: b, idleMs: 90_000 });
+    idle(world, b);
+    expect(told(world.advance(89_999 - 5_000))).toEqual([]);
+    expect(told(world.advance(1))).toEqual([`stop ${b} idle`]);
+    done(world, 'stopped', b);
+    idle(world, b);
+    expect(told(world.advance(60_000))).toEqual([`stop ${b} idle`]);
+  });
+
+  it('stays for good where that was asked for, until it is told otherwise, and yet makes room', () => {
+    const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 10);
+    idle(world, b);
+    world.apply({ kind: 'keep', unit: b, idleMs: Infinity });
+    expect(told(world.advance(3_600_000))).toEqual([]);
+    expect(told(world.apply({ kind: 'keep', unit: b, idleMs: null }))).toEqual([`stop ${b} idle`]);
+    done(world, 'stopped', b);
+    idle(world, b);
+    world.apply({ kind: 'keep', unit: b, idleMs: Infinity });
+    world.request(a);
+    expect(phase(world, b)).toBe('stopping');
+  });
+
+  it('goes at once where no time was asked for', () => {
+    const world = fakeWorld([fakeUnit('b')], 20);
+    busy(world, b);
+    world.apply({ kind: 'keep', unit: b, idleMs: 0 });
+    expect(phase(world, b)).toBe('ready');
+    expect(release(world, b)).toEqual([`stop ${b} idle`]);
   });
 
   it('thaws for a request', () => {

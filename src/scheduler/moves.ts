@@ -115,6 +115,7 @@ export function becomeCold(unit: Unit): void {
   unit.connections.clear();
   unit.measuredBytes = null;
   unit.stopWanted = null;
+  unit.keepMs = null;
 }
 
 export interface Lesson {

@@ -40,6 +40,8 @@ export interface Unit {
   /** The starts that failed in a row, and the last one's message. */
   failure: Failure | null;
   pinned: boolean;
+  /** What its last caller asked for in place of its idle time, for as long as this instance lives; null for nothing. */
+  keepMs: number | null;
   /** Someone wants it ready who holds no place in the queue: `start`, or a caller who will come back. */
   intent: boolean;
   /** Its definition is gone: it goes too, once it is cold. */
@@ -176,6 +178,9 @@ export const createState = (settings: Settings, limitBytes: number, forecast = c
   blocked: null,
 });
 
+/** Milliseconds without use after which it goes to sleep; Infinity for never. */
+export const idleAfterOf = ({ keepMs, spec }: Unit): number => keepMs ?? spec.idleAfterMs;
+
 export function createUnit(spec: UnitSpec, order: number, original: Unit | null = null): Unit {
   const queue = original?.queue ?? createQueue();
   return {
@@ -187,6 +192,7 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
     phase: { kind: 'cold' },
     reason: { code: 'never-asked' },
     failure: null,
+    keepMs: null,
     pinned: false,
     intent: false,
     removed: false,

@@ -22,7 +22,16 @@ import { patienceMs } from './patience.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { describeCopies } from './scaling.ts';
 import { settle } from './settle.ts';
-import { createUnit, isConnected, isWanted, originalUnit, reservationOf, siblingsOf, unitOf } from './state.ts';
+import {
+  createUnit,
+  idleAfterOf,
+  isConnected,
+  isWanted,
+  originalUnit,
+  reservationOf,
+  siblingsOf,
+  unitOf,
+} from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
 
@@ -90,7 +99,7 @@ function releaseAtOnce(state: State, { waiter, unit: id }: Of<'release'>, now: n
   // How long it was held may call for another copy.
   if (originalUnit(unit).copies.some(({ phase }) => phase.kind !== 'ready')) return false;
   // The last lease of a unit: what waits for memory may have it now, and what was idle for its time goes to sleep.
-  if (unit.leases.size === 1 && (isWantedBack(unit, state) || unit.spec.idleAfterMs <= 0)) return false;
+  if (unit.leases.size === 1 && (isWantedBack(unit, state) || idleAfterOf(unit) <= 0)) return false;
   unlease(unit, waiter, now);
   bookThreads(state, unit);
   if (unit.leases.size === 0) listIdle(state, unit);
@@ -211,6 +220,10 @@ const handlers: Handlers = {
     const unit = unitOf(state, id);
     unit.pinned = pinned;
     markIdle(unit, now);
+  },
+  keep(state, { unit: id, idleMs }) {
+    const unit = state.units.get(id);
+    if (unit) for (const one of siblingsOf(unit)) one.keepMs = idleMs;
   },
   recovered: (state, { unit, frozen }, now) => takeOver(state, state.units.get(unit), frozen, now),
   started(state, { unit: id }, now) {

@@ -180,6 +180,11 @@ export type Event =
    */
   | { readonly kind: 'stop'; readonly unit: UnitId; readonly reason: Reason; readonly force: boolean }
   | { readonly kind: 'pin'; readonly unit: UnitId; readonly pinned: boolean }
+  /**
+   * How long it stays awake without use, in place of its own idle time, until it is told otherwise or goes cold: null for
+   * its own, Infinity for as long as nothing else needs its memory.
+   */
+  | { readonly kind: 'keep'; readonly unit: UnitId; readonly idleMs: number | null }
   /** Another instance that an earlier process left was taken over. It may bring the account over the limit. */
   | { readonly kind: 'recovered'; readonly unit: UnitId; readonly frozen: boolean }
   | { readonly kind: 'started'; readonly unit: UnitId }

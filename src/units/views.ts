@@ -4,7 +4,7 @@ import { originalOf, parseUnitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { explain } from '#scheduler/explain';
 import { positionOf, unitsBefore } from '#scheduler/order';
-import { chargedOf, reservedOf, sum, waitersOf } from '#scheduler/state';
+import { chargedOf, idleAfterOf, reservedOf, sum, waitersOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
 import type { Failure } from '#runtime/instance';
 import type { InstanceRecord } from '#runtime/records';
@@ -145,6 +145,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
     waiters: waitersOf(unit),
     idleMs:
       unit.phase.kind === 'ready' && unit.phase.idleSince !== null ? Math.round(now - unit.phase.idleSince) : null,
+    idleAfterMs: unit.pinned || tier === 'core' || idleAfterOf(unit) === Infinity ? null : idleAfterOf(unit),
     progress: waking ? progressOf(id, undefined, sources) : null,
     failure: failureOf(unit, sources),
     url: unit.original ? null : sources.url(id),
