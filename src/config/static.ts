@@ -61,6 +61,46 @@ const serviceSettings = z.strictObject({
 const context = count(256, 4_194_304).describe('Tokens for each request, prompt and answer together.');
 const slots = count(1, 64).describe('How many requests a model generates at once.');
 
+const tokens = count(1, 16_777_216);
+
+/** Parameters as OpenAI calls them, and those that engines here know besides. */
+const defaults = z
+  .strictObject({
+    temperature: z.number().min(0).max(2).exactOptional(),
+    top_p: z.number().min(0).max(1).exactOptional(),
+    top_k: count(0, 1_000_000).exactOptional(),
+    min_p: z.number().min(0).max(1).exactOptional(),
+    max_tokens: tokens.exactOptional(),
+    seed: z.number().int().exactOptional(),
+    stop: z.array(z.string().min(1)).max(4).exactOptional(),
+    frequency_penalty: z.number().min(-2).max(2).exactOptional(),
+    presence_penalty: z.number().min(-2).max(2).exactOptional(),
+    repeat_penalty: z.number().positive().max(10).exactOptional(),
+  })
+  .describe('Parameters for requests that say nothing of them.');
+
+const requestLimits = z
+  .strictObject({
+    max_tokens: tokens.exactOptional().describe('Tokens an answer has at most; one that asks for more is refused.'),
+    n: count(1, 16).exactOptional().describe('Answers to one request.'),
+  })
+  .describe('What one request may ask for.');
+
+const prompt = z.string().min(1).describe('Put first where a conversation has no instructions of its own.');
+
+const manner = {
+  defaults: defaults.exactOptional(),
+  limits: requestLimits.exactOptional(),
+  prompt: prompt.exactOptional(),
+};
+
+const named = z.strictObject({
+  first: names
+    .min(1)
+    .describe('Models by id or alias: the first that is ready answers, else the one that is so soonest.'),
+  ...manner,
+});
+
 const modelSettings = z.strictObject({
   context: context.exactOptional(),
   slots: slots.exactOptional(),
@@ -69,6 +109,7 @@ const modelSettings = z.strictObject({
   idle: idle.exactOptional(),
   replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
+  ...manner,
 });
 
 const listen = section(
@@ -157,6 +198,10 @@ const models = section(
       .describe('CPU threads an engine may use. Without it one fewer than the cores, at least one.'),
     gpu: gpu.exactOptional(),
     settings: z.record(z.string(), modelSettings).default({}).describe('The same for one model each, by its id.'),
+    names: z
+      .record(z.string().regex(/^[a-z0-9][\w.:-]*$/i, 'a name is letters, digits and . _ : -'), named)
+      .default({})
+      .describe('Names of your own, each for one model or for several.'),
   },
   'Every model, and single ones.',
 );

@@ -11,32 +11,35 @@ export interface Comments {
   stop(): void;
 }
 
-/**
- * Keeps a streaming caller from timing out while its unit wakes: after a second it gets its headers, and each second a
- * comment (which every reader of server-sent events skips) that says how far the wake is.
- */
-export function keepAwakeComments(
+/** As `keepAwake`, with comments that say how far the wake is: every reader of server-sent events skips them. */
+export const keepAwakeComments = (
   exchange: Exchange,
   clock: Clock,
   progress: (waiter?: WaiterId) => ApiProgress,
-): Comments {
+): Comments => keepAwake(exchange, clock, (waiter) => `: ${JSON.stringify(progress(waiter))}\n\n`);
+
+/**
+ * Keeps a streaming caller from timing out while its unit wakes: after a second it gets its headers, and each second
+ * something that means nothing to it.
+ */
+export function keepAwake(exchange: Exchange, clock: Clock, sign: (waiter?: WaiterId) => string): Comments {
   const { res } = exchange;
   let waiter: WaiterId | undefined;
   const say = () => {
     if (res.destroyed || res.writableEnded) return;
     if (!res.headersSent) openStream(exchange);
-    res.write(`: ${JSON.stringify(progress(waiter))}\n\n`);
+    res.write(sign(waiter));
     cancel = clock.after(commentEveryMs, say);
   };
   let cancel = clock.after(commentEveryMs, say);
   return { onQueued: (id) => (waiter = id), stop: () => cancel() };
 }
 
-/** Sends the headers of a stream of server-sent events. */
-export function openStream(exchange: Exchange): void {
+/** Sends the headers of a stream; without a type, one of server-sent events. */
+export function openStream(exchange: Exchange, contentType = 'text/event-stream; charset=utf-8'): void {
   exchange.streaming = true;
   exchange.res.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
+    'content-type': contentType,
     'cache-control': 'no-cache, no-transform',
     // Reverse proxies in front of the door would hold events back otherwise.
     'x-accel-buffering': 'no',

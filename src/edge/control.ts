@@ -28,6 +28,8 @@ export interface Control {
   start(id: UnitId, principal: string): Promise<void>;
   stop(id: UnitId, force: boolean): void;
   pin(id: UnitId, pinned: boolean): void;
+  /** Milliseconds that it stays awake without use from here on: null as usual, Infinity for as long as there is room. */
+  keep(id: UnitId, idleMs: number | null): void;
   logs(id: UnitId, lines: number): Promise<readonly string[]>;
   followLogs(id: UnitId, lines: number, signal: AbortSignal): AsyncIterable<string>;
   models(): readonly ApiModel[];

@@ -18,6 +18,7 @@ import type { Control } from './control.ts';
 import { createDoor } from './door.ts';
 import type { DoorDeps } from './door.ts';
 import { createLive } from './live.ts';
+import type { ModelDirectory } from './models.ts';
 import { createUpstreams } from './upstream.ts';
 
 export const adminKey = 'sutaz-admin';
@@ -53,7 +54,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     },
     holdMs: () => 10_000,
     limits: () => ({ body: 1_000, headerTimeout: 1_000, keepAlive: 1_000, connections: 100 }),
-    models: { unit: (name) => namedUnit('model', name), list: () => [] },
+    models: fakeModels,
     services: { unit: (name) => namedUnit('service', name), describe: () => ({ title: '<x>', why: 'asked' }) },
     identity: { verifyKey: (key) => principals[key] ?? null, sessions, hosts: () => [] },
     live: createLive(state, clock),
@@ -85,6 +86,19 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
 export type OpenDoor = Awaited<ReturnType<typeof openDoor>>;
 
 const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+export const fakeModels: ModelDirectory = {
+  choose(name, capability) {
+    const unit = namedUnit('model', name);
+    const provides = ['openai.chat', 'openai.completions', 'openai.embeddings'];
+    if (!provides.includes(capability)) throw new Fault('NOT_SUPPORTED', `${name} cannot do that.`, { param: 'model' });
+    return [{ unit, id: name, provides, manner: null }];
+  },
+  unit: (name) => namedUnit('model', name),
+  providedBy: () => ['openai.chat'],
+  list: () => [],
+  names: () => [],
+};
 
 function namedUnit(kind: 'service' | 'model', name: string): UnitId {
   if (name === 'x') return unitId(kind, name);
@@ -199,6 +213,7 @@ function fakeControl(): Control {
     start: async () => undefined,
     stop: () => undefined,
     pin: () => undefined,
+    keep: () => undefined,
     logs: async () => ['one', 'two'],
     followLogs: unused,
     models: () => [],

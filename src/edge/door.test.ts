@@ -34,7 +34,11 @@ describe('the way in', () => {
   it.each([
     ['/healthz', null, 200],
     ['/readyz', null, 200],
-    ['/', null, 303],
+    ['/', null, 200],
+    ['/api/tags', null, 401],
+    ['/api/tags', 'sutaz-use', 200],
+    ['/api/nothing', 'sutaz-use', 404],
+    ['/v1/messages/nothing', 'sutaz-use', 404],
     ['/console/', null, 200],
     ['/console/any/page', null, 200],
     ['/console/assets/none.js', null, 404],

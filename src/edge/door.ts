@@ -12,11 +12,15 @@ import { handleConsole, sendPage } from './console.ts';
 import type { ConsoleFiles } from './console.ts';
 import { handleControl } from './control.ts';
 import type { ControlDeps } from './control.ts';
-import { beginExchange, decodeSegment, faultHeaders, sendFault, sendJson } from './exchange.ts';
+import { isAnthropic, isOllama, isRerank } from './dialects.ts';
+import { beginExchange, decodeSegment, faultHeaders, onlyTakes, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { callerOf, serving, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
+import { handleAnthropic } from './anthropic/handler.ts';
+import { handleOllama } from './ollama/handler.ts';
 import { handleOpenai } from './openai.ts';
+import { handleRerank } from './rerank.ts';
 import type { OpenaiDeps } from './openai.ts';
 import { handleService, redeemTicket } from './services.ts';
 import type { Address, ServiceDeps } from './services.ts';
@@ -99,8 +103,11 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   if (path === '/readyz') return sendReadiness(exchange, deps);
   demandOwnHost(exchange.req, deps.identity);
   if (path === '/console' || path.startsWith('/console/')) return handleConsole(exchange, deps.console, deps.sessions); // 3
-  if (path === '/') return void res.writeHead(303, { location: '/console/' }).end();
+  if (path === '/') return greet(exchange);
   exchange.principal = authenticate(exchange, deps.identity); // 4
+  if (isAnthropic(path)) return handleAnthropic(exchange, deps);
+  if (isOllama(path)) return handleOllama(exchange, deps);
+  if (isRerank(path)) return handleRerank(exchange, deps);
   if (path.startsWith('/v1/')) return handleOpenai(exchange, deps);
   if (path.startsWith('/sutaz/v1/')) return handleControl(exchange, deps);
   const address = addressOf(exchange.req.url ?? '/');
@@ -108,8 +115,17 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   if (path === '/metrics') return sendMetrics(exchange, deps);
   throw new Fault(
     'NOT_FOUND',
-    `There is nothing at ${path}. The door serves /v1, /services/{id}/, /sutaz/v1, /console/ and /metrics.`,
+    `There is nothing at ${path}. The door serves /v1, /api, /services/{id}/, /sutaz/v1, /console/ and /metrics.`,
   );
+}
+
+/** A browser goes to the console; Ollama's clients look here whether anybody is there, and some read what is said. */
+function greet(exchange: Exchange): void {
+  const { res, method } = exchange;
+  if (method !== 'GET' && method !== 'HEAD') throw onlyTakes('/', ['GET', 'HEAD']);
+  if (wantsPage(exchange.req)) return void res.writeHead(303, { location: '/console/' }).end();
+  res.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', vary: 'accept' });
+  res.end(method === 'HEAD' ? undefined : 'Ollama is running');
 }
 
 /** `/services/chroma/api/v2?x=1` -> the service, and the rest of the address as it was written. */
@@ -187,14 +203,15 @@ function logFault({ traceId, path }: Exchange, fault: Fault, { log }: DoorDeps):
 
 /** People in a browser get a page, programs the shape of the API they asked. */
 function sendable(exchange: Exchange, error: unknown): Fault {
-  const page =
-    error instanceof Fault && wantsPage(exchange.req) && !exchange.res.headersSent && !exchange.path.startsWith('/v1/');
+  const page = error instanceof Fault && wantsPage(exchange.req) && !exchange.res.headersSent && !isApi(exchange.path);
   if (!page) return sendFault(exchange, error);
   sendPage(exchange, faults[error.code].status, faults[error.code].title, error.message, faultHeaders(error));
   return error;
 }
 
-const families = ['/v1/', '/services/', '/sutaz/', '/console/'];
+const isApi = (path: string): boolean => path.startsWith('/v1/') || isOllama(path) || isRerank(path);
+
+const families = ['/v1/', '/api/', '/services/', '/sutaz/', '/console/'];
 
 function measure({ path, res, since }: Exchange, { requests, seconds, clock }: DoorDeps): void {
   const family = families.find((prefix) => path.startsWith(prefix)) ?? 'other';

@@ -45,6 +45,23 @@ export function openaiError(fault: Fault, traceId: string): Record<string, unkno
   };
 }
 
+/** Anthropic's names; its clients choose their exception class by status. */
+const anthropic: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  503: 'overloaded_error',
+};
+
+export function anthropicError(fault: Fault, traceId: string): Record<string, unknown> {
+  const { status } = faults[fault.code];
+  const type = anthropic[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
+  return { type: 'error', error: { type, message: fault.message }, request_id: traceId };
+}
+
 /** RFC 9457. `details` become members of their own, after the standard ones. */
 export function problemOf(fault: Fault, traceId: string): ApiProblem & Record<string, unknown> {
   return {

@@ -3,7 +3,7 @@ import { Fault, faults, toFault } from '#kernel/faults';
 import { newTraceId } from '#kernel/ids';
 import { isRecord } from '#kernel/json';
 import type { Principal } from '#security/keys';
-import { openaiError, problemOf } from './errors.ts';
+import { dialectOf } from './dialects.ts';
 
 /** One request and its answer, with what was found out about it. */
 export interface Exchange {
@@ -79,8 +79,6 @@ export function sendJson(
   res.end(bytes);
 }
 
-export const isOpenai = (path: string): boolean => path === '/v1' || path.startsWith('/v1/');
-
 /** Answers with an error, in the shape of the API that was asked; ends a stream that has begun so that nobody takes it for whole. */
 export function sendFault(exchange: Exchange, thrown: unknown): Fault {
   const fault = toFault(thrown);
@@ -90,10 +88,9 @@ export function sendFault(exchange: Exchange, thrown: unknown): Fault {
     return fault;
   }
   if (res.destroyed) return fault;
-  const openai = isOpenai(path);
-  const body = openai ? openaiError(fault, traceId) : problemOf(fault, traceId);
-  sendJson(exchange, faults[fault.code].status, body, {
-    ...(openai ? {} : { 'content-type': 'application/problem+json; charset=utf-8' }),
+  const dialect = dialectOf(path);
+  sendJson(exchange, faults[fault.code].status, dialect.body(fault, traceId), {
+    'content-type': dialect.contentType,
     ...faultHeaders(fault),
   });
   return fault;
@@ -116,10 +113,9 @@ export const onlyTakes = (path: string, allow: readonly string[]): Fault =>
 function failStream(exchange: Exchange, fault: Fault): void {
   const { res, traceId, path } = exchange;
   if (!exchange.streaming || res.writableEnded) return void res.destroy();
-  const data = isOpenai(path) ? openaiError(fault, traceId) : problemOf(fault, traceId);
-  const event = isOpenai(path) ? '' : 'event: error\n';
+  const dialect = dialectOf(path);
   // Without a clean end, a client that ignores the event still sees that the stream broke off.
-  res.write(`${event}data: ${JSON.stringify(data)}\n\n`, () => res.destroy());
+  res.write(dialect.inStream(dialect.body(fault, traceId)), () => res.destroy());
 }
 
 /** One segment of a path, decoded. */

@@ -89,6 +89,13 @@ function redirected(location: string, { req }: Exchange, prefix: string, origin:
 export const serverTiming = (queueMs: number, wakeMs: number, upstreamMs: number): string =>
   `queue;dur=${queueMs.toFixed(1)}, wake;dur=${wakeMs.toFixed(1)}, upstream;dur=${upstreamMs.toFixed(1)}`;
 
+/** The same of a call that was made of another one. */
+export const timingHeader = (timing: {
+  readonly queueMs: number;
+  readonly wakeMs: number;
+  readonly totalMs: number;
+}): Record<string, string> => ({ 'server-timing': serverTiming(timing.queueMs, timing.wakeMs, timing.totalMs) });
+
 /** Whether the caller is a browser that wants to see a page. */
 export const wantsPage = (req: IncomingMessage): boolean =>
   req.method === 'GET' && (req.headers.accept ?? '').includes('text/html');

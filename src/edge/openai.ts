@@ -1,54 +1,61 @@
 import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
-import type { UnitId } from '#kernel/ids';
 import { demand } from './auth.ts';
 import { decodeSegment, onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
-
-export interface ModelDirectory {
-  /** The unit of a model by id, alias or `default`; throws NOT_FOUND (param `model`) with the nearest names. */
-  unit(name: string): UnitId;
-  list(): readonly ApiModel[];
-}
+import { inManner, inOrder, modelOf } from './models.ts';
+import type { Capability, ModelDirectory, NamedModels } from './models.ts';
+import { handleResponses } from './responses/handler.ts';
 
 export interface OpenaiDeps extends ForwardDeps {
   readonly models: ModelDirectory;
   readonly limits: () => { readonly body: number };
 }
 
-/** The calls that name a model in their body and go to its engine as they are. */
-const engineCalls = new Set(['/v1/chat/completions', '/v1/completions', '/v1/embeddings']);
+/** The calls that name a model in their body and go to its engine as they are, with what an engine must provide for each. */
+const engineCalls: Readonly<Record<string, Capability>> = {
+  '/v1/chat/completions': 'openai.chat',
+  '/v1/completions': 'openai.completions',
+  '/v1/embeddings': 'openai.embeddings',
+};
+
+/** Those that are made into calls of the engine's own API here. */
+const translators: Readonly<Record<string, (exchange: Exchange, deps: OpenaiDeps) => Promise<void>>> = {
+  '/v1/responses': handleResponses,
+};
+
+const served = [...Object.keys(engineCalls), ...Object.keys(translators)];
 
 export async function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
   const { path, method } = exchange;
   demand(exchange, 'use');
-  if (engineCalls.has(path)) {
+  const capability = Object.hasOwn(engineCalls, path) ? engineCalls[path] : undefined;
+  const translated = Object.hasOwn(translators, path) ? translators[path] : undefined;
+  if (capability ?? translated) {
     if (method !== 'POST') throw onlyTakes(path, ['POST']);
-    return callEngine(exchange, deps);
+    return capability ? callEngine(exchange, capability, deps) : translated?.(exchange, deps);
   }
   const named = /^\/v1\/models(?:\/(.+))?$/.exec(path);
   if (named) {
     if (method !== 'GET' && method !== 'HEAD') throw onlyTakes(path, ['GET', 'HEAD']);
     return named[1] === undefined ? listModels(exchange, deps) : showModel(exchange, decodeSegment(named[1]), deps);
   }
-  throw new Fault(
-    'NOT_FOUND',
-    `There is no ${method} ${path}. Served here: ${[...engineCalls, '/v1/models'].join(', ')}.`,
-  );
+  throw new Fault('NOT_FOUND', `There is no ${method} ${path}. Served here: ${[...served, '/v1/models'].join(', ')}.`);
 }
 
-async function callEngine(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
+async function callEngine(exchange: Exchange, capability: Capability, deps: OpenaiDeps): Promise<void> {
   const body = await readBody(exchange, deps.limits().body);
-  const { model, stream } = parseObject(body);
-  if (model === undefined) {
-    throw new Fault('BAD_REQUEST', 'The parameter model is missing. "default" always works.', { param: 'model' });
-  }
-  if (typeof model !== 'string')
-    throw new Fault('BAD_REQUEST', 'The parameter model must be a string.', { param: 'model' });
-  const unit = deps.models.unit(model);
-  await forward(exchange, { unit, path: exchange.path, prefix: '', body, stream: stream === true }, deps);
+  const parsed = parseObject(body);
+  const name = modelOf(parsed);
+  const choices = deps.models.choose(name, capability);
+  const stream = parsed.stream === true;
+  await inOrder(choices, (choice) => {
+    // Nothing to add: the engine gets the very bytes that were sent.
+    const own = choice.manner === null ? body : Buffer.from(JSON.stringify(inManner(parsed, choice, capability)));
+    return forward(exchange, { unit: choice.unit, path: exchange.path, prefix: '', body: own, stream }, deps);
+  });
 }
 
 const epochSeconds = (iso: string | undefined): number => (iso ? Math.floor(Date.parse(iso) / 1000) : 0);
@@ -62,13 +69,31 @@ const describe = ({ id, pulled, name, state, context, aliases }: ApiModel) => ({
   state,
   context_length: context,
   aliases,
+  ...forAnthropic(name, pulled?.pulledAt),
+});
+
+/** What Anthropic's clients look for in a model; OpenAI's pass over it. */
+const forAnthropic = (name: string, at = '1970-01-01T00:00:00Z') => ({
+  type: 'model',
+  display_name: name,
+  created_at: at,
+});
+
+const describeName = ({ name, first }: NamedModels) => ({
+  ...{ id: name, object: 'model', created: 0, owned_by: 'sutaz.yaml' },
+  first,
+  ...forAnthropic(name),
 });
 
 function listModels(exchange: Exchange, { models }: OpenaiDeps): void {
-  sendJson(exchange, 200, { object: 'list', data: models.list().map(describe) });
+  const data = [...models.list().map(describe), ...models.names().map(describeName)];
+  const pages = { has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+  sendJson(exchange, 200, { object: 'list', data, ...pages });
 }
 
 function showModel(exchange: Exchange, name: string, { models }: OpenaiDeps): void {
+  const named = models.names().find((one) => one.name === name);
+  if (named) return sendJson(exchange, 200, describeName(named));
   const unit = models.unit(name);
   const model = models.list().find(({ id }) => `model/${id}` === unit);
   if (!model) throw new Fault('NOT_FOUND', `No model is called ${name}.`, { param: 'model' });

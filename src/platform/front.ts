@@ -13,6 +13,7 @@ import { createMetrics } from '#observe/metrics';
 import type { AppOptions } from '../app.ts';
 import type { Core } from './core.ts';
 import { registerMetrics, registerSavings } from './metrics.ts';
+import { createModelDirectory } from './models.ts';
 import type { Reporter } from './reporter.ts';
 import type { Stores } from './stores.ts';
 
@@ -59,7 +60,10 @@ export async function createFront(
     },
     holdMs: () => config.current().scheduler.hold,
     limits: () => config.current().limits,
-    models: { unit: core.directory.modelUnit, list: operator.models },
+    models: createModelDirectory({
+      ...{ directory: core.directory, scheduler: core.scheduler, store: stores.models },
+      ...{ config: () => config.current(), control: operator, clock },
+    }),
     services: {
       unit: core.directory.serviceUnit,
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),

@@ -78,6 +78,7 @@ export function createOperator(deps: OperatorDeps): Control {
       deps.rememberPin(id, pinned);
       scheduler.dispatch({ kind: 'pin', unit: id, pinned });
     },
+    keep: (id, idleMs) => scheduler.dispatch({ kind: 'keep', unit: id, idleMs }),
     logs: (id, lines) => tailAll(logsOf(id, deps), lines, deps.logs),
     followLogs: (id, lines, signal) => followAll(logsOf(id, deps), { lines, signal }, deps.logs),
     models: () => [...catalog.current().models.keys()].map((id) => modelView(id, deps)),

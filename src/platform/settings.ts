@@ -8,6 +8,7 @@ export function settingsOf({ services, models }: Config): UnitSettings {
     service: (id) => services[id] ?? {},
     model: (id) => models.settings[id] ?? {},
     defaultModel: models.default,
+    named: (name) => (Object.hasOwn(models.names, name) ? models.names[name]?.first : undefined),
     ...(models.context === undefined ? {} : { context: models.context }),
     ...(models.slots === undefined ? {} : { slots: models.slots }),
     ...(models.threads === undefined ? {} : { threads: models.threads }),

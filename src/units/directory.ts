@@ -35,7 +35,9 @@ export function createDirectory(catalog: () => Catalog, settings: () => UnitSett
   };
   const model = (name: string): Defined<ModelDefinition> => {
     const { models, modelNames } = catalog();
-    const asked = name === 'default' ? settings().defaultModel : name;
+    const meant = name === 'default' ? settings().defaultModel : name;
+    // Where one model is wanted, a name for several stands for the one that is named first.
+    const asked = settings().named?.(meant)?.[0] ?? meant;
     const found = models.get(modelNames.get(asked) ?? asked);
     if (found) return found;
     throw unknown('model', asked, modelNames.keys(), catalog());
@@ -58,7 +60,7 @@ export function createDirectory(catalog: () => Catalog, settings: () => UnitSett
       if (name.startsWith('model/')) return modelUnit(parsed.name);
       const { services, modelNames } = catalog();
       if (services.get(name)?.definition.kind === 'server') return serviceUnit(name);
-      if (modelNames.has(name) || name === 'default') return modelUnit(name);
+      if (modelNames.has(name) || name === 'default' || settings().named?.(name)) return modelUnit(name);
       const names = [...servers().map(({ definition }) => definition.id), ...modelNames.keys()];
       throw unknown('service or model', name, names, catalog());
     },

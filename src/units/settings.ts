@@ -36,6 +36,8 @@ export interface UnitSettings {
   service(id: string): ServiceSettings;
   model(id: string): ModelSettings;
   readonly defaultModel: string;
+  /** The models that a name of the configuration's own stands for; undefined when it has none of that name. */
+  readonly named?: (name: string) => readonly string[] | undefined;
   /** For every model that says nothing of its own. */
   readonly context?: number;
   readonly slots?: number;

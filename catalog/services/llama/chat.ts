@@ -30,7 +30,7 @@ const call: Field<ToolCall> = (value, param) => {
   const at = `${param}.function`;
   const { name, arguments: given } = parse(
     required(read.function, at),
-    { name: text, arguments: callArguments },
+    { name: text, arguments: callArguments, parsed_arguments: ignored },
     `${at}.`,
   );
   return { id: required(read.id, `${param}.id`), name: required(name, `${at}.name`), arguments: given ?? {} };
@@ -47,6 +47,10 @@ const messageFields = {
   tool_calls: list(call),
   tool_call_id: text,
   function_call: refused(older),
+  // OpenAI's own client sends back what it read in an answer, beside the text it read it in.
+  parsed: ignored,
+  // What a model thought aloud in an earlier turn is not told to it again.
+  reasoning_content: ignored,
 } as const;
 
 const message: Field<ChatMessage> = (value, param) => {

@@ -34,7 +34,7 @@ describe('chat request', () => {
             { type: 'text', text: 'b' },
           ],
         },
-        { role: 'assistant', content: 'c', refusal: null, tool_calls: [] },
+        { role: 'assistant', content: 'c', refusal: null, tool_calls: [], parsed: null },
       ],
     });
     expect(read.messages).toEqual([

@@ -1,0 +1,245 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Fault } from '#kernel/faults';
+import type { FaultCode } from '#kernel/faults';
+import { isRecord } from '#kernel/json';
+import type { Awake } from '#routing/wake';
+import { keepAwake, openStream } from './comments.ts';
+import type { Exchange } from './exchange.ts';
+import { callerOf, wakePlain } from './forward.ts';
+import type { ForwardDeps } from './forward.ts';
+import type { ModelChoice } from './models.ts';
+import { inOrder } from './models.ts';
+import { createSseParser } from './sse-parser.ts';
+
+/** A request to a model's engine in OpenAI's API, made of one in another. */
+export interface EngineCall {
+  /** Tried in this order when one cannot be brought up. */
+  readonly choices: readonly ModelChoice[];
+  readonly path: string;
+  readonly body: (choice: ModelChoice) => object;
+}
+
+/** Milliseconds. */
+export interface CallTiming {
+  readonly queueMs: number;
+  readonly wakeMs: number;
+  /** From the request's going to the engine to the first of its answer, and to the last. */
+  readonly firstMs: number;
+  readonly totalMs: number;
+}
+
+export interface EngineAnswer {
+  readonly answer: Readonly<Record<string, unknown>>;
+  readonly timing: CallTiming;
+  readonly choice: ModelChoice;
+}
+
+/** Asks for an answer in one piece. Throws what the engine refused it with, as a Fault. */
+export function askWhole(exchange: Exchange, call: EngineCall, deps: ForwardDeps): Promise<EngineAnswer> {
+  return inOrder(call.choices, async (choice) => {
+    const awake = await wakePlain(exchange, choice, deps);
+    try {
+      const body = createBody();
+      const timing = await send(exchange, call, choice, awake, deps, {
+        head: () => true,
+        data: (chunk) => body.add(chunk),
+        refusal: body,
+      });
+      return { answer: body.json(), timing, choice };
+    } finally {
+      awake.release();
+    }
+  });
+}
+
+/** What becomes of a stream of chunks. */
+export interface ChunkTaker {
+  /** How it goes on to the client; null when it is gathered here, and the client gets no stream. */
+  readonly contentType: string | null;
+  /** What the client is told each second while the unit wakes; null where its API knows nothing that means nothing. */
+  readonly waiting: string | null;
+  /** What the client gets for a chunk, perhaps nothing. */
+  chunk(object: Readonly<Record<string, unknown>>): string;
+}
+
+/** Asks for a stream, and hands each chunk on as it comes. A reader that is slow slows the engine. The end is the caller's. */
+export function askChunks(
+  exchange: Exchange,
+  call: EngineCall,
+  taker: ChunkTaker,
+  deps: ForwardDeps,
+): Promise<Omit<EngineAnswer, 'answer'>> {
+  return inOrder(call.choices, async (choice) => {
+    const awake = await wakeFor(exchange, choice, taker, deps);
+    try {
+      return { timing: await sendChunks(exchange, call, choice, awake, taker, deps), choice };
+    } finally {
+      awake.release();
+    }
+  });
+}
+
+async function wakeFor(
+  exchange: Exchange,
+  choice: ModelChoice,
+  { contentType, waiting }: ChunkTaker,
+  deps: ForwardDeps,
+): Promise<Awake> {
+  if (waiting === null || contentType === null) return wakePlain(exchange, choice, deps);
+  const comments = keepAwake(exchange, deps.clock, () => waiting);
+  try {
+    const caller = { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued };
+    return await deps.waker.wake(choice.unit, caller);
+  } finally {
+    comments.stop();
+  }
+}
+
+async function sendChunks(
+  exchange: Exchange,
+  call: EngineCall,
+  choice: ModelChoice,
+  awake: Awake,
+  taker: ChunkTaker,
+  deps: ForwardDeps,
+): Promise<CallTiming> {
+  const { res } = exchange;
+  const parser = createSseParser();
+  let done = false;
+  const textOf = (data: string): string => {
+    if (data === '[DONE]') {
+      done = true;
+      return '';
+    }
+    return taker.chunk(readChunk(data));
+  };
+  const timing = await send(exchange, call, choice, awake, deps, {
+    head(headers) {
+      if (!String(headers['content-type'] ?? '').startsWith('text/event-stream')) return false;
+      if (taker.contentType !== null && !res.headersSent) openStream(exchange, taker.contentType);
+      return true;
+    },
+    data(chunk, resume) {
+      const text = parser.push(chunk).map(textOf).join('');
+      if (taker.contentType === null || text === '' || res.write(text)) return true;
+      res.once('drain', resume);
+      return false;
+    },
+    refusal: createBody(),
+  });
+  if (!done) throw new Fault('UPSTREAM_FAILED', 'The engine broke off its answer.', { retryAfter: 1 });
+  return timing;
+}
+
+interface Sink {
+  /** False when an answer of this kind is none that was asked for. */
+  head(headers: IncomingHttpHeaders): boolean;
+  data(chunk: Buffer, resume: () => void): boolean;
+  /** Where an answer that is none goes. */
+  readonly refusal: Body;
+}
+
+async function send(
+  exchange: Exchange,
+  call: EngineCall,
+  choice: ModelChoice,
+  { target, queueMs, wakeMs }: Awake,
+  { upstreams, clock }: ForwardDeps,
+  sink: Sink,
+): Promise<CallTiming> {
+  const body = Buffer.from(JSON.stringify(call.body(choice)));
+  const sent = clock.now();
+  let first: number | undefined;
+  let refused: number | null = null;
+  // The client's own headers are of another API: only what is said here goes on.
+  const headers = {
+    'content-type': 'application/json',
+    'content-length': String(body.byteLength),
+    ...(target.key === null ? {} : { authorization: `Bearer ${target.key}` }),
+    traceparent: `00-${exchange.traceId}-${randomBytes(8).toString('hex')}-01`,
+  };
+  const path = target.basePath + call.path;
+  const request = { origin: target.origin, method: 'POST', path, headers, body, signal: exchange.signal };
+  await upstreams.send(request, {
+    head(status, answer) {
+      if (status >= 300 || !sink.head(answer)) refused = status;
+    },
+    data(chunk, resume) {
+      first ??= clock.now();
+      return refused === null ? sink.data(chunk, resume) : sink.refusal.add(chunk);
+    },
+  });
+  if (refused !== null) throw refusalOf(refused, sink.refusal.text());
+  return { queueMs, wakeMs, firstMs: (first ?? clock.now()) - sent, totalMs: clock.now() - sent };
+}
+
+interface Body {
+  add(chunk: Buffer): true;
+  text(): string;
+  json(): Record<string, unknown>;
+}
+
+/** Bytes of an answer that is held here: vectors for a batch of texts are the largest. */
+const mostHeld = 256 * 2 ** 20;
+
+function createBody(): Body {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const text = () => Buffer.concat(chunks).toString('utf8');
+  return {
+    add(chunk) {
+      bytes += chunk.byteLength;
+      if (bytes > mostHeld) throw new Fault('UPSTREAM_FAILED', 'The answer of the engine is too large.');
+      chunks.push(chunk);
+      return true;
+    },
+    text,
+    json() {
+      const value = parsed(text());
+      if (isRecord(value)) return value;
+      throw new Fault('UPSTREAM_FAILED', 'The engine answered with something else than JSON.');
+    },
+  };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A chunk; throws when it tells of a failure. */
+function readChunk(data: string): Record<string, unknown> {
+  const value = parsed(data);
+  if (!isRecord(value)) throw new Fault('UPSTREAM_FAILED', 'The engine sent an event that is no JSON.');
+  if (value.error !== undefined) throw refusalOf(500, data);
+  return value;
+}
+
+const codes: Readonly<Record<number, FaultCode>> = {
+  400: 'BAD_REQUEST',
+  404: 'NOT_SUPPORTED',
+  405: 'NOT_SUPPORTED',
+  413: 'TOO_LARGE',
+  422: 'BAD_REQUEST',
+  429: 'QUEUE_FULL',
+  501: 'NOT_SUPPORTED',
+};
+
+/** What an engine refused a request with, in OpenAI's shape, as ours. A key that it did not take is no fault of the caller's. */
+export function refusalOf(status: number, text: string): Fault {
+  const value = parsed(text);
+  const error = isRecord(value) && isRecord(value.error) ? value.error : {};
+  const plain = isRecord(value) && typeof value.error === 'string' ? value.error : undefined;
+  const message = typeof error.message === 'string' ? error.message : (plain ?? `The engine answered with ${status}.`);
+  const tooLong = error.code === 'context_length_exceeded' || error.type === 'exceed_context_size_error';
+  const code = tooLong ? 'CONTEXT_TOO_LONG' : (codes[status] ?? 'UPSTREAM_FAILED');
+  return new Fault(code, message, {
+    source: 'upstream',
+    ...(typeof error.param === 'string' ? { param: error.param } : {}),
+    ...(status === 429 || status >= 500 ? { retryAfter: 1 } : {}),
+  });
+}
