@@ -30,6 +30,8 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 300_000,
+          // Some of the clients' parts have a condition called source too, which leads to TypeScript under node_modules.
+          server: { deps: { inline: [/\/node_modules\/(ai|@ai-sdk|@langchain|eventsource-parser)\//] } },
         },
       },
     ],
