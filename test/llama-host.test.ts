@@ -1,97 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { createInterface } from 'node:readline';
-import OpenAI from 'openai';
+import type OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
-const environment = process.env['SUTAZ_TEST_LLAMA_ENV'];
-const model = process.env['SUTAZ_TEST_MODEL'];
-const missing = [
-  ...(environment ? [] : ['SUTAZ_TEST_LLAMA_ENV (a folder with node-llama-cpp installed)']),
-  ...(model ? [] : ['SUTAZ_TEST_MODEL (a chat model as GGUF)']),
-];
-if (missing.length > 0) console.warn(`test/llama-host.test.ts is skipped: set ${missing.join(' and ')}.`);
-
-const key = 'sk-llama-test';
-const server = join(import.meta.dirname, '../catalog/services/llama/server.ts');
-
-interface LogLine {
-  readonly event: string;
-  readonly [field: string]: unknown;
-}
-
-interface Child {
-  readonly process: ChildProcess;
-  readonly url: string;
-  readonly client: OpenAI;
-  readonly log: LogLine[];
-  stderr(): string;
-}
-
-function launch(variables: Record<string, string>): { process: ChildProcess; log: LogLine[]; stderr: () => string } {
-  const child = spawn(process.execPath, [server], {
-    env: {
-      PATH: process.env['PATH'],
-      SUTAZ_PORT: '0',
-      SUTAZ_ENGINE_KEY: key,
-      SUTAZ_ENV: environment,
-      SUTAZ_MODEL_PATH: model,
-      SUTAZ_MODEL_ID: 'tiny',
-      SUTAZ_CONTEXT: '512',
-      SUTAZ_SLOTS: '2',
-      // One thread: the cores may be shared with other work, and waiting threads spin.
-      SUTAZ_THREADS: '1',
-      ...variables,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const log: LogLine[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => log.push(JSON.parse(line) as LogLine));
-  let stderr = '';
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  return { process: child, log, stderr: () => stderr };
-}
-
-/** Polls a real process, for as long as a loaded machine may take. */
-async function until<T>(look: () => T | Promise<T>, wanted: (seen: T) => boolean, within = 120_000): Promise<T> {
-  const end = performance.now() + within;
-  for (;;) {
-    const seen = await look();
-    if (wanted(seen)) return seen;
-    if (performance.now() > end) throw new Error(`not within ${String(within)} ms; last seen: ${JSON.stringify(seen)}`);
-    await delay(10);
-  }
-}
-
-async function started(variables: Record<string, string> = {}): Promise<Child> {
-  const child = launch(variables);
-  try {
-    const listening = await until(
-      () => child.log.find(({ event }) => event === 'listening'),
-      (line) => line !== undefined,
-    );
-    const url = `http://127.0.0.1:${String(listening?.['port'])}`;
-    const health = async () => (await fetch(`${url}/health`)).status;
-    expect(await health()).toBe(503);
-    await until(health, (status) => status === 200);
-    const client = new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0, timeout: 110_000 });
-    return { ...child, url, client };
-  } catch (error) {
-    await stopped(child);
-    throw error;
-  }
-}
-
-async function stopped({ process: child }: { process: ChildProcess }): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGKILL');
-  await once(child, 'exit');
-}
+import { key, launch, missing, model, started, stopped, until } from './_llama-host.ts';
+import type { Child } from './_llama-host.ts';
 
 const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
 const user = (content: string) => [{ role: 'user' as const, content }];
@@ -263,6 +178,21 @@ describe.skipIf(missing.length > 0)('a real model behind the host', () => {
       choices.map(({ message }) => (message.tool_calls?.[0] as { function: object } | undefined)?.function);
     expect(argumentsOf(streamed)).toMatchObject(argumentsOf(whole) as object[]);
     expect((await stats()).slots).toMatchObject({ busy: 0, waiting: 0 });
+  });
+
+  it('tells how likely each token was, beside others', async () => {
+    const asked = { temperature: 0, logprobs: true, top_logprobs: 3, max_completion_tokens: 6 };
+    const answer = await chat('Name a colour.', asked);
+    const content = answer.choices[0]?.logprobs?.content ?? [];
+    expect(content).toHaveLength(answer.usage?.completion_tokens ?? 0);
+    expect(content.map(({ token }) => token).join('')).toContain(textOf(answer)?.trim());
+    for (const { token, logprob, top_logprobs: top } of content) {
+      expect(logprob).toBeLessThanOrEqual(0);
+      expect(top).toHaveLength(3);
+      // The likeliest is what a temperature of 0 takes.
+      expect(top[0]).toMatchObject({ token, logprob });
+      expect(top.reduce((sum, one) => sum + Math.exp(one.logprob), 0)).toBeLessThanOrEqual(1.001);
+    }
   });
 
   it('offers tools without forcing one', async () => {

@@ -22,6 +22,36 @@ describe('several answers, and calls', () => {
     expect(body.usage).toMatchObject({ prompt_tokens: 11, completion_tokens: 3 });
   });
 
+  it('tells how likely its text was, whole and streamed, and nothing of a stop string', async () => {
+    const running = await start();
+    const one = (text: string) => ({ text, logprob: -0.5, top: [{ text: 'é', logprob: -0.1 }] });
+    const said = async (extra: object) => {
+      const answer = chat(running, { logprobs: true, top_logprobs: 1, stop: 'END', ...extra });
+      const run = await running.engine.nextRun();
+      expect(run.sampling).toMatchObject({ topK: 0, minP: 0 });
+      for (const text of ['a', 'E', 'b', 'EN', 'D']) run.token(text, one(text));
+      return answer;
+    };
+    interface Body {
+      readonly choices: readonly {
+        readonly logprobs: { readonly content: readonly { readonly token: string }[] } | null;
+      }[];
+    }
+    const { choices } = (await (await said({})).json()) as Body;
+    expect(choices[0]?.logprobs?.content.map(({ token }) => token)).toEqual(['a', 'E', 'b']);
+    expect(choices[0]?.logprobs).toMatchObject({
+      content: [{ logprob: -0.5, bytes: [97], top_logprobs: [{ token: 'é', bytes: [0xc3, 0xa9] }] }, {}, {}],
+      refusal: null,
+    });
+    const events = (await (await said({ stream: true })).text())
+      .split('\n\n')
+      .filter((event) => event.startsWith('data: {'));
+    const streamed = events.flatMap(
+      (event) => (JSON.parse(event.slice(6)) as Body).choices[0]?.logprobs?.content ?? [],
+    );
+    expect(streamed.map(({ token }) => token)).toEqual(['a', 'E', 'b']);
+  });
+
   it('ends all answers of a stream when one fails', async () => {
     const running = await start();
     const response = chat(running, { n: 2, stream: true });

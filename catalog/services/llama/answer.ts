@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Answered } from './chat.ts';
-import type { Prompt } from './contract.ts';
+import type { Likelihood, Prompt } from './contract.ts';
 import { toApiError } from './errors.ts';
 import {
   generation,
@@ -163,13 +163,18 @@ async function collect(
 
 async function gather(events: AsyncGenerator<GenerationEvent>): Promise<{ answered: Answered; usage: Usage }> {
   let text = '';
+  let likelihoods: readonly Likelihood[] | undefined;
   const calls: { name: string; json: string }[] = [];
   for await (const event of events) {
-    if (event.kind === 'text') text += event.text;
+    if (event.kind === 'text') {
+      text += event.text;
+      if (event.likelihoods) likelihoods = [...(likelihoods ?? []), ...event.likelihoods];
+    }
     if (event.kind === 'call') calls.push({ name: event.name, json: '' });
     const open = calls.at(-1);
     if (event.kind === 'arguments' && open) open.json += event.text;
-    if (event.kind === 'done') return { answered: { text, calls, reason: event.reason }, usage: event.usage };
+    if (event.kind === 'done')
+      return { answered: { text, calls, reason: event.reason, likelihoods }, usage: event.usage };
   }
   throw new Error('the generation ended without a result');
 }

@@ -1,4 +1,4 @@
-import type { ChatMessage, Shape, ToolCall } from './contract.ts';
+import type { ChatMessage, Likelihood, Likely, Shape, ToolCall } from './contract.ts';
 import { badParam } from './errors.ts';
 import type { Piece, Usage } from './generation.ts';
 import type { Json } from './json.ts';
@@ -99,8 +99,8 @@ export const chatFields = {
   max_completion_tokens: number({ min: 1, integer: true }),
   response_format: responseFormat,
   ...toolFields,
-  logprobs: refused('probabilities are not reported', false),
-  top_logprobs: refused('probabilities are not reported', 0),
+  logprobs: flag,
+  top_logprobs: number({ min: 0, max: 20, integer: true }),
   modalities: refused(textOnly, ['text']),
   audio: refused(textOnly),
   prediction: refused('predicted outputs are not used'),
@@ -117,7 +117,18 @@ export function parseChat(body: Json) {
     messages: required(params.messages, 'messages'),
     maxTokens: params.max_completion_tokens ?? params.max_tokens,
     shape: params.response_format ?? ({ kind: 'text' } as const),
+    likelihoods: likelihoodsOf(params),
   };
+}
+
+function likelihoodsOf(params: {
+  readonly logprobs?: boolean | undefined;
+  readonly top_logprobs?: number | undefined;
+}) {
+  const { logprobs = false, top_logprobs: top } = params;
+  if (logprobs) return top ?? 0;
+  if (top === undefined || top === 0) return undefined;
+  throw badParam('top_logprobs', "'top_logprobs' is only allowed when 'logprobs' is true.", 'invalid_value');
 }
 
 /** What every object of one answer carries. */
@@ -142,7 +153,22 @@ export interface Answered {
   readonly text: string;
   readonly calls: readonly { readonly name: string; readonly json: string }[];
   readonly reason: FinishReason;
+  /** Only where they were asked for. */
+  readonly likelihoods?: readonly Likelihood[] | undefined;
 }
+
+/** A token that is only a part of a character has no bytes that could be told. */
+const bytesOf = (text: string): readonly number[] | null => (text.includes('\uFFFD') ? null : [...Buffer.from(text)]);
+
+const likelyBody = ({ text, logprob }: Likely) => ({ token: text, logprob, bytes: bytesOf(text) });
+
+const logprobsBody = (likelihoods: readonly Likelihood[] | undefined) =>
+  likelihoods === undefined
+    ? null
+    : {
+        content: likelihoods.map((one) => ({ ...likelyBody(one), top_logprobs: one.top.map(likelyBody) })),
+        refusal: null,
+      };
 
 /** The same wherever it is told, and another for each call. */
 const callId = ({ id }: Envelope, choice: number, index: number): string =>
@@ -151,7 +177,7 @@ const callId = ({ id }: Envelope, choice: number, index: number): string =>
 export const chatAnswer = (envelope: Envelope, answers: readonly Answered[], usage: Usage) => ({
   ...envelope,
   object: 'chat.completion',
-  choices: answers.map(({ text, calls, reason }, choice) => ({
+  choices: answers.map(({ text, calls, reason, likelihoods }, choice) => ({
     index: choice,
     message: {
       role: 'assistant',
@@ -159,7 +185,7 @@ export const chatAnswer = (envelope: Envelope, answers: readonly Answered[], usa
       refusal: null,
       ...(calls.length === 0 ? {} : { tool_calls: calls.map((made, at) => wholeCall(envelope, choice, at, made)) }),
     },
-    logprobs: null,
+    logprobs: logprobsBody(likelihoods),
     finish_reason: reason,
   })),
   usage: usageBody(usage),
@@ -197,15 +223,21 @@ export function pieceDelta(envelope: Envelope, choice: number, piece: Piece): Ch
 export interface ChunkFields {
   readonly choice: number;
   readonly reason?: FinishReason;
+  readonly likelihoods?: readonly Likelihood[] | undefined;
   /** The client asked for usage, so that every chunk but the last carries it as null. */
   readonly withUsage: boolean;
 }
 
-export const chatChunk = (envelope: Envelope, delta: ChunkDelta, { choice, reason, withUsage }: ChunkFields) => ({
+export const chatChunk = (envelope: Envelope, delta: ChunkDelta, fields: ChunkFields) => ({
   ...envelope,
   object: 'chat.completion.chunk',
-  choices: [{ index: choice, delta, logprobs: null, finish_reason: reason ?? null }],
-  ...(withUsage ? { usage: null } : {}),
+  choices: [
+    {
+      ...{ index: fields.choice, delta, logprobs: logprobsBody(fields.likelihoods) },
+      finish_reason: fields.reason ?? null,
+    },
+  ],
+  ...(fields.withUsage ? { usage: null } : {}),
 });
 
 export const chatUsageChunk = (envelope: Envelope, usage: Usage) => ({

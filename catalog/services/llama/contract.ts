@@ -72,11 +72,22 @@ export interface Sampling {
   readonly logitBias: ReadonlyMap<number, number>;
 }
 
+/** A token and the natural logarithm of its probability, in the distribution that the answer was drawn from. */
+export interface Likely {
+  readonly text: string;
+  readonly logprob: number;
+}
+
+export interface Likelihood extends Likely {
+  /** The likeliest in its place, with their own, the first the most. */
+  readonly top: readonly Likely[];
+}
+
 export type EngineEvent =
   /** First and once: how much of the prompt the slot held already. */
   | { readonly kind: 'prompt'; readonly cachedTokens: number }
   /** One generated token. Its text is empty while it is only a part of a character. */
-  | { readonly kind: 'token'; readonly text: string }
+  | { readonly kind: 'token'; readonly text: string; readonly likelihood?: Likelihood }
   /** The model ended its answer by itself; `text` is what was held back. */
   | { readonly kind: 'end'; readonly text: string };
 
@@ -119,7 +130,12 @@ export interface Engine {
   generate(
     slot: number,
     prompt: readonly number[],
-    options: { readonly sampling: Sampling; readonly shape: Shape },
+    options: {
+      readonly sampling: Sampling;
+      readonly shape: Shape;
+      /** Tells of each token how likely it was, beside so many others. Costs time. */
+      readonly likelihoods?: number | undefined;
+    },
     signal: AbortSignal,
   ): AsyncGenerator<EngineEvent, void, void>;
 

@@ -1,4 +1,4 @@
-import type { Engine, EngineEvent, Said, Sampling, Shape } from './contract.ts';
+import type { Engine, EngineEvent, Likelihood, Said, Sampling, Shape } from './contract.ts';
 
 /** One generation of the fake, moved on by the test: nothing comes until it is told. */
 export interface FakeRun {
@@ -9,7 +9,7 @@ export interface FakeRun {
   readonly sampling: Sampling;
   readonly shape: Shape;
   readonly signal: AbortSignal;
-  token(text: string): void;
+  token(text: string, likelihood?: Likelihood): void;
   end(): void;
   fail(error: Error): void;
 }
@@ -65,7 +65,8 @@ export function createFakeEngine(options: { slots?: number; contextTokens?: numb
     };
     signal.addEventListener('abort', () => wake?.(), { once: true });
     const end = () => push({ event: { kind: 'end', text: '' } });
-    const token = (text: string) => push({ event: { kind: 'token', text } });
+    const token = (text: string, likelihood?: Likelihood) =>
+      push({ event: { kind: 'token', text, ...(likelihood && { likelihood }) } });
     announce({
       ...request,
       slot,

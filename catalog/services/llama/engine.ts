@@ -2,16 +2,18 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type {
-  CallSyntax,
   ChatMessage,
   Engine,
   EngineEvent,
   EngineOptions,
+  Likelihood,
+  Likely,
   Prompt,
   Sampling,
   Shape,
   Tool,
 } from './contract.ts';
+import { callSyntax } from './call-syntax.ts';
 import { apiError } from './errors.ts';
 import { historyOf } from './history.ts';
 import { isObject } from './json.ts';
@@ -243,39 +245,6 @@ function render(wrapper: llamaCpp.ChatWrapper, chatHistory: readonly llamaCpp.Ch
   }
 }
 
-/** Calls as the model's own template writes them, or in the library's form where it knows none. */
-function callSyntax(
-  library: llamaCpp.NodeLlamaCpp,
-  model: llamaCpp.Model,
-  { settings }: llamaCpp.ChatWrapper,
-): CallSyntax {
-  const { call, parallelism } = settings.functions;
-  const { sectionPrefix = '', betweenCalls = '' } = parallelism?.call ?? {};
-  const beforeArguments = (name: string) =>
-    library
-      .LlamaText(call.paramsPrefix)
-      .mapValues((value) => (typeof value === 'string' ? value.replaceAll('{{functionName}}', name) : value));
-  const opening = (index: number) => [index === 0 ? sectionPrefix : betweenCalls, call.prefix];
-  return {
-    marker: markerOf(library.LlamaText([sectionPrefix, call.prefix]).toString()),
-    tokens({ text, calls, open }) {
-      const whole = calls.flatMap(({ name, json }, index) => [
-        ...opening(index),
-        ...[name, beforeArguments(name), json, call.suffix],
-      ]);
-      const begun = open === undefined ? [] : opening(calls.length);
-      const named = open === undefined || open === '' ? [] : [open, beforeArguments(open)];
-      return library.LlamaText([text, ...whole, ...begun, ...named]).tokenize(model.tokenizer);
-    },
-  };
-}
-
-/** Models vary the blanks in what a call begins with: its first word is enough to know it by, where it is a mark. */
-export function markerOf(opening: string): string {
-  const mark = /^\s*([^\s{["]+)/.exec(opening)?.[1];
-  return mark ?? opening.trim();
-}
-
 /** A template's mark for the end of an answer, where it is text: the model's end tokens end an answer by themselves. */
 function stopText(model: llamaCpp.Model, trigger: llamaCpp.LlamaText): string[] {
   const tokens = trigger.tokenize(model.tokenizer);
@@ -296,7 +265,7 @@ async function* generate(
   machinery: Machinery,
   slot: number,
   prompt: readonly number[],
-  request: { readonly sampling: Sampling; readonly shape: Shape },
+  request: { readonly sampling: Sampling; readonly shape: Shape; readonly likelihoods?: number | undefined },
   signal: AbortSignal,
 ): AsyncGenerator<EngineEvent, void, void> {
   const { model, slots, batch } = machinery;
@@ -317,10 +286,10 @@ async function* generate(
     }
     signal.throwIfAborted();
     const decoder = createDecoder(model, prompt);
-    for await (const token of sequence.evaluate(left, options)) {
+    for await (const { token, likelihood } of evaluated(model, sequence, left, options, request.likelihoods)) {
       signal.throwIfAborted();
       generated.push(token);
-      yield { kind: 'token', text: decoder.push(token) };
+      yield { kind: 'token', text: decoder.push(token), ...(likelihood && { likelihood }) };
       signal.throwIfAborted();
     }
     yield { kind: 'end', text: decoder.flush() };
@@ -329,6 +298,41 @@ async function* generate(
     if (!signal.aborted) await slots.renew(slot);
     throw error;
   }
+}
+
+/** The tokens as they come; with how likely each was where that is asked for, which the library takes time for. */
+async function* evaluated(
+  model: llamaCpp.Model,
+  sequence: llamaCpp.Sequence,
+  tokens: number[],
+  options: llamaCpp.EvaluateOptions,
+  likelihoods: number | undefined,
+): AsyncGenerator<{ readonly token: number; readonly likelihood?: Likelihood }, void, void> {
+  if (likelihoods === undefined) {
+    for await (const token of sequence.evaluate(tokens, options)) yield { token };
+    return;
+  }
+  const likely = (token: number, probability: number): Likely => ({
+    text: model.detokenize([token], true),
+    // The least that OpenAI's clients know: JSON has no infinity.
+    logprob: probability > 0 ? Math.max(leastLogprob, Math.log(probability)) : leastLogprob,
+  });
+  const metadata = { confidence: true, probabilities: likelihoods > 0 } as const;
+  for await (const next of sequence.evaluateWithMetadata(tokens, metadata, options)) {
+    const { token, confidence, probabilities = new Map<number, number>() } = next;
+    const top = firstOf(probabilities, likelihoods).map(([one, probability]) => likely(one, probability));
+    yield { token, likelihood: { ...likely(token, confidence), top } };
+  }
+}
+
+const leastLogprob = -9999;
+
+/** Without a look at the rest of a vocabulary. */
+function firstOf<K, V>(entries: ReadonlyMap<K, V>, count: number): [K, V][] {
+  const first: [K, V][] = [];
+  if (count === 0) return first;
+  for (const entry of entries) if (first.push(entry) >= count) break;
+  return first;
 }
 
 async function evaluateOptions(

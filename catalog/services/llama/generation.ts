@@ -1,4 +1,4 @@
-import type { CallSyntax, Engine, Prompt, Said, Sampling, Shape } from './contract.ts';
+import type { CallSyntax, Engine, Likelihood, Prompt, Said, Sampling, Shape } from './contract.ts';
 import { contextExceeded } from './errors.ts';
 import { run, type Pass, type PassEnd } from './pass.ts';
 import type { SlotPool } from './slots.ts';
@@ -11,6 +11,8 @@ export interface GenerationOptions {
   readonly sampling: Sampling;
   readonly shape: Shape;
   readonly toolUse?: ToolUse | undefined;
+  /** Tells of each token of its text how likely it was, beside so many others. */
+  readonly likelihoods?: number | undefined;
 }
 
 export interface Usage {
@@ -21,7 +23,7 @@ export interface Usage {
 
 /** What an answer is made of, as it comes. Calls are counted from 0. */
 export type Piece =
-  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'text'; readonly text: string; readonly likelihoods?: readonly Likelihood[] }
   | { readonly kind: 'call'; readonly index: number; readonly name: string }
   | { readonly kind: 'arguments'; readonly index: number; readonly text: string };
 
@@ -85,27 +87,35 @@ export async function* generation(
     let cachedTokens: number | undefined;
     let completionTokens = 0;
     let evaluated: number | undefined;
+    // Of tokens whose text is not told yet: it may still become a stop string.
+    let untold: Likelihood[] = [];
     const meter = {
       // Later passes of one answer find what the earlier ones left: that is not what the client's prompt was spared.
       cached: (tokens: number) => void (cachedTokens ??= tokens),
-      token() {
+      token(likelihood: Likelihood | undefined) {
         completionTokens++;
+        if (likelihood) untold.push(likelihood);
         evaluated ??= now();
       },
     };
     const begin = (pass: Partial<Pass> & Pick<Pass, 'tokens'>) => {
       const room = engine.contextTokens - pass.tokens.length;
       const limit = Math.min((options.maxTokens ?? Infinity) - completionTokens, room);
-      const { sampling, shape } = options;
-      return run(engine, slot.id, { sampling, shape, stops: [], ...pass, limit }, meter, signal);
+      const { sampling, shape, likelihoods } = options;
+      return run(engine, slot.id, { sampling, shape, likelihoods, stops: [], ...pass, limit }, meter, signal);
     };
     const { toolUse } = options;
     const { syntax } = prompt;
     const stops = [...options.stops, ...prompt.stops];
+    const say = (text: string): Piece => {
+      const likelihoods = untold;
+      untold = [];
+      return { kind: 'text', text, ...(options.likelihoods === undefined ? {} : { likelihoods }) };
+    };
     const reason =
       toolUse && syntax
-        ? yield* calling(begin, prompt, syntax, toolUse, stops)
-        : yield* texts(begin({ tokens: prompt.tokens, stops }));
+        ? yield* calling(begin, say, prompt, syntax, toolUse, stops)
+        : yield* texts(begin({ tokens: prompt.tokens, stops }), say);
     const started = evaluated ?? now();
     yield {
       kind: 'done',
@@ -121,13 +131,15 @@ export async function* generation(
 type Running = AsyncGenerator<string, PassEnd, void>;
 type Begin = (pass: Partial<Pass> & Pick<Pass, 'tokens'>) => Running;
 
-async function* texts(running: Running): AsyncGenerator<Piece, Reason, void> {
-  const { end } = yield* told(running, (text) => ({ kind: 'text', text }));
+type Say = (text: string) => Piece;
+
+async function* texts(running: Running, say: Say): AsyncGenerator<Piece, Reason, void> {
+  const { end } = yield* told(running, say);
   return end === 'length' ? 'length' : 'stop';
 }
 
 /** Hands the text on in pieces, and returns it whole with its end. */
-async function* told(running: Running, piece: (text: string) => Piece) {
+async function* told(running: Running, piece: Say) {
   let text = '';
   try {
     for (;;) {
@@ -150,6 +162,7 @@ async function* told(running: Running, piece: (text: string) => Piece) {
  */
 async function* calling(
   begin: Begin,
+  say: Say,
   prompt: Prompt,
   syntax: CallSyntax,
   { tools, forced, most }: ToolUse,
@@ -160,7 +173,7 @@ async function* calling(
   const { marker } = syntax;
   if (!forced) {
     const first = begin({ tokens: prompt.tokens, stops, marker });
-    const { text, end } = yield* told(first, (text) => ({ kind: 'text', text })); // 1
+    const { text, end } = yield* told(first, say); // 1
     if (end !== 'marker') return end === 'length' ? 'length' : 'stop';
     said = { text, calls: [] };
   }

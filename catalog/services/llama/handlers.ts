@@ -36,9 +36,9 @@ function chatPrompt(engine: Engine, messages: readonly ChatMessage[], tools: rea
 }
 
 export async function chat(call: Call): Promise<void> {
-  const { params, messages, maxTokens, shape } = parseChat(call.body);
+  const { params, messages, maxTokens, shape, likelihoods } = parseChat(call.body);
   const choice = streamOf(params);
-  const sampling = samplingOf(params, call.engine.vocabulary, randomSeed);
+  const sampling = samplingOf(params, call.engine.vocabulary, randomSeed, likelihoods !== undefined);
   const stops = stopsOf(params);
   const toolUse = toolUseOf(params, shape);
   const prompt = chatPrompt(call.engine, messages, toolUse?.tools);
@@ -47,12 +47,16 @@ export async function chat(call: Call): Promise<void> {
   const withUsage = choice.includeUsage;
   const renderer: Renderer = {
     opening: (index) => [chatChunk(envelope, { role: 'assistant', content: '' }, { choice: index, withUsage })],
-    piece: (index, piece) => chatChunk(envelope, pieceDelta(envelope, index, piece), { choice: index, withUsage }),
+    piece: (index, piece) =>
+      chatChunk(envelope, pieceDelta(envelope, index, piece), {
+        ...{ choice: index, withUsage },
+        likelihoods: piece.kind === 'text' ? piece.likelihoods : undefined,
+      }),
     closing: (index, reason) => chatChunk(envelope, {}, { choice: index, reason, withUsage }),
     usage: (usage) => chatUsageChunk(envelope, usage),
     whole: (answers, usage) => chatAnswer(envelope, answers, usage),
   };
-  const options = { maxTokens, stops, sampling, shape, toolUse };
+  const options = { maxTokens, stops, sampling, shape, toolUse, likelihoods };
   await answer(call, { prompt, options, choice, count: params.n ?? 1 }, renderer);
 }
 

@@ -90,6 +90,16 @@ export interface Sequence {
   readonly contextTokens: Token[];
   adaptStateToTokens(tokens: Token[], allowShift: boolean): Promise<void>;
   evaluate(tokens: Token[], options: EvaluateOptions): AsyncGenerator<Token, void, void>;
+  /** `confidence` is the token's own probability, `probabilities` has every other's, the likeliest first. */
+  evaluateWithMetadata(
+    tokens: Token[],
+    metadata: { readonly confidence: true; readonly probabilities: boolean },
+    options: EvaluateOptions,
+  ): AsyncGenerator<
+    { readonly token: Token; readonly confidence: number; readonly probabilities?: ReadonlyMap<Token, number> },
+    void,
+    void
+  >;
   evaluateWithoutGeneratingNewTokens(tokens: Token[]): Promise<void>;
   clearHistory(): Promise<void>;
   dispose(): Promise<void>;

@@ -63,7 +63,6 @@ describe('chat request', () => {
   it.each([
     ['functions', [{ name: 'f' }]],
     ['function_call', { name: 'f' }],
-    ['logprobs', true],
     ['audio', { voice: 'x' }],
     ['modalities', ['text', 'audio']],
     ['reasoning_effort', 'low'],
@@ -95,6 +94,8 @@ describe('chat request', () => {
     [{ response_format: { type: 'xml' } }, 'response_format.type'],
     [{ response_format: { type: 'json_schema' } }, 'response_format.json_schema'],
     [{ messages: [] }, 'messages'],
+    [{ top_logprobs: 2 }, 'top_logprobs'],
+    [{ logprobs: true, top_logprobs: 21 }, 'top_logprobs'],
     [{ n: 0 }, 'n'],
     [{ n: 17 }, 'n'],
     [{ messages: [{ role: 'function', content: 'x' }] }, 'messages[0].role'],

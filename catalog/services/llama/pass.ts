@@ -1,4 +1,4 @@
-import type { Engine, Sampling, Shape } from './contract.ts';
+import type { Engine, Likelihood, Sampling, Shape } from './contract.ts';
 import { createJsonEnd, createTextGate } from './text.ts';
 
 /** One evaluation: from a prompt to where its text ends. */
@@ -11,6 +11,8 @@ export interface Pass {
   readonly marker?: string;
   /** Tokens to generate at most. */
   readonly limit: number;
+  /** As in the engine's contract. */
+  readonly likelihoods?: number | undefined;
 }
 
 /** `stop` by the model or a stop string, `whole` by the shape being complete. */
@@ -19,7 +21,7 @@ export type PassEnd = 'stop' | 'whole' | 'length' | 'marker';
 export interface PassMeter {
   /** How much of the prompt the slot held already. */
   cached(tokens: number): void;
-  token(): void;
+  token(likelihood: Likelihood | undefined): void;
 }
 
 /** Yields the text as it comes; returns why it ended. */
@@ -43,7 +45,7 @@ export async function* run(
     }
     if (event.kind === 'token') {
       generated++;
-      meter.token();
+      meter.token(event.likelihood);
     }
     const end = endOf(event.text);
     const stopped = stops.push(end ?? event.text);

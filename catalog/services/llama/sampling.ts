@@ -65,7 +65,13 @@ const unsigned = 0x1_0000_0000;
  * OpenAI's defaults where OpenAI has the parameter, llama.cpp's (top_k 40, min_p 0.05) where it hasn't: they keep a
  * small model off the improbable end of its vocabulary. Without a seed each request draws its own.
  */
-export function samplingOf(params: SamplingParams, vocabulary: number, randomSeed: () => number): Sampling {
+export function samplingOf(
+  params: SamplingParams,
+  vocabulary: number,
+  randomSeed: () => number,
+  /** Who asks for probabilities gets those of all tokens, unless they leave some out themselves. */
+  whole = false,
+): Sampling {
   const logitBias = params.logit_bias ?? new Map<number, number>();
   for (const token of logitBias.keys()) {
     if (token >= vocabulary) {
@@ -77,8 +83,8 @@ export function samplingOf(params: SamplingParams, vocabulary: number, randomSee
   return {
     temperature: params.temperature ?? 1,
     topP: params.top_p ?? 1,
-    topK: params.top_k ?? 40,
-    minP: params.min_p ?? 0.05,
+    topK: params.top_k ?? (whole ? 0 : 40),
+    minP: params.min_p ?? (whole ? 0 : 0.05),
     seed: ((seed % unsigned) + unsigned) % unsigned,
     repeatPenalty: params.repeat_penalty ?? 1,
     frequencyPenalty: params.frequency_penalty ?? 0,
