@@ -23,6 +23,8 @@ export interface ChatPiece {
   readonly calls: readonly CallPiece[];
   /** Why it ended; null while it goes on. */
   readonly reason: string | null;
+  /** The stop string that ended it, where the engine says so. */
+  readonly stoppedBy: string | null;
   readonly usage: ChatUsage | null;
 }
 
@@ -43,6 +45,7 @@ export function readPiece(object: Readonly<Record<string, unknown>>): ChatPiece 
     reasoning: textOf(said.reasoning_content),
     calls: calls.filter(isRecord).map((call, place) => readCall(call, place)),
     reason: typeof choice.finish_reason === 'string' ? choice.finish_reason : null,
+    stoppedBy: typeof choice.stop_reason === 'string' ? choice.stop_reason : null,
     usage: isRecord(object.usage) ? readUsage(object.usage) : null,
   };
 }

@@ -52,6 +52,20 @@ describe('several answers, and calls', () => {
     expect(streamed.map(({ token }) => token)).toEqual(['a', 'E', 'b']);
   });
 
+  it('says which stop string ended it, as long as it was the client’s', async () => {
+    const running = await start();
+    const reasonOf = async (...tokens: string[]) => {
+      const answer = chat(running, { stop: ['END', 'x'] });
+      const run = await running.engine.nextRun();
+      for (const token of tokens) run.token(token);
+      run.end();
+      return ((await (await answer).json()) as { choices: { stop_reason?: string }[] }).choices[0]?.stop_reason;
+    };
+    expect(await reasonOf('a E', 'ND')).toBe('END');
+    expect(await reasonOf('a <end>')).toBeUndefined();
+    expect(await reasonOf('a')).toBeUndefined();
+  });
+
   it('ends all answers of a stream when one fails', async () => {
     const running = await start();
     const response = chat(running, { n: 2, stream: true });

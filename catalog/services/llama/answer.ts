@@ -22,7 +22,7 @@ export interface Renderer {
   /** What an answer in a stream begins with, before any text. */
   opening(choice: number): readonly unknown[];
   piece(choice: number, piece: Piece): unknown;
-  closing(choice: number, reason: Done['reason']): unknown;
+  closing(choice: number, done: Done): unknown;
   usage(usage: Usage): unknown;
   whole(answers: readonly Answered[], usage: Usage): unknown;
 }
@@ -173,8 +173,10 @@ async function gather(events: AsyncGenerator<GenerationEvent>): Promise<{ answer
     if (event.kind === 'call') calls.push({ name: event.name, json: '' });
     const open = calls.at(-1);
     if (event.kind === 'arguments' && open) open.json += event.text;
-    if (event.kind === 'done')
-      return { answered: { text, calls, reason: event.reason, likelihoods }, usage: event.usage };
+    if (event.kind === 'done') {
+      const { reason, stoppedBy, usage } = event;
+      return { answered: { text, calls, reason, stoppedBy, likelihoods }, usage };
+    }
   }
   throw new Error('the generation ended without a result');
 }
@@ -215,7 +217,7 @@ async function tell(
       await out.send(renderer.piece(choice, event));
       continue;
     }
-    await out.send(renderer.closing(choice, event.reason));
+    await out.send(renderer.closing(choice, event));
     return event.usage;
   }
   throw new Error('the generation ended without a result');

@@ -153,9 +153,13 @@ export interface Answered {
   readonly text: string;
   readonly calls: readonly { readonly name: string; readonly json: string }[];
   readonly reason: FinishReason;
+  readonly stoppedBy?: string | undefined;
   /** Only where they were asked for. */
   readonly likelihoods?: readonly Likelihood[] | undefined;
 }
+
+/** Beyond OpenAI, as vLLM has it: which stop string it was. Anthropic's clients are told. */
+const stopReason = (by: string | undefined) => (by === undefined ? {} : { stop_reason: by });
 
 /** A token that is only a part of a character has no bytes that could be told. */
 const bytesOf = (text: string): readonly number[] | null => (text.includes('\uFFFD') ? null : [...Buffer.from(text)]);
@@ -177,7 +181,7 @@ const callId = ({ id }: Envelope, choice: number, index: number): string =>
 export const chatAnswer = (envelope: Envelope, answers: readonly Answered[], usage: Usage) => ({
   ...envelope,
   object: 'chat.completion',
-  choices: answers.map(({ text, calls, reason, likelihoods }, choice) => ({
+  choices: answers.map(({ text, calls, reason, stoppedBy, likelihoods }, choice) => ({
     index: choice,
     message: {
       role: 'assistant',
@@ -187,6 +191,7 @@ export const chatAnswer = (envelope: Envelope, answers: readonly Answered[], usa
     },
     logprobs: logprobsBody(likelihoods),
     finish_reason: reason,
+    ...stopReason(stoppedBy),
   })),
   usage: usageBody(usage),
 });
@@ -223,6 +228,7 @@ export function pieceDelta(envelope: Envelope, choice: number, piece: Piece): Ch
 export interface ChunkFields {
   readonly choice: number;
   readonly reason?: FinishReason;
+  readonly stoppedBy?: string | undefined;
   readonly likelihoods?: readonly Likelihood[] | undefined;
   /** The client asked for usage, so that every chunk but the last carries it as null. */
   readonly withUsage: boolean;
@@ -235,6 +241,7 @@ export const chatChunk = (envelope: Envelope, delta: ChunkDelta, fields: ChunkFi
     {
       ...{ index: fields.choice, delta, logprobs: logprobsBody(fields.likelihoods) },
       finish_reason: fields.reason ?? null,
+      ...stopReason(fields.stoppedBy),
     },
   ],
   ...(fields.withUsage ? { usage: null } : {}),

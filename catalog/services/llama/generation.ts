@@ -34,6 +34,8 @@ export type GenerationEvent =
   | {
       readonly kind: 'done';
       readonly reason: 'stop' | 'length' | 'tool_calls';
+      /** The client's stop string that ended it, where one did. */
+      readonly stoppedBy?: string | undefined;
       readonly usage: Usage;
       readonly timing: Timing;
     };
@@ -89,6 +91,7 @@ export async function* generation(
     let evaluated: number | undefined;
     // Of tokens whose text is not told yet: it may still become a stop string.
     let untold: Likelihood[] = [];
+    let stoppedBy: string | undefined;
     const meter = {
       // Later passes of one answer find what the earlier ones left: that is not what the client's prompt was spared.
       cached: (tokens: number) => void (cachedTokens ??= tokens),
@@ -98,11 +101,18 @@ export async function* generation(
         evaluated ??= now();
       },
     };
+    const ends = (by: string) => void (stoppedBy = options.stops.includes(by) ? by : undefined);
     const begin = (pass: Partial<Pass> & Pick<Pass, 'tokens'>) => {
       const room = engine.contextTokens - pass.tokens.length;
       const limit = Math.min((options.maxTokens ?? Infinity) - completionTokens, room);
       const { sampling, shape, likelihoods } = options;
-      return run(engine, slot.id, { sampling, shape, likelihoods, stops: [], ...pass, limit }, meter, signal);
+      return run(
+        engine,
+        slot.id,
+        { sampling, shape, likelihoods, stops: [], ...pass, limit },
+        { ...meter, stopped: ends },
+        signal,
+      );
     };
     const { toolUse } = options;
     const { syntax } = prompt;
@@ -120,6 +130,7 @@ export async function* generation(
     yield {
       kind: 'done',
       reason,
+      stoppedBy: reason === 'stop' ? stoppedBy : undefined,
       usage: { promptTokens: prompt.tokens.length, cachedTokens: cachedTokens ?? 0, completionTokens },
       timing: { waited: granted - asked, prompt: started - granted, generation: now() - started },
     };

@@ -52,7 +52,7 @@ export async function chat(call: Call): Promise<void> {
         ...{ choice: index, withUsage },
         likelihoods: piece.kind === 'text' ? piece.likelihoods : undefined,
       }),
-    closing: (index, reason) => chatChunk(envelope, {}, { choice: index, reason, withUsage }),
+    closing: (index, { reason, stoppedBy }) => chatChunk(envelope, {}, { choice: index, reason, stoppedBy, withUsage }),
     usage: (usage) => chatUsageChunk(envelope, usage),
     whole: (answers, usage) => chatAnswer(envelope, answers, usage),
   };
@@ -76,7 +76,7 @@ export async function completion(call: Call): Promise<void> {
     // No tools are offered here, so that every piece is text.
     piece: (index, piece) =>
       completionChunk(envelope, piece.kind === 'text' ? piece.text : '', { choice: index, withUsage }),
-    closing: (index, reason) => completionChunk(envelope, '', { choice: index, reason, withUsage }),
+    closing: (index, { reason }) => completionChunk(envelope, '', { choice: index, reason, withUsage }),
     usage: (usage) => completionUsageChunk(envelope, usage),
     whole: (answers, usage) => completionAnswer(envelope, answers, usage),
   };

@@ -22,6 +22,8 @@ export interface PassMeter {
   /** How much of the prompt the slot held already. */
   cached(tokens: number): void;
   token(likelihood: Likelihood | undefined): void;
+  /** A stop string ended it. */
+  stopped(by: string): void;
 }
 
 /** Yields the text as it comes; returns why it ended. */
@@ -50,6 +52,7 @@ export async function* run(
     const end = endOf(event.text);
     const stopped = stops.push(end ?? event.text);
     const marked = marker.push(stopped.text);
+    if (stopped.by !== undefined && !marked.stopped) meter.stopped(stopped.by);
     if (marked.text !== '') yield marked.text;
     if (marked.stopped) return 'marker';
     if (stopped.stopped || end !== undefined || event.kind === 'end' || generated >= limit) {

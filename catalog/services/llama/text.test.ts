@@ -22,6 +22,10 @@ describe('text gate', () => {
     expect(gate.push('X')).toEqual({ text: 'ENX', stopped: false });
   });
 
+  it('says which stop string it was: the one that begins first', () => {
+    expect(createTextGate(['c', 'bc', 'x']).push('abc')).toEqual({ text: 'a', stopped: true, by: 'bc' });
+  });
+
   it('keeps the stop string itself and what follows out of the text', () => {
     expect(through(['a EN', 'D b'], ['END'])).toEqual({ text: 'a ', stopped: true });
   });

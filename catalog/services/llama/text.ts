@@ -1,7 +1,7 @@
 /** Lets text through up to the first stop string, and holds back what may still become one. */
 export interface TextGate {
-  /** `stopped`: a stop string was met. It and what follows it are not in `text`. */
-  push(text: string): { readonly text: string; readonly stopped: boolean };
+  /** `stopped`: a stop string was met, which is `by`. It and what follows it are not in `text`. */
+  push(text: string): { readonly text: string; readonly stopped: boolean; readonly by?: string };
   /** What was held back, once nothing more will come. */
   flush(): string;
 }
@@ -12,11 +12,11 @@ export function createTextGate(stops: readonly string[]): TextGate {
   return {
     push(text) {
       held += text;
-      const at = firstStop(held, wanted);
-      if (at !== undefined) {
-        const before = held.slice(0, at);
+      const met = firstStop(held, wanted);
+      if (met) {
+        const before = held.slice(0, met.at);
         held = '';
-        return { text: before, stopped: true };
+        return { text: before, stopped: true, by: met.stop };
       }
       const keep = longestBeginning(held, wanted);
       const out = held.slice(0, held.length - keep);
@@ -31,10 +31,10 @@ export function createTextGate(stops: readonly string[]): TextGate {
   };
 }
 
-/** Where the earliest of the stop strings begins. */
-function firstStop(text: string, stops: readonly string[]): number | undefined {
-  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return found.length === 0 ? undefined : Math.min(...found);
+/** The earliest of the stop strings, and where it begins. */
+function firstStop(text: string, stops: readonly string[]): { readonly stop: string; readonly at: number } | undefined {
+  const found = stops.map((stop) => ({ stop, at: text.indexOf(stop) })).filter(({ at }) => at >= 0);
+  return found.sort((a, b) => a.at - b.at)[0];
 }
 
 /** The length of the longest end of `text` that is the beginning of a stop string. */

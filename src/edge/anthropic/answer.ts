@@ -37,20 +37,22 @@ interface Named {
 
 /** A chat completion as a message. */
 export function messageOf(answer: Readonly<Record<string, unknown>>, { id, model }: Named): Record<string, unknown> {
-  const { text, calls, reason, usage } = readPiece(answer);
+  const { text, calls, reason, stoppedBy, usage } = readPiece(answer);
   const used = calls.map((call) => ({
     ...{ type: 'tool_use', id: callId(id, call), name: call.name ?? '', input: parseArguments(call.json) },
   }));
   return {
     ...{ id, type: 'message', role: 'assistant', model },
     content: [...(text === '' && used.length > 0 ? [] : [{ type: 'text', text, citations: null }]), ...used],
-    stop_reason: reasonOf(reason),
-    stop_sequence: null,
+    ...stopOf(reason, stoppedBy),
     usage: usageOf(usage ?? nothing),
   };
 }
 
-const reasonOf = (reason: string | null): string => reasons[reason ?? 'stop'] ?? 'end_turn';
+const stopOf = (reason: string | null, by: string | null) =>
+  by !== null && reason === 'stop'
+    ? { stop_reason: 'stop_sequence', stop_sequence: by }
+    : { stop_reason: reasons[reason ?? 'stop'] ?? 'end_turn', stop_sequence: null };
 
 const callId = (id: string, { id: own, index }: CallPiece): string => own ?? `toolu_${id}_${index}`;
 
@@ -69,7 +71,7 @@ export function createMessageStream({ id, model }: Named): MessageStream {
   /** The block that is open: its place, and which call it is, null for text. */
   let open: { readonly index: number; readonly call: number | null } | null = null;
   let blocks = 0;
-  let reason = 'end_turn';
+  let stop = stopOf(null, null);
   let usage = nothing;
   const start = (): MessageEvent[] => {
     if (started) return [];
@@ -104,7 +106,7 @@ export function createMessageStream({ id, model }: Named): MessageStream {
     push(chunk) {
       const piece = readPiece(chunk);
       if (piece.usage) usage = piece.usage;
-      if (piece.reason !== null) reason = reasonOf(piece.reason);
+      if (piece.reason !== null) stop = stopOf(piece.reason, piece.stoppedBy);
       const events = start();
       if (piece.text !== '') {
         events.push(...into(null, () => ({ type: 'text', text: '', citations: null })));
@@ -121,7 +123,7 @@ export function createMessageStream({ id, model }: Named): MessageStream {
     end: () => [
       ...start(),
       ...close(),
-      { type: 'message_delta', delta: { stop_reason: reason, stop_sequence: null }, usage: usageOf(usage) },
+      { type: 'message_delta', delta: stop, usage: usageOf(usage) },
       { type: 'message_stop' },
     ],
   };

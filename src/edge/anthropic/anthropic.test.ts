@@ -155,6 +155,8 @@ describe('an answer as a message', () => {
     expect(stream.end().at(-2)).toEqual({
       ...{ type: 'message_delta', delta: { stop_reason: 'max_tokens', stop_sequence: null }, usage: counted },
     });
+    const stopped = { choices: [{ message: { content: 'a' }, finish_reason: 'stop', stop_reason: 'x' }] };
+    expect(messageOf(stopped, named)).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence: 'x' });
     const call = { id: 'c', function: { name: 'f', arguments: '{"a":1}' } };
     const answer = {
       choices: [{ message: { content: null, tool_calls: [call] }, finish_reason: 'tool_calls' }],
