@@ -199,7 +199,13 @@ const models = section(
     gpu: gpu.exactOptional(),
     settings: z.record(z.string(), modelSettings).default({}).describe('The same for one model each, by its id.'),
     names: z
-      .record(z.string().regex(/^[a-z0-9][\w.:-]*$/i, 'a name is letters, digits and . _ : -'), named)
+      .record(
+        z
+          .string()
+          .regex(/^[a-z0-9][\w.:-]*$/i, 'a name is letters, digits and . _ : -')
+          .refine((name) => name !== 'default', 'models.default says what default stands for'),
+        named,
+      )
       .default({})
       .describe('Names of your own, each for one model or for several.'),
   },

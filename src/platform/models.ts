@@ -44,7 +44,7 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
     if (!named) return [choiceOf(name)];
     const manner = mannerOf(named);
     // Never as they are: the engine is asked for a model of its own, and not for a name it cannot know.
-    return ordered(named.first.map((one) => withManner(choiceOf(one), manner)));
+    return ordered(known(named.first, choiceOf).map((choice) => withManner(choice, manner)));
   };
   return {
     choose(name, capability) {
@@ -58,6 +58,21 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
     list: () => deps.control.models(),
     names: () => Object.entries(models().names).map(([name, { first }]) => ({ name, first })),
   };
+}
+
+/** Those that are there: one that is missing or disabled must not take the others with it. Throws when none is left. */
+function known(names: readonly string[], find: (name: string) => ModelChoice): ModelChoice[] {
+  const found: ModelChoice[] = [];
+  let missing: unknown;
+  for (const name of names) {
+    try {
+      found.push(find(name));
+    } catch (error) {
+      missing ??= error;
+    }
+  }
+  if (found.length === 0) throw missing;
+  return found;
 }
 
 type Settings = { readonly [K in keyof Manner]?: Manner[K] | undefined };

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { configSchema } from '#config/static';
+import { fakeClock } from '#kernel/clock.fake';
+import { Fault } from '#kernel/faults';
+import { unitId } from '#kernel/ids';
+import { createState, createUnit } from '#scheduler/state';
+import { defaultSettings } from '#scheduler/types';
+import { createModelDirectory } from './models.ts';
+import type { ModelDirectoryDeps } from './models.ts';
+
+const provides: Readonly<Record<string, readonly string[]>> = {
+  talks: ['openai.chat'],
+  both: ['openai.chat', 'openai.embeddings'],
+};
+const engineOf: Readonly<Record<string, string>> = { large: 'talks', small: 'both', tiny: 'both' };
+
+/** Three models, all cold, of which the smaller starts sooner. */
+function open(models: object, readyNow: readonly string[] = []) {
+  const state = createState(defaultSettings, 1);
+  const sizes: Readonly<Record<string, number>> = { large: 9e9, small: 2e9, tiny: 1e8 };
+  for (const [order, name] of Object.keys(sizes).entries()) {
+    const id = unitId('model', name);
+    const unit = createUnit({ id, startMs: null, slots: 1, rungs: { thawMs: null } } as never, order);
+    if (readyNow.includes(name)) unit.phase = { kind: 'ready', since: 0, until: 0, bytes: 1, idleSince: 0 };
+    state.units.set(id, unit);
+  }
+  const model = (name: string) => {
+    if (!engineOf[name]) throw new Fault('NOT_FOUND', `No model is called ${name}.`, { param: 'model' });
+    return { definition: { id: name, engine: engineOf[name], size: sizes[name] } };
+  };
+  const engine = (id: string) => ({ definition: { provides: provides[id] } });
+  const config = configSchema.parse({ models });
+  return createModelDirectory({
+    directory: { model, engine, modelUnit: (name: string) => unitId('model', name) },
+    scheduler: { state },
+    store: { get: (name: string) => ({ bytes: sizes[name] }) },
+    config: () => config,
+    control: { models: () => [] },
+    clock: fakeClock(),
+  } as unknown as ModelDirectoryDeps);
+}
+
+const names = { any: { first: ['large', 'small', 'tiny'], defaults: { temperature: 0 }, prompt: 'Be brief.' } };
+const ids = (directory: ReturnType<typeof open>, name: string, capability = 'openai.chat' as const) =>
+  directory.choose(name, capability).map(({ id }) => id);
+
+describe('names of the configuration', () => {
+  it('stand for the model that is ready, else for the one that is soonest', () => {
+    expect(ids(open({ names }), 'any')).toEqual(['tiny', 'small', 'large']);
+    expect(ids(open({ names }, ['large']), 'any')).toEqual(['large', 'tiny', 'small']);
+    expect(open({ names }).unit('any')).toBe('model/tiny');
+    expect(open({ names }).names()).toEqual([{ name: 'any', first: names.any.first }]);
+  });
+
+  it('may be what default stands for', () => {
+    expect(ids(open({ names, default: 'any' }), 'default')[0]).toBe('tiny');
+    expect(ids(open({ default: 'small' }), 'default')).toEqual(['small']);
+    expect(configSchema.safeParse({ models: { names: { default: { first: ['small'] } } } }).success).toBe(false);
+  });
+
+  it('leave out what cannot do it and what is not there, and refuse when nothing is left', () => {
+    const directory = open({ names: { ...names, half: { first: ['gone', 'small'] }, none: { first: ['gone'] } } }, [
+      'large',
+    ]);
+    expect(directory.choose('any', 'openai.embeddings').map(({ id }) => id)).toEqual(['tiny', 'small']);
+    expect(ids(directory, 'half')).toEqual(['small']);
+    expect(() => directory.choose('none', 'openai.chat')).toThrow('No model is called gone.');
+    expect(() => directory.choose('large', 'openai.embeddings')).toThrow(
+      'large cannot do that: its engine provides openai.chat, and this needs openai.embeddings.',
+    );
+  });
+
+  it('add their manner to that of their models; a model without any gets requests as they are', () => {
+    const settings = {
+      tiny: { defaults: { temperature: 1, top_p: 0.5 }, limits: { max_tokens: 9 }, prompt: 'Be long.' },
+    };
+    const directory = open({ names, settings });
+    expect(directory.choose('any', 'openai.chat')[0]?.manner).toEqual({
+      ...{ defaults: { temperature: 0, top_p: 0.5 }, limits: { max_tokens: 9 }, prompt: 'Be brief.' },
+    });
+    expect(directory.choose('tiny', 'openai.chat')[0]?.manner?.prompt).toBe('Be long.');
+    expect(directory.choose('small', 'openai.chat')[0]?.manner).toBeNull();
+  });
+});
