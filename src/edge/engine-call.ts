@@ -6,7 +6,7 @@ import { isRecord } from '#kernel/json';
 import type { Awake } from '#routing/wake';
 import { keepAwake, openStream } from './comments.ts';
 import type { Exchange } from './exchange.ts';
-import { callerOf, wakePlain } from './forward.ts';
+import { callerOf, serving, wakePlain } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
 import type { ModelChoice } from './models.ts';
 import { inOrder } from './models.ts';
@@ -39,7 +39,7 @@ export interface EngineAnswer {
 export function askWhole(exchange: Exchange, call: EngineCall, deps: ForwardDeps): Promise<EngineAnswer> {
   return inOrder(call.choices, async (choice) => {
     const awake = await wakePlain(exchange, choice, deps);
-    try {
+    return serving(awake, async () => {
       const body = createBody();
       const timing = await send(exchange, call, choice, awake, deps, {
         head: () => true,
@@ -47,9 +47,7 @@ export function askWhole(exchange: Exchange, call: EngineCall, deps: ForwardDeps
         refusal: body,
       });
       return { answer: body.json(), timing, choice };
-    } finally {
-      awake.release();
-    }
+    });
   });
 }
 
@@ -72,11 +70,9 @@ export function askChunks(
 ): Promise<Omit<EngineAnswer, 'answer'>> {
   return inOrder(call.choices, async (choice) => {
     const awake = await wakeFor(exchange, choice, taker, deps);
-    try {
-      return { timing: await sendChunks(exchange, call, choice, awake, taker, deps), choice };
-    } finally {
-      awake.release();
-    }
+    return serving(awake, async () => ({
+      ...{ timing: await sendChunks(exchange, call, choice, awake, taker, deps), choice },
+    }));
   });
 }
 

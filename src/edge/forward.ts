@@ -40,10 +40,10 @@ export async function forward(exchange: Exchange, onward: Onward, deps: ForwardD
 }
 
 /** Gives the place back when the work is over, and says so where the service broke off. */
-export async function serving(awake: Awake, work: () => Promise<void>): Promise<void> {
+export async function serving<T>(awake: Awake, work: () => Promise<T>): Promise<T> {
   let broken = false;
   try {
-    await work();
+    return await work();
   } catch (error) {
     broken = toFault(error).code === 'UPSTREAM_FAILED';
     throw error;
