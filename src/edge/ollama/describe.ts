@@ -37,12 +37,13 @@ const never = '9999-12-31T23:59:59Z';
 /** One of those that are loaded, as `ps` lists it. */
 export function loadedOf(model: ApiModelDetails, unit: ApiUnit, now: number) {
   const { idleAfterMs = null, idleMs } = unit;
+  const vram = unit.vram?.reserved ?? 0;
   const left = idleAfterMs === null ? null : Math.max(0, idleAfterMs - (idleMs ?? 0));
   return {
     ...tagOf(model),
-    size: unit.bytes.reserved,
-    // No graphics card is in the ledger yet.
-    size_vram: 0,
+    // Ollama counts what is on the card in both.
+    size: unit.bytes.reserved + vram,
+    size_vram: vram,
     context_length: model.context,
     expires_at: left === null ? never : new Date(now + left).toISOString(),
   };

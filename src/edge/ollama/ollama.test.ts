@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
 import { createOllamaStream, folded, loadedAnswer } from './answer.ts';
-import { capabilitiesOf, detailsOf, pullStatus } from './describe.ts';
+import type { ApiModelDetails, ApiUnit } from '#contracts/api';
+import { capabilitiesOf, detailsOf, loadedOf, pullStatus } from './describe.ts';
 import { checkContext, noOptions } from './options.ts';
 import { chatCall, embedCall, embeddingsCall, generateCall, namedModel } from './request.ts';
 
@@ -178,5 +179,18 @@ describe('what is told of models', () => {
     expect(pullStatus({ phase: 'installing', what: 'pip', done: 1, unit: 'steps' })).toEqual({
       status: 'installing pip',
     });
+  });
+
+  it('counts what is loaded, on the card too, and how long it stays', () => {
+    const model = { id: 'm', context: 512, header: null, pulled: null, sizeBytes: 1 } as unknown as ApiModelDetails;
+    const unit = {
+      idleAfterMs: 60_000,
+      idleMs: 10_000,
+      bytes: { reserved: 10 },
+      vram: { reserved: 5 },
+    } as unknown as ApiUnit;
+    expect(loadedOf(model, unit, 0)).toMatchObject({ size: 15, size_vram: 5, expires_at: '1970-01-01T00:00:50.000Z' });
+    const kept = { ...unit, idleAfterMs: null, vram: null };
+    expect(loadedOf(model, kept, 0)).toMatchObject({ size: 10, size_vram: 0, expires_at: '9999-12-31T23:59:59Z' });
   });
 });
