@@ -68,7 +68,7 @@ function place(line: readonly Queued[], waiter: Queued): number {
 
 const nameOf = ({ class: rank, principal }: Waiter): string => `${rank} ${principal}`;
 
-/** `ageingMs`: the bound after which it goes first. */
+/** `ageingMs`: nobody's patience is shorter. That it is longer now and then is seen when it would have ended (`age`). */
 export function enqueue(queue: Queue, waiter: Waiter, seq: number, ageingMs: number, now: number): void {
   const tag = tagFor(queue.shares, waiter.principal, 1);
   const queued: Queued = { ...waiter, seq, since: now, tag, rank: rankOf[waiter.class] };
@@ -132,18 +132,19 @@ export function clear(queue: Queue): void {
  * Puts those who waited past the bound before the others. Only the first of each principal and class can have: who asks
  * for much waits for its own requests, and does not outrun the others by them.
  */
-export function age(queue: Queue, ageingMs: number, now: number): void {
+export function age(queue: Queue, patienceMs: number, ageingMs: number, now: number): void {
   if (queue.nextAgeing > now) return;
   let nearest = Infinity;
   for (const own of queue.own.values()) {
     for (const first of own.waiters) {
-      const at = agesAt(first, own, ageingMs);
+      const at = agesAt(first, own, patienceMs);
       if (at <= now) promote(queue, first);
       else nearest = Math.min(nearest, at);
       break;
     }
   }
-  queue.nextAgeing = nearest;
+  // Looked at again before that too: patience comes back to the bound once what was asked for is served.
+  queue.nextAgeing = nearest === Infinity ? Infinity : Math.min(nearest, now + ageingMs);
 }
 
 function promote(queue: Queue, waiter: Queued): void {

@@ -3,7 +3,6 @@ import { precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { serveInTurn } from './cores.ts';
 import { lease, thaw } from './moves.ts';
-import { patienceMs } from './patience.ts';
 import { next } from './queue.ts';
 import type { Queued } from './queue.ts';
 import { isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
@@ -53,7 +52,7 @@ function serveComputing(
     !blocked || !(before ?? state.held.has(unit)) || precedes(waiter, blocked.claim);
   const served = new Set<Unit>();
   const left = serveInTurn([...units], may, state, (unit, { id }) => {
-    next(unit.queue, patienceMs(state), now);
+    next(unit.queue, state.settings.ageingMs, now);
     lease(unit, id, now, effects);
     served.add(unit);
   });
@@ -89,7 +88,7 @@ function serve(
   if (kind !== 'ready' || unit.stopWanted || !head) return false;
   let served = false;
   for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
-    next(unit.queue, patienceMs(state), now);
+    next(unit.queue, state.settings.ageingMs, now);
     lease(unit, first.id, now, effects);
     served = true;
     first = unit.queue.line[0];

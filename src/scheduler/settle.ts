@@ -79,12 +79,12 @@ function scaleCopies(unit: Unit, state: State, now: number): void {
 function attendQueue(unit: Unit, state: State, now: number, effects: Effect[]): void {
   expire(unit, state, now, effects);
   turnAwayHopeless(unit, state, now, effects);
-  age(unit.queue, patienceMs(state), now);
+  age(unit.queue, patienceMs(state), state.settings.ageingMs, now);
 }
 
 /** A start whose waiters all timed out goes on: TIMEOUT invites them to ask again, and it may be ready by then. */
 function expire(unit: Unit, state: State, now: number, effects: Effect[]): void {
-  for (const waiter of overdue(unit.queue, patienceMs(state), now)) {
+  for (const waiter of overdue(unit.queue, state.settings.ageingMs, now)) {
     const waited = Math.round((now - waiter.since) / 1000);
     const message = `${unit.spec.id} was not ready within ${waited} s.`;
     effects.push({ kind: 'refuse', waiter: waiter.id, unit: unit.spec.id, refusal: { code: 'TIMEOUT', message } });

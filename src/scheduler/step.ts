@@ -18,7 +18,6 @@ import {
   teach,
   unlease,
 } from './moves.ts';
-import { patienceMs } from './patience.ts';
 import { dequeue, enqueue } from './queue.ts';
 import { describeCopies } from './scaling.ts';
 import { settle } from './settle.ts';
@@ -166,14 +165,14 @@ const handlers: Handlers = {
     if (unit) noteRequest(state, unit, waiter, now);
     if (refusal || !unit)
       effects.push({ kind: 'refuse', waiter: waiter.id, unit: waiter.unit, refusal: refusal ?? stopping });
-    else enqueue(unit.queue, waiter, ++state.seq, patienceMs(state), now);
+    else enqueue(unit.queue, waiter, ++state.seq, state.settings.ageingMs, now);
   },
   leave(state, { waiter, unit: id, keep }, now, effects) {
     const unit = state.units.get(id);
     if (!unit) return;
     // A grant that crossed it has no taker: the slot comes back.
     if (siblingsOf(unit).some((one) => unlease(one, waiter, now))) return;
-    if (!dequeue(unit.queue, waiter, patienceMs(state))) return;
+    if (!dequeue(unit.queue, waiter, state.settings.ageingMs)) return;
     if (keep && !isServing(unit)) unit.intent = true;
     // Nobody is left for whom it starts: on a small machine its memory and its time are worth more elsewhere.
     if (unit.phase.kind === 'starting' && unit.waiters.size === 0 && !isWanted(unit)) {
