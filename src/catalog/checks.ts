@@ -84,9 +84,14 @@ export function* checkModels(
   services: Services,
   disabled: ReadonlySet<string>,
 ): Generator<Rejection> {
-  const engines = services.filter(({ kind }) => kind === 'engine').map(({ id }) => id);
-  for (const { id, engine } of models) {
-    if (engines.includes(engine)) continue;
+  const kinds = new Map(services.flatMap((one) => (one.kind === 'engine' ? [[one.id, one.models] as const] : [])));
+  const engines = [...kinds.keys()];
+  for (const { id, engine, sources } of models) {
+    if (engines.includes(engine)) {
+      const isHere = kinds.get(engine) !== 'remote';
+      if (isHere && sources.length === 0) yield { id, path: ['sources'], message: `is needed: ${engine} loads a file` };
+      continue;
+    }
     const strange = `no engine is called ${engine}.${didYouMean(engine, engines)}`;
     yield { id, path: ['engine'], message: disabled.has(engine) ? `its engine ${engine} is disabled` : strange };
   }

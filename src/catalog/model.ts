@@ -70,7 +70,19 @@ export const modelSchema = z.strictObject({
   size: bytes.describe('About the size of its file: what is shown and reserved before it is here.'),
   idle: z.strictObject({ after: duration.optional(), rung: z.enum(['auto', 'frozen', 'cold']).optional() }).default({}),
   replicas: replicas.default({ min: 1, max: 1 }),
-  sources: z.array(source).min(1).describe('Where its file can come from, tried in this order.'),
+  remote: z
+    .strictObject({
+      url: url.exactOptional().describe('The server that has it.'),
+      model: z.string().min(1).exactOptional().describe('Its name there. Without it its id.'),
+      keyFile: z.string().min(1).exactOptional().describe("A file with the server's key."),
+      keyEnv: z
+        .string()
+        .regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable')
+        .exactOptional(),
+    })
+    .exactOptional()
+    .describe('Where it is, for an engine that has models elsewhere: ollama, upstream.'),
+  sources: z.array(source).default([]).describe('Where its file can come from, tried in this order.'),
 });
 
 export type ModelDefinition = z.output<typeof modelSchema>;

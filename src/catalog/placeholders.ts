@@ -7,7 +7,18 @@ export const placeholder = /\{([a-z][\w.-]*)\}/gi;
 
 /** In the order in which they help a person: what every service has, then what engines and jobs have. */
 const common = ['host', 'port', 'data', 'home', 'service', 'env', 'key', 'replica'];
-const engine = ['model.path', 'model.id', 'model.context', 'model.slots', 'model.gpuLayers', 'threads'];
+const engine = [
+  'model.path',
+  'model.id',
+  'model.context',
+  'model.slots',
+  'model.tokens',
+  'model.url',
+  'model.remote',
+  'model.keyFile',
+  'model.gpuLayers',
+  'threads',
+];
 const job = ['args', 'model'];
 
 /** Everything that `{...}` may name in a definition. `capabilities` are those there are: `{openai.url}`. */

@@ -31,6 +31,7 @@ describe('a service', () => {
       tier: 'on-demand',
       priority: 50,
       kind: 'server',
+      models: 'gguf',
       run: { process: { command: ['chroma'], env: {} } },
       health: { tcp: true },
       resources: { memory: 2 ** 28, cpu: 1, gpu: 'none', concurrency: 32 },

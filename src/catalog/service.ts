@@ -19,6 +19,14 @@ const python = z
   .strictObject({
     version: z.string().default('>=3.10').describe('The interpreters that fit, as in >=3.10,<3.13.'),
     packages: z.array(z.string().min(1)).min(1).describe('Requirements as pip writes them: chromadb==1.5.9.'),
+    build: environment
+      .exactOptional()
+      .describe('Variables for packages that are built from source: CMAKE_ARGS. No placeholders.'),
+    unless: z
+      .string()
+      .regex(/^[\w.+-]+$/, 'must be the name of a program, without a folder')
+      .exactOptional()
+      .describe('A program: where the machine has it on its PATH, no environment is made.'),
   })
   .describe('A Python environment, made by uv from one shared cache.');
 
@@ -100,6 +108,12 @@ export const serviceSchema = z.strictObject({
     .enum(['server', 'job', 'engine'])
     .default('server')
     .describe('server: answers on a port. job: a command that ends. engine: a server that runs once per loaded model.'),
+  models: z
+    .enum(['gguf', 'onnx', 'remote'])
+    .default('gguf')
+    .describe(
+      'Engines: what they load. The memory of a GGUF model is planned from its header; remote ones have no file here.',
+    ),
   run: z
     .strictObject({ process: process.optional(), docker: docker.optional(), external: external.optional() })
     .refine((run) => run.process ?? run.docker ?? run.external, 'needs at least one of process, docker, external')
@@ -112,6 +126,10 @@ export const serviceSchema = z.strictObject({
     vram: bytes.exactOptional().describe('What it holds on a graphics card. An engine needs none: its models say it.'),
     concurrency: z.number().int().min(1).default(32).describe('How many requests it serves at once.'),
   }),
+  weight: z
+    .strictObject({ http: z.string().startsWith('/', 'must be a path that starts with /') })
+    .exactOptional()
+    .describe('A path that answers {"bytes": n}: memory it takes outside of its own processes, counted with them.'),
   idle: z
     .strictObject({
       after: duration.optional().describe('Without it 10m on demand, 30m persistent.'),

@@ -200,6 +200,8 @@ describe('models', () => {
     expect(disabled(catalog)).toEqual([
       'a:1 | built-in/models/a-1.yaml:6:9: engine: no engine is called lama. Did you mean llama?',
     ]);
+    const bare = { ...model('c:1'), text: model('c:1').text.replace(/^sources:[^]*$/m, '') };
+    expect(buildCatalog([engine('llama'), bare]).disabled[0]?.problems[0]?.message).toContain('llama loads a file');
     const without = buildCatalog([{ ...engine('llama'), text: 'id: llama\nname: 1\n' }, model('b:1')]);
     expect(disabled(without).at(-1)).toMatch(/^b:1 \| .*: engine: its engine llama is disabled$/);
   });

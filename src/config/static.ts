@@ -61,6 +61,10 @@ const serviceSettings = z.strictObject({
 const context = count(256, 4_194_304).describe('Tokens for each request, prompt and answer together.');
 const slots = count(1, 64).describe('How many requests a model generates at once.');
 
+const engine = z
+  .string()
+  .min(1)
+  .describe('The engine that runs it, in place of the one its definition names: llama, llama-server.');
 const tokens = count(1, 16_777_216);
 
 /** Parameters as OpenAI calls them, and those that engines here know besides. */
@@ -102,6 +106,7 @@ const named = z.strictObject({
 });
 
 const modelSettings = z.strictObject({
+  engine: engine.exactOptional(),
   context: context.exactOptional(),
   slots: slots.exactOptional(),
   gpu: gpu.exactOptional(),
@@ -191,6 +196,7 @@ const models = section(
       .min(1)
       .default('smollm2:135m')
       .describe('The model that `default` names, and the one `sutaz chat` talks to.'),
+    engine: engine.exactOptional(),
     context: context.exactOptional(),
     slots: slots.exactOptional(),
     threads: count(1, 1024)

@@ -45,7 +45,7 @@ export interface ModelDirectory {
   names(): readonly NamedModels[];
 }
 
-export type Capability = 'openai.chat' | 'openai.completions' | 'openai.embeddings' | 'rerank';
+export type Capability = 'openai.chat' | 'openai.completions' | 'openai.embeddings' | 'jina.rerank';
 
 /** The parameter model of a body, or BAD_REQUEST. */
 export function modelOf({ model }: Readonly<Record<string, unknown>>): string {
@@ -79,7 +79,7 @@ export function inManner(
   capability: Capability,
 ): Record<string, unknown> {
   const named = { ...body, model: id };
-  if (!manner || capability === 'openai.embeddings' || capability === 'rerank') return named;
+  if (!manner || capability === 'openai.embeddings' || capability === 'jina.rerank') return named;
   const { defaults = {}, limits = {}, prompt } = manner;
   const said = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== null && value !== undefined));
   const full = { ...withoutTwins(defaults, said), ...said };

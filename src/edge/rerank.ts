@@ -77,9 +77,9 @@ export async function handleRerank(exchange: Exchange, deps: OpenaiDeps): Promis
   const { answer, timing } = await askWhole(
     exchange,
     {
-      choices: deps.models.choose(call.model, 'rerank'),
+      choices: deps.models.choose(call.model, 'jina.rerank'),
       path: '/v1/rerank',
-      body: (choice: ModelChoice) => inManner({ query, documents }, choice, 'rerank'),
+      body: (choice: ModelChoice) => inManner({ query, documents }, choice, 'jina.rerank'),
     },
     deps,
   );

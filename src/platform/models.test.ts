@@ -12,7 +12,7 @@ const provides: Readonly<Record<string, readonly string[]>> = {
   talks: ['openai.chat'],
   both: ['openai.chat', 'openai.embeddings'],
 };
-const engineOf: Readonly<Record<string, string>> = { large: 'talks', small: 'both', tiny: 'both' };
+const engines: Readonly<Record<string, string>> = { large: 'talks', small: 'both', tiny: 'both' };
 
 /** Three models, all cold, of which the smaller starts sooner. */
 function open(models: object, readyNow: readonly string[] = []) {
@@ -25,13 +25,13 @@ function open(models: object, readyNow: readonly string[] = []) {
     state.units.set(id, unit);
   }
   const model = (name: string) => {
-    if (!engineOf[name]) throw new Fault('NOT_FOUND', `No model is called ${name}.`, { param: 'model' });
-    return { definition: { id: name, engine: engineOf[name], size: sizes[name] } };
+    if (!engines[name]) throw new Fault('NOT_FOUND', `No model is called ${name}.`, { param: 'model' });
+    return { definition: { id: name, engine: engines[name], size: sizes[name] } };
   };
-  const engine = (id: string) => ({ definition: { provides: provides[id] } });
+  const engineOf = ({ engine }: { engine: string }) => ({ definition: { provides: provides[engine] } });
   const config = configSchema.parse({ models });
   return createModelDirectory({
-    directory: { model, engine, modelUnit: (name: string) => unitId('model', name) },
+    directory: { model, engineOf, modelUnit: (name: string) => unitId('model', name) },
     scheduler: { state },
     store: { get: (name: string) => ({ bytes: sizes[name] }) },
     config: () => config,

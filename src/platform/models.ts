@@ -26,7 +26,7 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
   };
   const choiceOf = (name: string): ModelChoice => {
     const { definition } = directory.model(name);
-    const { provides } = directory.engine(definition.engine).definition;
+    const { provides } = directory.engineOf(definition).definition;
     const manner = mannerOf(models().settings[definition.id]);
     return { unit: unitId('model', definition.id), id: definition.id, provides, manner };
   };

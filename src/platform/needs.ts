@@ -44,7 +44,6 @@ export function createNeeds(directory: Directory, waker: () => Waker): Needs {
 /** What its definition needs; of a model, what its engine's does. */
 export function needsOf(unit: UnitId, directory: Directory): UnitId[] {
   const { kind, name } = parseUnitId(originalOf(unit));
-  const service =
-    kind === 'service' ? directory.service(name) : directory.engine(directory.model(name).definition.engine);
+  const service = kind === 'service' ? directory.service(name) : directory.engineOf(directory.model(name).definition);
   return service.definition.needs.map((id) => directory.serviceUnit(id));
 }

@@ -223,7 +223,7 @@ export function modelView(id: string, { directory, models: store, units, schedul
     name: definition.name,
     summary: definition.summary,
     aliases: definition.aliases,
-    engine: definition.engine,
+    engine: directory.engineOf(definition).definition.id,
     pulled: stored && {
       sha256: stored.sha256,
       bytes: stored.bytes,

@@ -9,6 +9,7 @@ export function settingsOf({ services, models }: Config): UnitSettings {
     model: (id) => models.settings[id] ?? {},
     defaultModel: models.default,
     named: (name) => (Object.hasOwn(models.names, name) ? models.names[name]?.first : undefined),
+    ...(models.engine === undefined ? {} : { engine: models.engine }),
     ...(models.context === undefined ? {} : { context: models.context }),
     ...(models.slots === undefined ? {} : { slots: models.slots }),
     ...(models.threads === undefined ? {} : { threads: models.threads }),

@@ -12,6 +12,8 @@ export interface Blueprint {
   readonly startupTimeoutMs: number;
   /** Milliseconds between the request to end and the kill. */
   readonly stopGraceMs: number;
+  /** A path that tells the bytes it takes outside of its own processes. */
+  readonly weight?: string;
   /** How much sooner than the platform the kernel is to take it when memory runs out, 0 to 1000: `oom.ts`. */
   readonly oomScoreAdj: number;
   /** The folder of the definition. */

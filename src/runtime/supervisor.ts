@@ -13,6 +13,7 @@ import { launch } from './start.ts';
 import type { StartDeps } from './start.ts';
 import { takeOver } from './takeover.ts';
 import { createTurns } from './turns.ts';
+import { askWeight } from './weight.ts';
 
 export interface SupervisorOptions extends Omit<StartDeps, 'host'> {
   readonly log: Logger;
@@ -269,9 +270,21 @@ async function measure(
   }
   await floor.logs.bound(unit);
   const status = await floor.driver.inspect(instance.record.handle);
+  const elsewhere = status.state === 'running' ? await weightElsewhere(floor, instance.record) : 0;
   if (floor.instances.get(unit) !== instance) return;
   if (status.state === 'exited') onExited(instance.record, status);
-  else floor.outcomes.measured(unit, status.memoryBytes);
+  else if (elsewhere !== null) floor.outcomes.measured(unit, status.memoryBytes + elsewhere);
+}
+
+/** What it takes outside of its own processes, by its own word; null when it does not say, so that the last word holds. */
+async function weightElsewhere(floor: Floor, { unit, host, port }: Running): Promise<number | null> {
+  try {
+    const { weight } = await floor.blueprint(unit);
+    return weight === undefined ? 0 : await askWeight(weight, { host, port });
+  } catch (error) {
+    floor.log.debug('what a unit takes elsewhere is not known', { unit, error: String(error) });
+    return null;
+  }
 }
 
 function forget(floor: Floor, unit: UnitId): void {

@@ -15,6 +15,8 @@ export interface Directory {
   /** By id, alias or `default`. */
   model(name: string): Defined<ModelDefinition>;
   engine(id: string): Defined<ServiceDefinition>;
+  /** The engine a model is run by: as the settings say, else as its definition does. Throws NOT_FOUND. */
+  engineOf(definition: ModelDefinition): Defined<ServiceDefinition>;
   /** By unit id, service id, model id or alias. */
   unit(name: string): UnitId;
   serviceUnit(id: string): UnitId;
@@ -42,16 +44,23 @@ export function createDirectory(catalog: () => Catalog, settings: () => UnitSett
     if (found) return found;
     throw unknown('model', asked, modelNames.keys(), catalog());
   };
+  const engine = (id: string): Defined<ServiceDefinition> => {
+    const found = catalog().services.get(id);
+    if (found?.definition.kind === 'engine') return found;
+    const engines = [...catalog().services.values()].filter(({ definition }) => definition.kind === 'engine');
+    const near = didYouMean(
+      id,
+      engines.map(({ definition }) => definition.id),
+    );
+    throw new Fault('NOT_FOUND', `No engine is called ${id}.${near}`);
+  };
   const serviceUnit = (id: string) => unitId('service', service(id).definition.id);
   const modelUnit = (name: string) => unitId('model', model(name).definition.id);
   return {
     service,
     model,
-    engine(id) {
-      const found = catalog().services.get(id);
-      if (found?.definition.kind === 'engine') return found;
-      throw new Fault('NOT_FOUND', `No engine is called ${id}.`);
-    },
+    engine,
+    engineOf: ({ id, engine: named }) => engine(settings().model(id).engine ?? settings().engine ?? named),
     serviceUnit,
     modelUnit,
     unit(name) {

@@ -28,12 +28,15 @@ export const shapeOf = (definition: ModelDefinition, own: ModelSettings, general
   slots: own.slots ?? general.slots ?? definition.slots,
 });
 
-/** What is on a card is not in main memory: each number of layers is learned apart. */
+/** Under what is learned of it kept: another engine weighs something else, and what is on a card is not in main memory. */
 export const learnedKey = (
   definition: ModelDefinition,
+  engine: string,
   { context, slots }: Shape,
   on: { readonly layers: number; readonly card: Pick<Card, 'id'> } | null = null,
-): string => `model/${definition.id}?context=${context}&slots=${slots}${on ? `&gpu=${on.layers}@${on.card.id}` : ''}`;
+): string =>
+  `model/${definition.id}?context=${context}&slots=${slots}` +
+  `${engine === 'llama' ? '' : `&engine=${engine}`}${on ? `&gpu=${on.layers}@${on.card.id}` : ''}`;
 
 /** What the scheduler must know of a model. `plannedBytes` comes from its file's header, null until it is here. */
 export function modelSpec(
@@ -56,7 +59,7 @@ export function modelSpec(
     tier: 'on-demand',
     priority: settings.priority ?? definition.priority,
     declaredBytes: facts.placement?.ramBytes ?? facts.plannedBytes ?? definition.size + engine.resources.memory,
-    learnedAs: learnedKey(definition, facts.shape, facts.placement),
+    learnedAs: learnedKey(definition, engine.id, facts.shape, facts.placement),
     learnedBytes: facts.learned.bytes,
     slots: facts.shape.slots,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
@@ -79,6 +82,8 @@ export function modelBlueprint(
     readonly shape: Shape;
     readonly path: string;
     readonly threads: number;
+    /** Variables of this model's own: the key of the server that has it. */
+    readonly env?: Readonly<Record<string, string>>;
     readonly placement?: Placement | null;
     readonly cards?: readonly Card[];
     /** What the settings say instead of the definition. */
@@ -97,12 +102,22 @@ export function modelBlueprint(
     oomScoreAdj: oomScoreAdj('on-demand', facts.priority ?? definition.priority),
     serviceDir: join(dirname(engine.path), engine.definition.id),
     dataDir: join(home, 'services', engine.definition.id),
-    env: { ...cardVariables(facts.placement?.card ?? null, facts.cards ?? []), ...consumed(engine.definition) },
+    env: {
+      ...cardVariables(facts.placement?.card ?? null, facts.cards ?? []),
+      ...consumed(engine.definition),
+      ...facts.env,
+    },
+    ...(engine.definition.weight && { weight: engine.definition.weight.http }),
     values: {
       'model.path': facts.path,
       'model.id': definition.id,
       'model.context': String(facts.shape.context),
       'model.slots': String(facts.shape.slots),
+      // What all slots hold together: some engines are told that instead.
+      'model.tokens': String(facts.shape.context * facts.shape.slots),
+      'model.url': definition.remote?.url ?? '',
+      'model.remote': definition.remote?.model ?? definition.id,
+      'model.keyFile': definition.remote?.keyFile ?? '',
       'model.gpuLayers': String(facts.placement?.layers ?? 0),
       threads: String(facts.threads),
     },

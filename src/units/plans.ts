@@ -32,12 +32,18 @@ const batch = 32;
 const checkpoints = 32 * 2 ** 20;
 
 /** The memory plans of the models that are here, each made once for a file and a shape. */
-export function createPlans(store: Pick<ModelStore, 'get'>, shape: (model: string) => Shape, log: Logger): Plans {
+export function createPlans(
+  store: Pick<ModelStore, 'get'>,
+  shape: (model: string) => Shape,
+  log: Logger,
+  /** Other files have no header to plan from: such a model has no plan. */
+  isGguf: (model: string) => boolean = () => true,
+): Plans {
   const plans = new Map<string, PlannedModel & { readonly sha256: string; readonly asked: Shape }>();
   const refresh = async (model: string): Promise<void> => {
     const stored = store.get(model);
     const before = plans.get(model);
-    if (!stored) return void plans.delete(model);
+    if (!stored || !isGguf(model)) return void plans.delete(model);
     const sameFile = before?.sha256 === stored.sha256;
     if (sameFile && isSame(before.asked, shape(model))) return;
     const header = sameFile ? before.header : await readGguf(stored.path);

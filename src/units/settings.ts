@@ -23,6 +23,7 @@ export type GpuUse = 'off' | 'auto' | 'required';
 
 /** The same for one model. */
 export interface ModelSettings {
+  readonly engine?: string;
   readonly context?: number;
   readonly slots?: number;
   readonly priority?: number;
@@ -39,6 +40,7 @@ export interface UnitSettings {
   /** The models that a name of the configuration's own stands for; undefined when it has none of that name. */
   readonly named?: (name: string) => readonly string[] | undefined;
   /** For every model that says nothing of its own. */
+  readonly engine?: string;
   readonly context?: number;
   readonly slots?: number;
   /** CPU threads an engine may use. */

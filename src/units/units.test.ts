@@ -24,6 +24,7 @@ const files = {
       `tier: on-demand, run: { docker: { image: 'a:1', port: 80 } }, health: { tcp: true }, resources: { memory: 1MiB }`,
     ),
     llama: service('llama', `tier: on-demand, kind: engine, ${run}`),
+    'llama-server': service('llama-server', `tier: on-demand, kind: engine, ${run}`),
     aider: service(
       'aider',
       `tier: on-demand, kind: job, run: { process: { command: [aider] } }, resources: { memory: 1MiB }`,
@@ -144,6 +145,28 @@ describe('what the scheduler is told of a service', () => {
   });
 });
 
+describe('the engine of a model', () => {
+  const { definition } = directory.model('tiny');
+  const chosen = (own: Partial<UnitSettings>) =>
+    createDirectory(
+      () => catalog,
+      () => ({ ...settings, ...own }),
+    ).engineOf(definition).definition.id;
+
+  it('is its own setting, else the general one, else what its definition names', () => {
+    expect(chosen({})).toBe('llama');
+    expect(chosen({ engine: 'llama-server' })).toBe('llama-server');
+    expect(chosen({ engine: 'llama-server', model: () => ({ engine: 'llama' }) })).toBe('llama');
+  });
+
+  it('that nothing is called is NOT_FOUND, with the nearest name; a service is none', () => {
+    expect(() => chosen({ engine: 'lama-server' })).toThrow(
+      'No engine is called lama-server. Did you mean llama-server?',
+    );
+    expect(() => chosen({ engine: 'web' })).toThrow('No engine is called web.');
+  });
+});
+
 describe('what the scheduler is told of a model', () => {
   const model = directory.model('tiny');
   const engine = directory.engine('llama');
@@ -161,12 +184,19 @@ describe('what the scheduler is told of a model', () => {
     const general = { ...settings, context: 512, slots: 3 };
     expect(shapeOf(model.definition, {}, settings)).toMatchObject({ context: 2_048 });
     expect(shapeOf(model.definition, { context: 1_024 }, general)).toEqual({ context: 1_024, slots: 3 });
-    expect(learnedKey(model.definition, shape)).not.toBe(learnedKey(model.definition, { ...shape, slots: 3 }));
+    const key = learnedKey(model.definition, 'llama', shape);
+    expect(learnedKey(model.definition, 'llama', { ...shape, slots: 3 })).not.toBe(key);
+    expect(learnedKey(model.definition, 'llama-server', shape)).not.toBe(key);
     const facts = { shape, path: '/m.gguf', threads: 1 };
     const { values, oomScoreAdj } = modelBlueprint(model, engine, facts, '/h');
     expect(oomScoreAdj).toBe(800 - 5 * model.definition.priority);
     expect(modelBlueprint(model, engine, { ...facts, priority: 100 }, '/h').oomScoreAdj).toBe(300);
-    expect(values).toMatchObject({ 'model.path': '/m.gguf', 'model.context': '2048', threads: '1' });
+    expect(values).toMatchObject({
+      'model.path': '/m.gguf',
+      'model.context': '2048',
+      'model.tokens': '4096',
+      threads: '1',
+    });
   });
 });
 

@@ -1,5 +1,6 @@
-import { withCuda } from '#catalog/service';
 import type { ModelDefinition } from '#catalog/model';
+import { withCuda } from '#catalog/service';
+import type { ServiceDefinition } from '#catalog/service';
 import type { Catalog } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
 import type { Clock } from '#kernel/clock';
@@ -83,8 +84,9 @@ export function createUnits(options: UnitsOptions): Units {
     const { definition } = directory.model(model);
     return shapeOf(definition, settings().model(definition.id), settings());
   };
+  const isGguf = (model: string) => engineFor(directory.model(model).definition, options).models === 'gguf';
   const cards = options.cards ?? (() => []);
-  const plans = createPlans(options.store, asked, options.log);
+  const plans = createPlans(options.store, asked, options.log, isGguf);
   const bench: Bench = { ...options, plans, cards, placements: createPlacements(cards) };
   const shape = (model: string): Shape => bench.plans.of(model)?.shape ?? asked(model);
   const preparing = createPreparing(
@@ -129,7 +131,10 @@ export function createUnits(options: UnitsOptions): Units {
       const model = kind === 'model' ? catalog().models.get(name)?.definition : undefined;
       // A unit may be measured once more after its definition has gone: there is nothing left to learn for.
       if (kind === 'model' && !model) return;
-      learned.put(model ? learnedKey(model, shape(name), bench.placements.of(unit)) : unit, seen);
+      learned.put(
+        model ? learnedKey(model, engineFor(model, bench).id, shape(name), bench.placements.of(unit)) : unit,
+        seen,
+      );
     },
     titles(unit) {
       const { kind, name } = parseUnitId(originalOf(unit));
@@ -158,8 +163,9 @@ async function prepare(
     return;
   }
   const { definition } = directory.model(name);
-  const { run } = directory.engine(definition.engine).definition;
-  await puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
+  const { run, models } = directory.engineOf(definition).definition;
+  if (models !== 'remote')
+    await puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
   await plans.refresh(definition.id);
   const spec = specOfModel(definition.id, bench, shape);
   const on = bench.placements.of(unit);
@@ -181,7 +187,7 @@ function specOfService(id: string, bench: Bench): UnitSpec {
 function specOfModel(model: string, bench: Bench, shape: (model: string) => Shape): UnitSpec {
   const { directory, settings, learned, plans } = bench;
   const { definition } = directory.model(model);
-  const engine = directory.engine(definition.engine).definition;
+  const engine = engineFor(definition, bench);
   const own = shape(model);
   const placement = placeModel(definition, own, bench);
   return modelSpec(definition, engine, settings().model(definition.id), {
@@ -189,9 +195,18 @@ function specOfModel(model: string, bench: Bench, shape: (model: string) => Shap
     plannedBytes: plans.of(definition.id)?.plan.total ?? null,
     placement,
     threads: threadsOf(placement, bench),
-    learned: learned.of(learnedKey(definition, own, placement)),
+    learned: learned.of(learnedKey(definition, engine.id, own, placement)),
     canFreeze: bench.canFreeze,
   });
+}
+
+/** A name in the settings that no engine has stops its models from starting, not the platform: they have facts all the same. */
+function engineFor(definition: ModelDefinition, { directory }: Pick<Bench, 'directory'>): ServiceDefinition {
+  try {
+    return directory.engineOf(definition).definition;
+  } catch {
+    return directory.engine(definition.engine).definition;
+  }
 }
 
 async function blueprint(
@@ -210,12 +225,13 @@ async function blueprint(
     return serviceBlueprint(directory.service(name), settings().service(name), { home, unit, card, cards: cards() });
   }
   const model = directory.model(name);
-  const { path } = store.get(name) ?? (await pullAgain());
+  const engine = directory.engineOf(model.definition);
+  const path = engine.definition.models === 'remote' ? '' : (store.get(name) ?? (await pullAgain())).path;
   const facts = {
     ...{ shape: shape(name), path, placement, cards: cards(), threads: threadsOf(placement, bench) },
-    priority: settings().model(name).priority,
+    ...{ priority: settings().model(name).priority, env: remoteKey(model.definition) },
   };
-  return { ...modelBlueprint(model, directory.engine(model.definition.engine), facts, home), unit };
+  return { ...modelBlueprint(model, engine, facts, home), unit };
 
   /** Someone removed the file since it was prepared. */
   async function pullAgain(): Promise<StoredModel> {
@@ -224,6 +240,14 @@ async function blueprint(
     const { sources, size } = model.definition;
     return puller.pull(name, sources, { signal, size });
   }
+}
+
+/** The key of the server that has a model, from the platform's own environment: as a variable, never an argument. */
+function remoteKey({ id, remote }: ModelDefinition): Record<string, string> {
+  if (remote?.keyEnv === undefined) return {};
+  const key = process.env[remote.keyEnv];
+  if (key) return { SUTAZ_REMOTE_KEY: key };
+  throw new Fault('START_FAILED', `The variable ${remote.keyEnv}, which is to hold the key for ${id}, is not set.`);
 }
 
 /**
@@ -235,17 +259,18 @@ const threadsOf = (placement: Placement | null, { settings, cores }: Pick<Bench,
 
 /** What a card takes of a model, by its file; nothing before that is here. */
 function placeModel(definition: ModelDefinition, shape: Shape, bench: Bench): Placement | null {
-  const { directory, settings, learned, plans, placements } = bench;
+  const { settings, learned, plans, placements } = bench;
   const unit = unitId('model', definition.id);
   const use = settings().model(definition.id).gpu ?? settings().gpu ?? 'auto';
   const planned = plans.of(definition.id);
-  const hasNone = use === 'off' || directory.engine(definition.engine).definition.resources.gpu === 'none';
+  const hasNone = use === 'off' || engineFor(definition, bench).resources.gpu === 'none';
   if (hasNone || !planned) return placements.place(unit, () => null);
   const { header, options } = planned;
   const placed = placements.place(unit, (card) => {
     let offload = planOffload(header, options, card.limitBytes);
     // What was measured there before overrules the plan.
-    const seen = (layers: number) => learned.of(learnedKey(definition, shape, { layers, card })).vramBytes ?? 0;
+    const seen = (layers: number) =>
+      learned.of(learnedKey(definition, engineFor(definition, bench).id, shape, { layers, card })).vramBytes ?? 0;
     while (offload.layers > 1 && seen(offload.layers) > card.limitBytes) {
       offload = offloadOf(header, options, offload.layers - 1);
     }

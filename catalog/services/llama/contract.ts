@@ -135,6 +135,8 @@ export interface Engine {
       readonly shape: Shape;
       /** Tells of each token how likely it was, beside so many others. Costs time. */
       readonly likelihoods?: number | undefined;
+      /** How many tokens will be asked for at most, so that none is computed in vain. */
+      readonly limit?: number;
     },
     signal: AbortSignal,
   ): AsyncGenerator<EngineEvent, void, void>;

@@ -13,11 +13,16 @@ import type {
   Shape,
   Tool,
 } from './contract.ts';
+import { ahead } from './ahead.ts';
 import { callSyntax } from './call-syntax.ts';
+import { createDecoder } from './decoder.ts';
 import { apiError } from './errors.ts';
 import { historyOf } from './history.ts';
 import { isObject } from './json.ts';
 import type * as llamaCpp from './llama-cpp.ts';
+import { createPace } from './pace.ts';
+import type { Pace } from './pace.ts';
+import { longestPrefix, commonPrefix } from './slots.ts';
 
 /** The library, from the environment it was installed in. */
 async function importLibrary(environment: string): Promise<llamaCpp.NodeLlamaCpp> {
@@ -30,6 +35,9 @@ async function importLibrary(environment: string): Promise<llamaCpp.NodeLlamaCpp
  * plan counts them (`src/units/plans.ts`).
  */
 const checkpoints = { max: 1, interval: false, maxMemory: 32 * 1024 * 1024 } as const;
+
+/** Tokens to spare from which a copy of another slot's cache is worth it: copying takes as long as evaluating a few. */
+const worthCopying = 64;
 
 /** Dropping the oldest tokens to make room would change the question in silence: requests end before it is needed. */
 const contextShift = {
@@ -88,6 +96,11 @@ interface Slots {
   readonly context: llamaCpp.Context;
   held(slot: number): readonly number[];
   sequence(slot: number): llamaCpp.Sequence;
+  /**
+   * Copies what another slot has evaluated where that spares the slot much of the prompt: a system prompt that many
+   * conversations begin with is evaluated once. The other slot may be in use.
+   */
+  adopt(slot: number, prompt: readonly number[]): Promise<void>;
   /** A new sequence in place of one whose state is in doubt. */
   renew(slot: number): Promise<void>;
   warmUp(): Promise<void>;
@@ -115,13 +128,22 @@ async function createSlots(model: llamaCpp.Model, options: EngineOptions): Promi
     if (!found) throw new RangeError(`There is no slot ${String(slot)}.`);
     return found;
   };
+  const held = (slot: number) => sequence(slot).contextTokens;
+  const renew = async (slot: number): Promise<void> => {
+    await sequence(slot).dispose();
+    sequences[slot] = create();
+  };
   return {
-    context,
-    sequence,
-    held: (slot) => sequence(slot).contextTokens,
-    async renew(slot) {
-      await sequence(slot).dispose();
-      sequences[slot] = create();
+    ...{ context, sequence, held, renew },
+    async adopt(slot, prompt) {
+      const own = commonPrefix(held(slot), prompt);
+      const others = sequences.map((_, id) => ({ id, held: id === slot ? [] : held(id) }));
+      const { id, common } = longestPrefix(others, prompt);
+      const from = Math.min(common, prompt.length - 1);
+      if (from - own < worthCopying) return;
+      // False when the other one moved on meanwhile: nothing can be said of the copy then.
+      const copied = await sequence(slot)._copyStateFromOtherSequence(sequence(id), from);
+      if (!copied) await renew(slot);
     },
     async warmUp() {
       const first = sequence(0);
@@ -140,6 +162,7 @@ function assemble(
 ): Engine {
   const chat = createTemplate(library, model);
   const embedding = createEmbedder(model, options, llama);
+  const pace = createPace(options.batchTokens);
   const generating = (): Slots => {
     if (slots) return slots;
     throw apiError(400, 'This model makes embeddings only.', { param: 'model', code: 'model_not_supported' });
@@ -170,7 +193,7 @@ function assemble(
           llama,
           model,
           slots: generating(),
-          batch: options.batchTokens,
+          pace,
           contextTokens: options.contextTokens,
         },
         slot,
@@ -257,7 +280,7 @@ interface Machinery {
   readonly llama: llamaCpp.Llama;
   readonly model: llamaCpp.Model;
   readonly slots: Slots;
-  readonly batch: number;
+  readonly pace: Pace;
   readonly contextTokens: number;
 }
 
@@ -265,30 +288,31 @@ async function* generate(
   machinery: Machinery,
   slot: number,
   prompt: readonly number[],
-  request: { readonly sampling: Sampling; readonly shape: Shape; readonly likelihoods?: number | undefined },
+  request: {
+    readonly sampling: Sampling;
+    readonly shape: Shape;
+    readonly likelihoods?: number | undefined;
+    readonly limit?: number;
+  },
   signal: AbortSignal,
 ): AsyncGenerator<EngineEvent, void, void> {
-  const { model, slots, batch } = machinery;
-  const sequence = slots.sequence(slot);
+  const { model, slots } = machinery;
   try {
     const generated: number[] = [];
     const options = await evaluateOptions(machinery, request, generated);
     signal.throwIfAborted();
+    await slots.adopt(slot, prompt);
+    const sequence = slots.sequence(slot);
     // The last token is always evaluated anew: it is what the first generated one is sampled from.
     await sequence.adaptStateToTokens(prompt.slice(0, -1), false);
     yield { kind: 'prompt', cachedTokens: sequence.nextTokenIndex };
-    let left = prompt.slice(sequence.nextTokenIndex);
-    // A batch at a time, for once queued in the library tokens can't be taken back.
-    while (left.length > batch) {
-      signal.throwIfAborted();
-      await sequence.evaluateWithoutGeneratingNewTokens(left.slice(0, batch));
-      left = left.slice(batch);
-    }
-    signal.throwIfAborted();
+    const left = await evaluatePrompt(sequence, prompt.slice(sequence.nextTokenIndex), machinery.pace, signal);
     const decoder = createDecoder(model, prompt);
-    for await (const { token, likelihood } of evaluated(model, sequence, left, options, request.likelihoods)) {
+    const tokens = evaluated(model, sequence, left, options, request.likelihoods);
+    const limit = request.limit ?? Infinity;
+    // Penalties count a token before the next is chosen.
+    for await (const { token, likelihood } of ahead(tokens, limit, ({ token }) => generated.push(token))) {
       signal.throwIfAborted();
-      generated.push(token);
       yield { kind: 'token', text: decoder.push(token), ...(likelihood && { likelihood }) };
       signal.throwIfAborted();
     }
@@ -335,6 +359,20 @@ function firstOf<K, V>(entries: ReadonlyMap<K, V>, count: number): [K, V][] {
   return first;
 }
 
+/** All but the last tokens, a batch at a time: once queued in the library they cannot be taken back. Returns the rest. */
+async function evaluatePrompt(sequence: llamaCpp.Sequence, tokens: number[], pace: Pace, signal: AbortSignal) {
+  let left = tokens;
+  for (let size = pace.size(); left.length > size; size = pace.size()) {
+    signal.throwIfAborted();
+    const began = performance.now();
+    await sequence.evaluateWithoutGeneratingNewTokens(left.slice(0, size));
+    pace.took(size, performance.now() - began);
+    left = left.slice(size);
+  }
+  signal.throwIfAborted();
+  return left;
+}
+
 async function evaluateOptions(
   { library, llama, model, contextTokens }: Machinery,
   { sampling, shape }: { readonly sampling: Sampling; readonly shape: Shape },
@@ -377,31 +415,6 @@ async function grammarFor(llama: llamaCpp.Llama, shape: Shape): Promise<llamaCpp
 /** JSON's quotes and escapes are GBNF's too. */
 const choiceGrammar = (options: readonly string[]): string =>
   `root ::= ${options.map((option) => JSON.stringify(option)).join(' | ')}`;
-
-/** Tokens looked back on to know whether a word begins with a space. */
-const lookBack = 8;
-/** A character has at most four bytes, each perhaps a token; a broken one is let through rather than held for ever. */
-const longestPending = 4;
-
-/** Tokens to text. A token may hold a part of a character: it waits for the rest. */
-function createDecoder(model: llamaCpp.Model, prompt: readonly number[]) {
-  let before = prompt.slice(-lookBack);
-  let pending: number[] = [];
-  const take = (): string => {
-    const text = model.detokenize(pending, false, before);
-    before = [...before, ...pending].slice(-lookBack);
-    pending = [];
-    return text;
-  };
-  return {
-    push(token: number): string {
-      pending.push(token);
-      const partial = model.detokenize(pending, false, before).endsWith('\uFFFD');
-      return partial && pending.length < longestPending ? '' : take();
-    },
-    flush: (): string => (pending.length === 0 ? '' : take()),
-  };
-}
 
 /** The context for embeddings is made on first use: most models are loaded to talk. */
 function createEmbedder(model: llamaCpp.Model, options: EngineOptions, llama: llamaCpp.Llama) {

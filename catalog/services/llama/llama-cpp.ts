@@ -102,6 +102,8 @@ export interface Sequence {
   >;
   evaluateWithoutGeneratingNewTokens(tokens: Token[]): Promise<void>;
   clearHistory(): Promise<void>;
+  /** Not documented, so bound to the release: what the library's own decisions share a prompt with. False when it came to nothing. */
+  _copyStateFromOtherSequence(other: Sequence, tokens: number): Promise<boolean>;
   dispose(): Promise<void>;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseSlot, commonPrefix, createSlotPool } from './slots.ts';
+import { chooseSlot, commonPrefix, createSlotPool, longestPrefix } from './slots.ts';
 
 const run = (from: number, length: number) => Array.from({ length }, (_, index) => from + index);
 const never = new AbortController().signal;
@@ -92,4 +92,14 @@ describe('slot pool', () => {
     await expect(waiting).rejects.toMatchObject({ api: { status: 503 } });
     await expect(slots.acquire([], never)).rejects.toMatchObject({ api: { status: 503 } });
   });
+});
+
+it('finds who begins most like a prompt', () => {
+  const slots = [
+    { id: 0, held: [1, 2] },
+    { id: 1, held: [1, 2, 3, 9] },
+    { id: 2, held: [] },
+  ];
+  expect(longestPrefix(slots, [1, 2, 3, 4])).toEqual({ id: 1, common: 3 });
+  expect(longestPrefix(slots, [7])).toEqual({ id: -1, common: 0 });
 });

@@ -15,6 +15,16 @@ export function commonPrefix(a: readonly number[], b: readonly number[]): number
   return length;
 }
 
+/** Which of them begins most like the prompt, and in how many tokens. */
+export function longestPrefix(slots: readonly Pick<IdleSlot, 'id' | 'held'>[], prompt: readonly number[]) {
+  let best = { id: -1, common: 0 };
+  for (const { id, held } of slots) {
+    const common = commonPrefix(held, prompt);
+    if (common > best.common) best = { id, common };
+  }
+  return best;
+}
+
 /**
  * The slot a prompt is best evaluated in.
  *

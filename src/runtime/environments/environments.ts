@@ -6,6 +6,7 @@ import { createBuilder } from './builder.ts';
 import { pruneCaches } from './caches.ts';
 import { environmentFolders, noteOf, readMarker, removeFolder, usageOf, type ReadyMarker } from './folders.ts';
 import { createPythonRecipes, nodeRecipe, type Recipe } from './recipes.ts';
+import { isOnPath } from './programs.ts';
 import { endLeftTool } from './tool.ts';
 import { toolEnvironment } from './tool-env.ts';
 import type { Environment, Environments, EnvironmentsOptions, EnvironmentUsage, EnsureOptions } from './types.ts';
@@ -45,7 +46,8 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
 
     async ensure({ node, python }, options) {
       if (node) return ensure(nodeRecipe(node), options);
-      return python ? ensure(pythonRecipe(python), options) : null;
+      if (!python || (python.unless !== undefined && (await isOnPath(python.unless, env['PATH'])))) return null;
+      return ensure(pythonRecipe(python), options);
     },
 
     async list() {

@@ -12,6 +12,7 @@ export const pythonWish = (spec: PythonSpec) => ({
   kind: 'python',
   packages: [...new Set(spec.packages)].sort(),
   platform: `${process.platform}-${process.arch}`,
+  ...(spec.build && { build: Object.entries(spec.build).sort() }),
 });
 
 /** What uv is told to make the environment with: the path of an interpreter, or a range for one that it downloads. */
@@ -50,7 +51,13 @@ export async function buildPython(
   }
   const venv = join(path, 'venv');
   const env = source.isDownload ? { ...uv.env, UV_PYTHON_DOWNLOADS: 'automatic' } : uv.env;
-  const run = { cwd: path, env, signal: context.signal, clock: context.clock, note: noteOf(path) };
+  const run = {
+    cwd: path,
+    env: { ...env, ...spec.build },
+    signal: context.signal,
+    clock: context.clock,
+    note: noteOf(path),
+  };
   const made = await runTool({ ...run, argv: [uv.program, 'venv', '--no-project', '--python', source.request, venv] });
   if (made.code !== 0) {
     const said = reason(made.stderr);

@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildCatalog } from '#catalog/snapshot';
+import { readFolders } from '#catalog/source';
+import { systemClock } from '#kernel/clock';
+import { silentLogger } from '#kernel/logger';
+import { createPuller } from '#models/pull';
+import { openModelStore } from '#models/store';
+import { openEnvironments } from '#runtime/environments/environments';
+import { startEngine } from './_engine.ts';
+import type { StartedEngine } from './_engine.ts';
+import { startPlatform, testHome } from './_platform.ts';
+
+/**
+ * The first numbers of the vector of "This is an example sentence", computed from the original 32-bit weights by a few lines of
+ * NumPy that share nothing with what is tested. The model here has weights of 8 bits.
+ */
+const reference = [
+  ...[0.0676569, 0.0634959, 0.0487131, 0.079305, 0.0374481, 0.0026528, 0.039375, -0.0070985],
+  ...[0.0593614, 0.031537, 0.0600981, -0.0529052, 0.0406068, -0.0259308, 0.0298428, 0.0011269],
+];
+
+const dot = (a: readonly number[] = [], b: readonly number[] = []) =>
+  a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
+
+let engine: StartedEngine | undefined;
+const post = async (path: string, body: object, key = engine?.endpoint.key) => {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${key ?? ''}` };
+  const response = await fetch(`${engine?.endpoint.url ?? ''}${path}`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ model: 'all-minilm', ...body }),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+};
+const vectors = async (...input: string[]) => {
+  const { body } = await post('/v1/embeddings', { input });
+  return (body['data'] as { embedding: number[] }[]).map(({ embedding }) => embedding);
+};
+
+beforeAll(async () => {
+  const home = testHome();
+  const signal = new AbortController().signal;
+  const host = { clock: systemClock, log: silentLogger };
+  const folder = join(import.meta.dirname, '../catalog');
+  const catalog = buildCatalog(await readFolders([{ path: folder, origin: 'built-in' }]));
+  const run = catalog.services.get('transformers')?.definition.run.process;
+  const model = catalog.models.get('all-minilm')?.definition;
+  if (!run || !model) throw new Error('The catalogue lacks all-minilm or its engine.');
+  const environments = await openEnvironments({ dir: join(home, 'env'), ...host });
+  const environment = await environments.ensure(run, { signal });
+  const store = await openModelStore({ dir: join(home, 'models'), ...host });
+  const { path } = await createPuller({ store, ...host, env: process.env }).pull(model.id, model.sources, { signal });
+  const shape = { context: model.context, slots: 1, threads: 1 };
+  engine = await startEngine('transformers', { modelPath: path, modelId: 'all-minilm', ...shape, environment });
+});
+afterAll(() => engine?.stop());
+
+describe('all-minilm', () => {
+  it('makes the vector that the original makes, within what 8 bits leave', async () => {
+    const [vector = []] = await vectors('This is an example sentence');
+    expect(vector).toHaveLength(384);
+    expect(dot(vector, vector)).toBeCloseTo(1, 5);
+    for (const [i, value] of reference.entries()) expect(Math.abs((vector[i] ?? NaN) - value)).toBeLessThan(0.01);
+  });
+
+  it('puts like near to like', async () => {
+    const [cat, alike, other] = await vectors(
+      'The cat sleeps on the sofa.',
+      'A cat is sleeping on a couch.',
+      'Interest rates rose in March.',
+    );
+    expect(dot(cat, alike)).toBeGreaterThan(0.8);
+    expect(Math.abs(dot(cat, other))).toBeLessThan(0.2);
+  });
+
+  it('ranks documents', async () => {
+    const documents = ['Bread is baked from flour.', 'Cats are small animals that purr.', 'Rates rose in March.'];
+    const { status, body } = await post('/v1/rerank', { query: 'Which pet purrs?', documents, top_n: 2 });
+    expect(status).toBe(200);
+    const results = body['results'] as { index: number; relevance_score: number }[];
+    expect(results).toHaveLength(2);
+    expect(results[0]?.index).toBe(1);
+    expect(results[0]?.relevance_score).toBeGreaterThan(0.4);
+    expect(results[1]?.relevance_score).toBeLessThan(results[0]?.relevance_score ?? 0);
+  });
+
+  it('refuses what is too long, what it does not know, and a wrong key', async () => {
+    const long = await post('/v1/embeddings', { input: 'word '.repeat(300) });
+    expect(long).toMatchObject({ status: 400, body: { error: { code: 'context_length_exceeded' } } });
+    expect(await post('/v1/rerank', { query: 'a' })).toMatchObject({
+      status: 400,
+      body: { error: { param: 'documents' } },
+    });
+    expect(await post('/v1/chat/completions', {})).toMatchObject({ status: 404 });
+    expect(await post('/v1/embeddings', { input: 'a' }, 'sk-wrong')).toMatchObject({ status: 401 });
+  });
+});
+
+it('is woken through the door, and weighed', async () => {
+  const platform = await startPlatform();
+  try {
+    const client = new OpenAI({ apiKey: platform.key, baseURL: `${platform.url}/v1`, maxRetries: 0 });
+    const { data } = await client.embeddings.create({ model: 'all-minilm', input: ['one', 'two'] });
+    expect(data.map(({ embedding }) => embedding.length)).toEqual([384, 384]);
+    await platform.untilState('all-minilm', 'ready');
+  } finally {
+    await platform.stop();
+  }
+});
