@@ -9,7 +9,8 @@ const keptMs = 7 * 86_400_000;
 /** Names of what can not be taken up again once its process is gone begin with this. */
 export const temporaryPrefix = 'tmp-';
 
-interface Folders {
+/** The folders of a store. */
+export interface Folders {
   readonly blobs: string;
   readonly manifests: string;
   readonly partial: string;

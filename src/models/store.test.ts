@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import { silentLogger } from '#kernel/logger';
+import { keptDigests } from './manifest.ts';
 import { fileNameOf, nameOf } from './names.ts';
 import { openBench } from './pull.fake.ts';
 import type { Bench } from './pull.fake.ts';
@@ -32,6 +33,16 @@ const reopen = (wall = Date.now() + 1000) =>
     inUse: (sha256) => inUse.has(sha256),
   });
 const blobs = () => readdir(join(bench.dir, 'blobs'));
+const digest = (content: string) => digestOf(Buffer.from(content));
+const blobOf = (content: string) => `sha256-${digest(content)}`;
+/** The history in words, by what the files of these tests hold. */
+const lines = async (name: string) => {
+  const contents = new Map(['oldest', 'old', 'new', 'newest'].map((content) => [digest(content), content]));
+  const versions = await bench.store.versions(name);
+  return versions.map(({ sha256, here, present }) =>
+    [contents.get(sha256), ...(here ? ['here'] : []), ...(present ? ['present'] : [])].join(' '),
+  );
+};
 
 describe('the model store', () => {
   it('keeps a model under its digest, and its name over a restart', async () => {
@@ -59,10 +70,68 @@ describe('the model store', () => {
     expect((await reopen()).list()).toEqual([]);
   });
 
-  it('deletes the old file when a name gets another one', async () => {
+  it('keeps the file before when a name gets another one, and no more than that', async () => {
+    await put('a', 'oldest');
     await put('a', 'old');
     await put('a', 'new');
-    expect(await blobs()).toEqual([`sha256-${digestOf(Buffer.from('new'))}`]);
+    expect((await blobs()).sort()).toEqual([blobOf('old'), blobOf('new')].sort());
+    expect(await lines('a')).toEqual(['new here present', 'old here', 'oldest']);
+    expect(await bench.store.remove('a')).toEqual({ freed: 6 });
+    expect(await blobs()).toEqual([]);
+  });
+
+  it('goes back to the version before, stays there over a restart, and goes on with the next file', async () => {
+    await put('a', 'old');
+    await put('a', 'new');
+    expect(await bench.store.rollback('a')).toMatchObject({ sha256: digest('old'), held: true });
+    expect((await reopen()).get('a')).toMatchObject({ sha256: digest('old'), held: true });
+    await expect(bench.store.rollback('a')).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await bench.store.rollback('a', digest('new').slice(0, 12))).toMatchObject({ sha256: digest('new') });
+    await bench.store.rollback('a');
+    expect(await put('a', 'newest')).toMatchObject({ held: false });
+    expect(await lines('a')).toEqual(['newest here present', 'new here', 'old']);
+  });
+
+  it('does not go back to a version whose file is gone or damaged, and says how to get it', async () => {
+    for (const content of ['oldest', 'old', 'new']) await put('a', content);
+    const back = (content: string) => bench.store.rollback('a', digest(content));
+    await expect(back('oldest')).rejects.toMatchObject({
+      message: expect.stringContaining('is gone: pull it') as string,
+    });
+    await bench.store.mark(digest('old'), { reason: 'a test says so', foundAt: 1 });
+    await expect(back('old')).rejects.toMatchObject({ message: expect.stringContaining('is damaged') as string });
+    expect((await reopen()).damage(digest('old'))).toEqual({ reason: 'a test says so', foundAt: 1 });
+    expect(bench.store.get('a')?.sha256).toBe(digest('new'));
+  });
+
+  it('removes one version, not the present one, and none that an engine uses', async () => {
+    await put('a', 'old');
+    await put('a', 'new');
+    await expect(bench.store.removeVersion('a', digest('new'))).rejects.toMatchObject({ code: 'CONFLICT' });
+    inUse.add(digest('old'));
+    await expect(bench.store.removeVersion('a', digest('old'))).rejects.toMatchObject({ code: 'CONFLICT' });
+    inUse.clear();
+    expect(await bench.store.removeVersion('a', digest('old'))).toEqual({ freed: 3 });
+    expect(await lines('a')).toEqual(['new here present']);
+  });
+
+  it('reads a manifest from before there were versions', async () => {
+    const { name, sha256, bytes, source, pulledAt } = await put('a', 'weights');
+    const old = JSON.stringify({ name, sha256, bytes, source, pulledAt });
+    await writeFile(join(bench.dir, 'manifests', 'a.json'), old);
+    const before = (await reopen()).get('a');
+    expect(before?.versions).toEqual([{ sha256, bytes, source, pulledAt }]);
+    expect(before?.held).toBe(false);
+  });
+
+  it('replaces a blob that is known to be damaged, and forgets that it was', async () => {
+    const { path, sha256 } = await put('a', 'weights');
+    await writeFile(path, 'WEIGHTS');
+    await bench.store.mark(sha256, { reason: 'a test says so', foundAt: 1 });
+    await put('a', 'weights');
+    expect(await readFile(path, 'utf8')).toBe('weights');
+    expect(bench.store.damage(sha256)).toBeNull();
+    expect((await reopen()).damage(sha256)).toBeNull();
   });
 
   it('refuses to remove what is in use, unless another name keeps the file', async () => {
@@ -117,7 +186,7 @@ describe('the model store', () => {
 
   it('never loses a file that some name has, whatever is added and removed at once', async () => {
     const name = fc.constantFrom('a', 'b', 'c');
-    const action = fc.record({ name, content: fc.constantFrom('x', 'y', null) });
+    const action = fc.record({ name, content: fc.constantFrom('x', 'y', 'z', null) });
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 12 }), async (actions) => {
         await Promise.all(
@@ -125,8 +194,8 @@ describe('the model store', () => {
             content === null ? bench.store.remove(which).catch(() => undefined) : add(which, content, index),
           ),
         );
-        const wanted = new Set(bench.store.list().map(({ sha256 }) => `sha256-${sha256}`));
-        expect(new Set(await blobs())).toEqual(wanted);
+        const kept = bench.store.list().flatMap((manifest) => keptDigests(manifest, 2));
+        expect(new Set(await blobs())).toEqual(new Set(kept.map((sha256) => `sha256-${sha256}`)));
       }),
       { numRuns: 25 },
     );

@@ -1,35 +1,34 @@
-import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '#kernel/clock';
 import { Fault, systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
-import { didYouMean } from '#kernel/nearest';
-import { sizeOf, syncToDisk, writeAtomic } from './files.ts';
-import type { Sync } from './files.ts';
-import { sweep } from './leftovers.ts';
-import { parseManifest } from './manifest.ts';
-import type { Manifest } from './manifest.ts';
-import { fileNameOf, isSha256, nameOf } from './names.ts';
+import { collect } from './collect.ts';
+import type { CollectOptions, Collected } from './collect.ts';
+import type { Damage } from './damage.ts';
+import { sizeOf } from './files.ts';
+import { advanced, backAt, versionBefore } from './manifest.ts';
+import type { Version } from './manifest.ts';
+import { readManifests } from './manifests.ts';
+import type { StoredModel } from './manifests.ts';
+import { fileNameOf, isSha256 } from './names.ts';
+import { matchVersion } from './reference.ts';
+import { openShelf } from './shelf.ts';
+import type { ModelStoreOptions, NewBlob, Shelf } from './shelf.ts';
 
-/** A model whose file is here. */
-export interface StoredModel extends Manifest {
-  readonly name: string;
-  /** Where its file is now. Others may map it and link to it; nobody may change it. */
+export type { ModelStoreOptions, NewBlob } from './shelf.ts';
+export type { StoredModel } from './manifests.ts';
+
+/** A version of a name, and whether its file is still here. */
+export interface StoredVersion extends Version {
   readonly path: string;
-}
-
-/** What is known of a file when it is put into the store. */
-export interface NewBlob {
-  /** Computed from the file's bytes by whoever made it: the store does not read it again. */
-  readonly sha256: string;
-  readonly bytes: number;
-  /** Where it came from, for people. Never a secret. */
-  readonly source: string;
+  readonly present: boolean;
+  readonly here: boolean;
 }
 
 /**
  * Models by name, each file kept once under its digest: `blobs/sha256-<hex>`, one small JSON file a name in `manifests/`.
- * One process at a time may have a store open; the platform's lock on its home sees to that.
+ * A name that gets another file keeps the one before, so that it can go back. One process at a time may have a store
+ * open; the platform's lock on its home sees to that.
  */
 export interface ModelStore {
   readonly dir: string;
@@ -40,120 +39,124 @@ export interface ModelStore {
   blob(sha256: string): Promise<{ readonly path: string; readonly bytes: number } | null>;
   /**
    * Moves a finished file from this store's partial area in and names it: the file at `file` is gone afterwards. Naming a
-   * blob that is here already is asked with its own path.
+   * blob that is here already is asked with its own path. A blob that is known to be damaged is replaced.
    */
   add(name: string, file: string, blob: NewBlob): Promise<StoredModel>;
+  /** What the name has stood for, newest first. NOT_FOUND when there is no such name. */
+  versions(name: string): Promise<readonly StoredVersion[]>;
   /**
-   * Forgets a name, and deletes its file when no other name has it. `freed` is in bytes. NOT_FOUND when there is no such
-   * name, CONFLICT while an engine uses the file.
+   * Goes back to the version before, or to the one whose digest begins with `digest`, and holds the name there. CONFLICT
+   * when there is none, or its file is gone.
+   */
+  rollback(name: string, digest?: string): Promise<StoredModel>;
+  /**
+   * Forgets a name, and deletes its files when no other name has them. `freed` is in bytes. NOT_FOUND when there is no
+   * such name, CONFLICT while an engine uses a file.
    */
   remove(name: string): Promise<{ readonly freed: number }>;
-  /** A name's own folder for what is being fetched, made when it is missing. Kept over a restart, for a week. */
+  /** Forgets one version of a name, not its present one (CONFLICT), and deletes its file. */
+  removeVersion(name: string, digest: string): Promise<{ readonly freed: number }>;
+  /** Removes the files that nothing needs. */
+  collect(options?: CollectOptions): Promise<Collected>;
+  /** Keeps a blob, or a folder of the partial area, from being removed until the function it returns is called. */
+  hold(digestOrFolder: string): () => void;
+  damage(sha256: string): Damage | null;
+  /** Remembers that a blob's bytes are not what its digest says; null takes that back. */
+  mark(sha256: string, damage: Damage | null): Promise<void>;
+  /** A folder for what is being fetched under that name, made when it is missing. Kept over a restart, for a week. */
   partial(name: string): Promise<string>;
   /** Deletes that folder. */
   dropPartial(name: string): Promise<void>;
-}
-
-export interface ModelStoreOptions {
-  readonly dir: string;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** True while an engine has the file open. Nothing is in use when left out. */
-  readonly inUse?: (sha256: string) => boolean;
-  /** A seam for tests, which need not wait for the disk. */
-  readonly sync?: Sync;
+  /** Hears the name whose file changed or went. */
+  onChange(listener: (name: string) => void): () => void;
 }
 
 /** Opens the store and clears what an earlier process left half-made. A damaged manifest is left out, with a warning. */
-export async function openModelStore({
-  dir,
-  clock,
-  log,
-  inUse = () => false,
-  sync = syncToDisk,
-}: ModelStoreOptions): Promise<ModelStore> {
-  const folders = { blobs: join(dir, 'blobs'), manifests: join(dir, 'manifests'), partial: join(dir, 'partial') };
-  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
-  const blobPath = (sha256: string) => join(folders.blobs, `sha256-${sha256}`);
-  const manifestPath = (name: string) => join(folders.manifests, `${fileNameOf(name)}.json`);
-  const { models, damaged } = await readManifests(folders.manifests, blobPath, log);
-  // A file whose manifest can not be read looks nameless: none is swept then, since one of them is somebody's model.
-  const named = damaged ? null : new Set([...models.values()].map(({ sha256 }) => sha256));
-  await sweep(folders, named, clock.wall(), log);
-
-  // One writer: a removal that saw no other name must not delete a file that an addition is just naming.
-  let last: Promise<unknown> = Promise.resolve();
-  const exclusive = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = last.then(work);
-    last = result.catch(() => undefined);
-    return result;
-  };
-
-  const find = (name: string): StoredModel => {
-    const model = models.get(name);
-    if (model) return model;
-    throw new Fault('NOT_FOUND', `The model ${name} is not in the store.${didYouMean(name, models.keys())}`);
-  };
-
+export async function openModelStore(options: ModelStoreOptions): Promise<ModelStore> {
+  const shelf = await openShelf(options);
+  const { models, damages, holds } = shelf;
+  const { partial } = shelf.folders;
   return {
-    dir,
+    dir: options.dir,
     get: (name) => models.get(name) ?? null,
     list: () => [...models.values()].sort((a, b) => a.name.localeCompare(b.name)),
     async blob(sha256) {
-      const bytes = isSha256(sha256) ? await sizeOf(blobPath(sha256)) : null;
-      return bytes === null ? null : { path: blobPath(sha256), bytes };
+      const bytes = isSha256(sha256) ? await sizeOf(shelf.blobPath(sha256)) : null;
+      return bytes === null ? null : { path: shelf.blobPath(sha256), bytes };
     },
     add: (name, file, blob) =>
-      exclusive(async () => {
+      shelf.exclusive(async () => {
         if (!isSha256(blob.sha256)) throw new Fault('INTERNAL', `"${blob.sha256}" is not a SHA-256 digest.`);
-        const path = blobPath(blob.sha256);
-        const target = manifestPath(name);
-        const before = models.get(name);
-        await settle(file, path, blob.bytes);
-        const { sha256, bytes, source } = blob;
-        const manifest: Manifest = { sha256, bytes, source, pulledAt: clock.wall() };
-        await writeAtomic(target, `${JSON.stringify({ name, ...manifest }, null, 2)}\n`, sync);
-        await sync(folders.manifests);
-        const model = { name, ...manifest, path };
-        models.set(name, model);
-        if (before && before.sha256 !== blob.sha256) await dropIfUnused(before.sha256);
-        return model;
+        fileNameOf(name);
+        await shelf.settle(file, blob);
+        return shelf.put(name, advanced(models.get(name) ?? null, { ...blob, pulledAt: options.clock.wall() }));
       }),
-    remove: (name) =>
-      exclusive(async () => {
-        const model = find(name);
-        const shared = [...models.values()].some((other) => other.name !== name && other.sha256 === model.sha256);
-        if (!shared && inUse(model.sha256)) {
-          throw new Fault('CONFLICT', `${name} is in use: stop it before removing its file.`);
-        }
-        await rm(manifestPath(name), { force: true });
-        models.delete(name);
-        return { freed: (await dropIfUnused(model.sha256)) ? model.bytes : 0 };
+    versions: (name) => versionsOf(name, shelf),
+    rollback: (name, digest) => shelf.exclusive(() => rollback(name, digest, shelf)),
+    remove: (name) => shelf.exclusive(() => remove(name, shelf)),
+    removeVersion: (name, digest) => shelf.exclusive(() => removeVersion(name, digest, shelf)),
+    collect: (asked = {}) =>
+      shelf.exclusive(() => {
+        const named = shelf.damaged ? null : shelf.named();
+        const use = { named, busy: shelf.busy, busyPartial: (folder: string) => holds.has(folder) };
+        return collect(shelf.folders, use, asked);
       }),
+    hold: (what) => holds.take(isSha256(what) ? what : fileNameOf(what)),
+    damage: (sha256) => damages.of(sha256),
+    mark: (sha256, damage) => (damage ? damages.mark(sha256, damage) : damages.clear(sha256)),
     async partial(name) {
-      const folder = join(folders.partial, fileNameOf(name));
+      const folder = join(partial, fileNameOf(name));
       await mkdir(folder, { recursive: true });
       return folder;
     },
-    dropPartial: (name) => rm(join(folders.partial, fileNameOf(name)), { recursive: true, force: true }),
+    dropPartial: (name) => rm(join(partial, fileNameOf(name)), { recursive: true, force: true }),
+    onChange: shelf.onChange,
   };
+}
 
-  /** True when the file is gone. One still in use stays without a name; the next opening sweeps it once it is old. */
-  async function dropIfUnused(sha256: string): Promise<boolean> {
-    if ([...models.values()].some((model) => model.sha256 === sha256) || inUse(sha256)) return false;
-    await rm(blobPath(sha256), { force: true });
-    return true;
-  }
+async function versionsOf(name: string, { find, blobPath }: Shelf): Promise<readonly StoredVersion[]> {
+  const { versions, sha256: present } = find(name);
+  const here = versions.map(async (version) => (await sizeOf(blobPath(version.sha256))) === version.bytes);
+  return (await Promise.all(here)).map((isHere, i) => {
+    const version = versions[i] as Version;
+    return { ...version, path: blobPath(version.sha256), present: version.sha256 === present, here: isHere };
+  });
+}
 
-  /** Moves a file to its blob's place, unless a whole one is there already. */
-  async function settle(file: string, path: string, bytes: number): Promise<void> {
-    if (file === path) return;
-    // An engine may have the present blob mapped: replacing it by its equal would keep both on the disk.
-    if ((await sizeOf(path)) === bytes) return rm(file, { force: true });
-    await sync(file);
-    await rename(file, path);
-    await sync(folders.blobs);
+async function rollback(name: string, digest: string | undefined, shelf: Shelf): Promise<StoredModel> {
+  const model = shelf.find(name);
+  const version = digest === undefined ? versionBefore(model) : matchVersion(name, digest, model.versions);
+  if (!version) throw new Fault('CONFLICT', `${name} has no version before the present one.`);
+  const { sha256, bytes } = version;
+  const damaged = shelf.damages.of(sha256) !== null;
+  if (damaged || (await sizeOf(shelf.blobPath(sha256))) !== bytes) {
+    throw new Fault(
+      'CONFLICT',
+      `The file of ${name}@sha256:${sha256.slice(0, 12)} is ${damaged ? 'damaged' : 'gone'}: ` +
+        `pull it with \`sutaz models pull ${name}@sha256:${sha256}\`.`,
+    );
   }
+  return shelf.put(name, backAt(model, version));
+}
+
+async function remove(name: string, shelf: Shelf): Promise<{ readonly freed: number }> {
+  const others = shelf.named(name);
+  const alone = shelf.find(name).versions.flatMap(({ sha256 }) => (others.has(sha256) ? [] : [sha256]));
+  if (alone.some(shelf.inUse)) throw new Fault('CONFLICT', `${name} is in use: stop it before removing its file.`);
+  await shelf.drop(name);
+  return { freed: await shelf.dropAll(alone) };
+}
+
+async function removeVersion(name: string, digest: string, shelf: Shelf): Promise<{ readonly freed: number }> {
+  const model = shelf.find(name);
+  const { sha256 } = matchVersion(name, digest, model.versions);
+  if (sha256 === model.sha256) {
+    const other = 'go to another version first (`sutaz models rollback`), or remove the name as a whole';
+    throw new Fault('CONFLICT', `That is the version ${name} stands for now: ${other}.`);
+  }
+  if (shelf.inUse(sha256)) throw new Fault('CONFLICT', `An engine uses that version of ${name}: stop it first.`);
+  await shelf.put(name, { ...model, versions: model.versions.filter((version) => version.sha256 !== sha256) });
+  return { freed: await shelf.dropAll([sha256]) };
 }
 
 /**
@@ -166,43 +169,6 @@ export async function readModels(dir: string, log: Logger): Promise<ReadonlyMap<
     return (await readManifests(manifests, (sha256) => join(dir, 'blobs', `sha256-${sha256}`), log)).models;
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return new Map();
-    throw error;
-  }
-}
-
-async function readManifests(folder: string, blobPath: (sha256: string) => string, log: Logger): Promise<Found> {
-  const models = new Map<string, StoredModel>();
-  let damaged = false;
-  for (const file of await readdir(folder)) {
-    const name = file.endsWith('.json') ? nameOf(file.slice(0, -'.json'.length)) : null;
-    if (name === null) continue;
-    const manifest = parseManifest(await readText(join(folder, file)));
-    const path = manifest && blobPath(manifest.sha256);
-    const reason = !manifest || !path ? 'its manifest is damaged' : await missing(path, manifest.bytes);
-    if (manifest && path && reason === null) models.set(name, { name, ...manifest, path });
-    else log.warn('model left out: pull it again', { model: name, reason, manifest: join(folder, file) });
-    damaged ||= manifest === null;
-  }
-  return { models, damaged };
-}
-
-interface Found {
-  readonly models: Map<string, StoredModel>;
-  readonly damaged: boolean;
-}
-
-async function missing(path: string, bytes: number): Promise<string | null> {
-  const size = await sizeOf(path);
-  if (size === null) return 'its file is missing';
-  return size === bytes ? null : `its file has ${size} bytes instead of ${bytes}`;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    // Unreadable for this user, or gone since it was listed: as good as damaged, and one model must not keep all from starting.
-    if (systemCode(error) !== undefined) return '';
     throw error;
   }
 }
