@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { abortFault, sleep, throwIfAborted } from '#kernel/abort';
 import { Fault } from '#kernel/faults';
 import { formatDuration } from '#kernel/quantities';
@@ -7,20 +7,24 @@ import { judge } from './answer.ts';
 import { diskFull, ensureSpace, isDiskFull } from './files.ts';
 import { shown, transportFault, transportOf } from './http.ts';
 import type { HttpReply } from './http.ts';
+import { partialName } from './names.ts';
 import { openPartial } from './partial.ts';
 import type { Partial } from './partial.ts';
 import type { Fetched, SourceContext } from './sources/context.ts';
 
 export interface Download {
   readonly url: URL;
-  /** Where the bytes go: kept over failures, so that a later call with the same file continues. */
-  readonly file: string;
   /** What it is called in progress and messages. */
   readonly what: string;
   readonly authorization?: string;
   /** What the bytes must be. A mismatch deletes them. */
   readonly sha256?: string;
   readonly bytes?: number;
+}
+
+/** With the place of the bytes: kept over failures, so that a later call with the same file continues. */
+interface Placed extends Download {
+  readonly file: string;
 }
 
 /** Requests in a row that brought the file no further before it is given up. */
@@ -33,7 +37,13 @@ const backoffMs = (tries: number): number => Math.min(500 * 2 ** tries, 8_000);
  * Fetches one file over HTTP, continuing what is here, again and again while that brings it further. Throws NOT_FOUND,
  * FORBIDDEN or UPSTREAM_FAILED when the server can not deliver, TIMEOUT when it stalls for good, DISK_FULL, CANCELLED.
  */
-export async function download(ask: Download, context: SourceContext): Promise<Fetched> {
+export function download(ask: Download, context: SourceContext): Promise<Fetched> {
+  const part = partialName(ask.url.href);
+  const key = ask.sha256 === undefined ? `url-${basename(part, '.part')}` : `sha256-${ask.sha256}`;
+  return context.once(key, (shared) => fetchWhole({ ...ask, file: join(shared.folder, part) }, shared));
+}
+
+async function fetchWhole(ask: Placed, context: SourceContext): Promise<Fetched> {
   const fetched = await fetchOnce(ask, context);
   if (!ask.sha256 || fetched.sha256 === ask.sha256) return fetched;
   await rm(ask.file, { force: true });
@@ -55,7 +65,7 @@ export function mismatch(where: string, expected: string, actual: string): Fault
   );
 }
 
-async function fetchOnce(ask: Download, context: SourceContext): Promise<Fetched & { readonly resumed: boolean }> {
+async function fetchOnce(ask: Placed, context: SourceContext): Promise<Fetched & { readonly resumed: boolean }> {
   const partial = await openPartial({
     file: ask.file,
     verifiable: ask.sha256 !== undefined,
@@ -78,7 +88,7 @@ async function fetchOnce(ask: Download, context: SourceContext): Promise<Fetched
   }
 }
 
-async function transfer(ask: Download, partial: Partial, context: SourceContext): Promise<void> {
+async function transfer(ask: Placed, partial: Partial, context: SourceContext): Promise<void> {
   let best = partial.have;
   let contacted = false;
   for (let tries = 0; ;) {
@@ -102,7 +112,7 @@ async function transfer(ask: Download, partial: Partial, context: SourceContext)
 
 type Outcome = 'done' | { readonly error: unknown; readonly afterMs?: number };
 
-function givenUp(ask: Download, { have, origin }: Partial, last: unknown): Fault {
+function givenUp(ask: Placed, { have, origin }: Partial, last: unknown): Fault {
   const total = origin.total === undefined ? '' : ` of ${origin.total}`;
   const reason = last instanceof Error ? last.message : String(last);
   const code = last instanceof Fault && last.code === 'TIMEOUT' ? 'TIMEOUT' : 'UPSTREAM_FAILED';
@@ -117,7 +127,7 @@ function givenUp(ask: Download, { have, origin }: Partial, last: unknown): Fault
 }
 
 /** One request: appends what it brings. */
-async function attempt(ask: Download, partial: Partial, context: SourceContext): Promise<Outcome> {
+async function attempt(ask: Placed, partial: Partial, context: SourceContext): Promise<Outcome> {
   if (partial.have > 0 && partial.have === (partial.origin.total ?? ask.bytes)) return 'done';
   // Nothing would tell whether the rest belongs to the same version of the file.
   if (partial.have > 0 && partial.origin.validator === undefined && !ask.sha256) await partial.restart({});
@@ -154,7 +164,7 @@ async function attempt(ask: Download, partial: Partial, context: SourceContext):
 }
 
 async function receive(
-  ask: Download,
+  ask: Placed,
   partial: Partial,
   reply: HttpReply,
   context: SourceContext,
@@ -185,7 +195,7 @@ async function receive(
   }
 }
 
-const refused = (ask: Download, code: Fault['code'], reason: string): Fault =>
+const refused = (ask: Placed, code: Fault['code'], reason: string): Fault =>
   new Fault(code, `${shown(ask.url)} ${reason}.`, { source: 'upstream' });
 
 /** Without a validator the range stands alone: then only the file's digest tells whether the parts belong together. */

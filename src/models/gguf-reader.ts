@@ -4,21 +4,24 @@ import { Fault } from '#kernel/faults';
 /** What a header may hold at most. Real files stay far below; a hostile one is refused before it costs memory. */
 export const bounds = {
   /** Bytes of metadata and tensor infos together: the largest vocabularies known take about 20 MiB. */
-  header: 256 * 2 ** 20,
+  header: 64 * 2 ** 20,
   pairs: 65_536,
   tensors: 262_144,
   /** The format's own limit on keys. */
   key: 65_535,
   /** A chat template is the longest string kept; known ones stay below 64 KiB. */
   text: 2 ** 20,
-  elements: 2 ** 24,
+  /** Sixteen times the largest vocabularies known. */
+  elements: 2 ** 22,
   depth: 4,
   dimensions: 8,
 } as const;
 
-/** Reads a GGUF header forwards in chunks. Each method throws BAD_REQUEST, naming the file, past its end or a bound. */
+/** Reads a GGUF header forwards in chunks. Each method throws BAD_REQUEST, naming file and field, past its end or a bound. */
 export interface HeaderReader {
   readonly position: number;
+  /** What is read from here on, for messages: `"llama.block_count"`. */
+  about(field: string): void;
   fail(reason: string): never;
   u8(): Promise<number>;
   u16(): Promise<number>;
@@ -39,14 +42,20 @@ export interface HeaderReader {
 
 const chunkBytes = 256 * 1024;
 
+/** Throws what is wrong with a file, and in which field of its header. */
+export function unusable(file: string, field: string, reason: string): never {
+  throw new Fault('BAD_REQUEST', `${file} is not a usable GGUF file: ${reason} (at ${field}).`, {
+    details: { file, field },
+  });
+}
+
 export function headerReader(handle: FileHandle, file: string, fileBytes: number): HeaderReader {
   let buffer = Buffer.alloc(0);
   let start = 0;
   let at = 0;
 
-  const fail = (reason: string): never => {
-    throw new Fault('BAD_REQUEST', `${file} is not a usable GGUF file: ${reason}.`, { details: { file } });
-  };
+  let field = 'the beginning';
+  const fail = (reason: string): never => unusable(file, field, reason);
 
   /** Makes the next `bytes` available at `at`. */
   const need = async (bytes: number): Promise<void> => {
@@ -81,6 +90,7 @@ export function headerReader(handle: FileHandle, file: string, fileBytes: number
     get position() {
       return start + at;
     },
+    about: (what) => void (field = what),
     fail,
     u8: () => fixed(1, (from, offset) => from.readUInt8(offset)),
     u16: () => fixed(2, (from, offset) => from.readUInt16LE(offset)),

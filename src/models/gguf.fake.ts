@@ -98,6 +98,7 @@ export const tinyLlama: FakeGguf = {
     'llama.attention.head_count': 4,
     'llama.attention.head_count_kv': 2,
     'llama.rope.freq_base': { float: 10_000 },
+    'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.tokens': ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'],
     'tokenizer.chat_template': '{{ messages }}',
   },

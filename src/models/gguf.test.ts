@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
 import { fakeGguf, text, tinyLlama, u64 } from './gguf.fake.ts';
 import type { FakeGguf } from './gguf.fake.ts';
+import { checkTokenizer } from './gguf-checks.ts';
 import { readGguf } from './gguf.ts';
 
 let folder: string;
@@ -119,6 +120,15 @@ describe('readGguf', () => {
     Buffer.concat([Buffer.from('GGUF'), Buffer.from([3, 0, 0, 0]), u64(0), u64(1), pairs, Buffer.alloc(64)]);
   const array = Buffer.from([9, 0, 0, 0]);
   const nested = Buffer.concat([array, u64(1)]);
+  const absurd = (metadata: FakeGguf['metadata']) =>
+    fakeGguf({ ...tinyLlama, metadata: { ...tinyLlama.metadata, ...metadata } });
+  /** The second tensor's place in the file, altered. */
+  const shifted = (offset: number): Buffer => {
+    const bytes = fakeGguf(tinyLlama);
+    const info = bytes.indexOf('output_norm.weight') + 'output_norm.weight'.length;
+    bytes.writeBigUInt64LE(BigInt(offset), info + 4 + 8 + 4);
+    return bytes;
+  };
 
   it.each<[string, Buffer, RegExp]>([
     ['another kind of file', Buffer.from('PK\x03\x04 a wheel'), /does not begin with "GGUF"/],
@@ -156,10 +166,64 @@ describe('readGguf', () => {
     ],
     ['an unknown value type', claims(Buffer.concat([text('k'), Buffer.from([77, 0, 0, 0])])), /unknown type 77/],
     ['no architecture', fakeGguf({}), /architecture/],
+    [
+      'absurdly many layers',
+      absurd({ 'llama.block_count': 2 ** 32 - 1 }),
+      /4294967295, more than 4096 \(at "llama.block_count"/,
+    ],
+    [
+      'absurdly many heads in one layer',
+      absurd({ 'llama.attention.head_count_kv': [2, 2 ** 20] }),
+      /at "llama.attention.head_count_kv"/,
+    ],
+    [
+      'a negative context',
+      absurd({ 'llama.context_length': { float: -1 } }),
+      /it is -1, .* \(at "llama.context_length"/,
+    ],
+    ['a tensor beyond the file', shifted(2 ** 40), /bytes into the weights, .* \(at tensor "output_norm.weight"/],
+    ['a tensor between places', shifted(2049), /no multiple of 32 \(at tensor "output_norm.weight"/],
+    [
+      'a tensor larger than numbers',
+      fakeGguf({ ...tinyLlama, tensors: [{ name: 'huge', shape: [2 ** 40, 2 ** 40], bytes: 4 }] }),
+      /impossibly large \(at tensor "huge"/,
+    ],
+    [
+      'an endless text, by its key',
+      claims(Buffer.concat([text('general.name'), Buffer.from([8, 0, 0, 0]), u64(2 ** 33)])),
+      /\(at "general.name"\)/,
+    ],
   ])('refuses %s', async (_, bytes, reason) => {
     const fault = await refusal(bytes);
     expect(fault.code).toBe('BAD_REQUEST');
     expect(fault.message).toMatch(reason);
+  });
+
+  it('reads the longest header it allows in bounded time', async () => {
+    const empty = Buffer.concat([text('x'), array, Buffer.from([8, 0, 0, 0]), u64(2 ** 22), Buffer.alloc(8 * 2 ** 22)]);
+    const began = performance.now();
+    expect((await refusal(claims(empty))).message).toMatch(/architecture/);
+    expect(performance.now() - began).toBeLessThan(8_000);
+  });
+
+  it.each([
+    [
+      'without a tokenizer',
+      { 'tokenizer.ggml.model': undefined },
+      /tokenizer is missing \(at "tokenizer.ggml.model"\)/,
+    ],
+    ['without tokens', { 'tokenizer.ggml.tokens': undefined }, /no tokens \(at "tokenizer.ggml.tokens"\)/],
+    ['with both', {}, null],
+    ['that says it has none', { 'tokenizer.ggml.model': 'none', 'tokenizer.ggml.tokens': undefined }, null],
+  ])('judges the tokenizer of a model %s', async (_, without, reason) => {
+    const pairs = Object.entries({ ...tinyLlama.metadata, ...without }).filter(([, value]) => value !== undefined);
+    const { metadata } = await read({
+      ...tinyLlama,
+      metadata: Object.fromEntries(pairs) as NonNullable<FakeGguf['metadata']>,
+    });
+    const check = () => checkTokenizer(metadata, 'm.gguf');
+    if (reason) expect(check).toThrow(reason);
+    else check();
   });
 
   it('says that a file does not exist', async () => {

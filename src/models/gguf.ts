@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { Fault, systemCode } from '#kernel/faults';
+import { checkFacts } from './gguf-checks.ts';
 import { bounds, headerReader } from './gguf-reader.ts';
 import type { HeaderReader } from './gguf-reader.ts';
 import { ggufFacts } from './gguf-facts.ts';
@@ -47,32 +48,36 @@ const keptItems = 1024;
 /**
  * Reads the header of a GGUF file, version 2 or 3 (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). Memory and
  * time are bounded whatever the file says. Throws BAD_REQUEST when it is not one, is damaged or ends before its last
- * tensor does; NOT_FOUND when there is no such file.
+ * tensor does; NOT_FOUND when there is no such file. Messages call it `shown`.
  */
-export async function readGguf(path: string): Promise<Gguf> {
+export async function readGguf(path: string, shown = path): Promise<Gguf> {
   const handle = await open(path, 'r').catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') throw new Fault('NOT_FOUND', `There is no file ${path}.`, { cause: error });
     throw error;
   });
   try {
-    return await readHeader(handle, path);
+    return await readHeader(handle, path, shown);
   } finally {
     await handle.close();
   }
 }
 
-async function readHeader(handle: FileHandle, path: string): Promise<Gguf> {
+async function readHeader(handle: FileHandle, path: string, shown: string): Promise<Gguf> {
   const { size: fileBytes } = await handle.stat();
-  const reader = headerReader(handle, path, fileBytes);
+  const reader = headerReader(handle, shown, fileBytes);
   if ((await reader.u32()) !== 0x46554747) reader.fail('it does not begin with "GGUF"');
   const version = await reader.u32();
   if (version !== 2 && version !== 3) {
     reader.fail(version > 0xffff ? 'it is written for big-endian machines' : `its version ${version} is not known`);
   }
+  reader.about('the count of tensors');
   const tensorCount = await counted(reader, 'tensors', bounds.tensors);
+  reader.about('the count of metadata keys');
   const pairCount = await counted(reader, 'metadata keys', bounds.pairs);
   const metadata = await readMetadata(reader, pairCount);
   const tensors = await readTensors(reader, tensorCount, metadata.number('general.alignment') ?? 32, fileBytes);
+  checkFacts(metadata, shown);
+  reader.about('"general.architecture"');
   const facts = ggufFacts(metadata, tensors);
   if (facts === null) return reader.fail('it does not say its architecture');
   return { path, version, fileBytes, metadata, tensors, ...facts };
@@ -86,7 +91,9 @@ async function counted(reader: HeaderReader, what: string, limit: number): Promi
 async function readMetadata(reader: HeaderReader, count: number): Promise<Metadata> {
   const values = new Map<string, MetaValue>();
   for (let i = 0; i < count; i++) {
+    reader.about(`metadata key ${i + 1} of ${count}`);
     const key = await reader.text(bounds.key);
+    reader.about(printable(key));
     values.set(key, await readValue(reader, await reader.u32(), 0));
   }
   return metadataOf(values);
@@ -162,28 +169,38 @@ async function readTensors(
   alignment: number,
   fileBytes: number,
 ): Promise<readonly TensorInfo[]> {
+  reader.about('"general.alignment"');
   if (!Number.isInteger(alignment) || alignment < 1 || alignment > 2 ** 20)
     reader.fail(`its alignment is ${alignment}`);
   const tensors: TensorInfo[] = [];
   let end = 0;
   for (let i = 0; i < count; i++) {
-    const name = await reader.text(bounds.key);
-    const dimensions = await reader.u32();
-    if (dimensions > bounds.dimensions) reader.fail(`the tensor ${printable(name)} has ${dimensions} dimensions`);
-    const shape: number[] = [];
-    for (let d = 0; d < dimensions; d++) shape.push(await reader.u64());
-    const type = await reader.u32();
-    const offset = await reader.u64();
-    const bytes = tensorBytes(shape, type);
-    if (bytes !== null && !Number.isSafeInteger(bytes))
-      reader.fail(`the tensor ${printable(name)} is impossibly large`);
-    end = Math.max(end, offset + (bytes ?? 0));
-    tensors.push({ name, shape, type, bytes });
+    reader.about(`tensor ${i + 1} of ${count}`);
+    const { offset, ...tensor } = await readTensor(reader);
+    if (offset % alignment !== 0) reader.fail(`it begins at ${offset}, which is no multiple of ${alignment}`);
+    end = Math.max(end, offset + (tensor.bytes ?? 0));
+    if (end > fileBytes) reader.fail(`it ends ${end} bytes into the weights, and the whole file has ${fileBytes}`);
+    tensors.push(tensor);
   }
   const needed = Math.ceil(reader.position / alignment) * alignment + end;
   // A download that was cut looks whole to whoever reads only the header: here it is found before it crashes an engine.
   if (needed > fileBytes) reader.fail(`it is cut short: its tensors need ${needed} bytes and it has ${fileBytes}`);
   return tensors;
+}
+
+async function readTensor(reader: HeaderReader): Promise<TensorInfo & { readonly offset: number }> {
+  const name = await reader.text(bounds.key);
+  reader.about(`tensor ${printable(name)}`);
+  const dimensions = await reader.u32();
+  if (dimensions > bounds.dimensions) reader.fail(`it has ${dimensions} dimensions, more than ${bounds.dimensions}`);
+  const shape: number[] = [];
+  for (let d = 0; d < dimensions; d++) shape.push(await reader.u64());
+  const type = await reader.u32();
+  const offset = await reader.u64();
+  const bytes = tensorBytes(shape, type);
+  const elements = shape.reduce((product, size) => product * size, 1);
+  if (!Number.isSafeInteger(elements) || !Number.isSafeInteger(bytes ?? 0)) reader.fail('it is impossibly large');
+  return { name, shape, type, bytes, offset };
 }
 
 const printable = (name: string): string => JSON.stringify(name.slice(0, 80));

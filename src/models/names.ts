@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Fault } from '#kernel/faults';
 
 /** Longer names would not fit a file name once encoded: the usual limit is 255 bytes. */
@@ -44,3 +45,7 @@ const encodes = (name: string, fileName: string): boolean => {
 };
 
 export const isSha256 = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);
+
+/** The file name of a download in progress: the same for the same origin of bytes, and telling nothing of its address. */
+export const partialName = (identity: string): string =>
+  `${createHash('sha256').update(identity).digest('hex').slice(0, 32)}.part`;

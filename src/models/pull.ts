@@ -6,10 +6,12 @@ import { Fault, toFault } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { createSingleFlight } from '#kernel/single-flight';
 import { mismatch } from './download.ts';
-import { diskFull, freeBytes, hashFile, isDiskFull } from './files.ts';
+import { diskFull, freeBytes, isDiskFull } from './files.ts';
 import type { FreeBytes } from './files.ts';
 import { openHttp } from './http.ts';
 import type { Http } from './http.ts';
+import { createSharing, verifiedBlob } from './once.ts';
+import type { Sharing } from './once.ts';
 import { createBoards, paced } from './progress.ts';
 import { writeChunk } from './sources/context.ts';
 import type { Fetched, SourceContext, WriteChunk } from './sources/context.ts';
@@ -22,17 +24,27 @@ export interface PullOptions {
   readonly onProgress?: OnProgress;
   /** About how many bytes the model has: what is checked before a source is asked that can not tell. */
   readonly size?: number;
+  /** A person asked: a name that is held at an earlier version goes on to what its sources have. */
+  readonly byHand?: boolean;
+  /** Asks the sources although a file is here, since they may have a newer one. */
+  readonly update?: boolean;
 }
 
 export interface Puller {
   /**
-   * The model, fetched when it is not here. Sources are tried in their order; the first that delivers what it promises
-   * wins. Asked twice at once, it is fetched once. Throws UPSTREAM_FAILED with every source's reason, DISK_FULL, CANCELLED.
+   * The model, fetched when it is not here or is known to be damaged. Sources are tried in their order; the first that
+   * delivers what it promises wins. Asked twice at once, it is fetched once; the same file under two names, too. Throws
+   * UPSTREAM_FAILED with every source's reason, DISK_FULL, CANCELLED.
    */
   pull(name: string, sources: readonly ModelSource[], options: PullOptions): Promise<StoredModel>;
   /** How far the running pulls are, by name. */
   running(): ReadonlyMap<string, Progress>;
+  /** Resolves when the pull that runs now has ended, however; null when none does. */
+  ended(name: string): Promise<void> | null;
 }
+
+/** Throws what is wrong with a file that was fetched, before it becomes a model. `name` is what its source calls it. */
+export type FormatCheck = (path: string, name: string) => Promise<unknown>;
 
 export interface PullerOptions {
   readonly store: ModelStore;
@@ -43,24 +55,35 @@ export interface PullerOptions {
   readonly http?: () => Http;
   readonly free?: FreeBytes;
   readonly write?: WriteChunk;
+  /** Everything passes when left out. */
+  readonly check?: FormatCheck;
 }
 
 export function createPuller(options: PullerOptions): Puller {
-  const { store, clock, log } = options;
+  const { store, clock, log, check = async () => undefined } = options;
   const flights = createSingleFlight<StoredModel>();
   const boards = createBoards(log);
+  const sharing = createSharing({ store, check, boards: createBoards(log), http: options.http ?? openHttp });
+  const ends = new Map<string, Promise<void>>();
   return {
     running: () => boards.latest(),
-    async pull(name, sources, { signal, onProgress, size }) {
+    ended: (name) => ends.get(name) ?? null,
+    async pull(name, sources, { signal, onProgress, ...asked }) {
       throwIfAborted(signal);
       const board = boards.join(name, onProgress);
       try {
         return await flights.run(name, signal, async (inner) => {
-          const here = await present(store, name, sources);
-          if (here) return here;
+          const end = Promise.withResolvers<void>();
+          ends.set(name, end.promise);
           const report = paced(clock, board.publish);
-          const work = { store, options, name, sources, size, signal: inner, report };
-          return (await adopt(work)) ?? (await fetchFirst(work));
+          const work = { ...asked, store, options, sharing, check, name, sources, signal: inner, report, releases: [] };
+          try {
+            return await obtain(work);
+          } finally {
+            for (const release of work.releases as (() => void)[]) release();
+            ends.delete(name);
+            end.resolve();
+          }
         });
       } finally {
         board.leave();
@@ -69,35 +92,59 @@ export function createPuller(options: PullerOptions): Puller {
   };
 }
 
-interface Work {
+interface Work extends Pick<PullOptions, 'size' | 'byHand' | 'update'> {
   readonly store: ModelStore;
   readonly options: PullerOptions;
+  readonly sharing: Sharing;
+  readonly check: FormatCheck;
   readonly name: string;
   readonly sources: readonly ModelSource[];
-  readonly size: number | undefined;
   readonly signal: AbortSignal;
   readonly report: OnProgress;
+  /** Called when the pull has ended. */
+  readonly releases: (() => void)[];
+}
+
+async function obtain(work: Work): Promise<StoredModel> {
+  const { store, name, sources } = work;
+  const here = await present(work);
+  if (here) return here;
+  const damaged = store.get(name);
+  // Only what is broken is fetched: the same file, not whatever a source without a digest has by now.
+  const same = damaged && store.damage(damaged.sha256) && !work.update ? pinned(sources, damaged.sha256) : [];
+  const wanted = same.length > 0 ? { ...work, sources: same } : work;
+  return (await adopt(wanted)) ?? (await fetchFirst(wanted));
 }
 
 /** The model as it is, unless its definition meanwhile promises other bytes, or its file was deleted behind our back. */
-async function present(store: ModelStore, name: string, sources: readonly ModelSource[]): Promise<StoredModel | null> {
+async function present({ store, name, sources, byHand, update }: Work): Promise<StoredModel | null> {
   const model = store.get(name);
-  if (!model || (await store.blob(model.sha256)) === null) return null;
+  if (!model || store.damage(model.sha256) || (await store.blob(model.sha256)) === null) return null;
+  if (model.held && !byHand) return model;
   const promised = sources.map(({ sha256 }) => sha256);
-  return promised.includes(undefined) || promised.includes(model.sha256) ? model : null;
+  const asPromised = promised.includes(model.sha256) || (promised.includes(undefined) && !update);
+  if (!asPromised) return null;
+  return model.held ? store.add(name, model.path, model) : model;
 }
 
+/** The sources that have a certain file, or may have it. */
+export const pinned = (sources: readonly ModelSource[], sha256: string): readonly ModelSource[] =>
+  sources.filter((source) => (source.sha256 ?? sha256) === sha256).map((source) => ({ ...source, sha256 }));
+
 /** Names a file that is here already under a promised digest: another model's, or one whose naming a crash prevented. */
-async function adopt({ store, name, sources, signal, report }: Work): Promise<StoredModel | null> {
+async function adopt({
+  store,
+  name,
+  sources,
+  signal,
+  report: onProgress,
+  releases,
+}: Work): Promise<StoredModel | null> {
   for (const source of sources) {
-    const blob = source.sha256 === undefined ? null : await store.blob(source.sha256);
-    if (!blob) continue;
-    let done = 0;
-    const { sha256, bytes } = await hashFile(blob.path, signal, (read) => {
-      done += read;
-      report({ phase: 'verifying', what: name, done, total: blob.bytes, unit: 'bytes' });
-    });
-    if (sha256 === source.sha256) return store.add(name, blob.path, { sha256, bytes, source: describeSource(source) });
+    if (source.sha256 === undefined) continue;
+    releases.push(store.hold(source.sha256));
+    const blob = await verifiedBlob(source.sha256, { signal, onProgress }, store);
+    if (blob) return store.add(name, blob.path, { ...blob, source: describeSource(source) });
   }
   return null;
 }
@@ -110,7 +157,7 @@ async function fetchFirst(work: Work): Promise<StoredModel> {
     for (const source of sources) {
       const shown = describeSource(source);
       try {
-        const fetched = await fetchVerified(source, await contextOf(work, http));
+        const fetched = await fetchVerified(source, await contextOf(work, http, nameIn(source)), work);
         const model = await store.add(name, fetched.path, { ...fetched, source: shown });
         await store.dropPartial(name);
         options.log.info('model pulled', { model: name, source: shown, bytes: model.bytes, sha256: model.sha256 });
@@ -134,17 +181,43 @@ async function fetchFirst(work: Work): Promise<StoredModel> {
   throw allFailed(name, failures);
 }
 
-async function contextOf({ store, options, name, size, signal, report }: Work, http: Http): Promise<SourceContext> {
+async function contextOf(work: Work, http: Http, file: string): Promise<SourceContext> {
+  const { store, options, sharing, name, size, signal, report, releases } = work;
   const { clock, log, env = process.env, free = freeBytes, write = writeChunk } = options;
-  return { folder: await store.partial(name), signal, onProgress: report, clock, log, http, env, free, write, size };
+  const common = { signal, onProgress: report, clock, log, http, env, free, write, size };
+  const context: SourceContext = {
+    ...common,
+    folder: await store.partial(name),
+    once: (key, work) => {
+      const hold = (sha256: string) => void releases.push(store.hold(sha256));
+      return sharing.run(key, work, { context, name: file, hold });
+    },
+  };
+  return context;
 }
 
 /** The source's file, checked against what its definition promises, whatever the source itself has checked. */
-async function fetchVerified(source: ModelSource, context: SourceContext): Promise<Fetched> {
+async function fetchVerified(source: ModelSource, context: SourceContext, { store, check }: Work): Promise<Fetched> {
   const fetched = await fetchFrom(source, context);
-  if (source.sha256 === undefined || fetched.sha256 === source.sha256) return fetched;
-  await rm(fetched.path, { force: true });
-  throw mismatch(describeSource(source), source.sha256, fetched.sha256);
+  const settled = (await store.blob(fetched.sha256))?.path === fetched.path;
+  try {
+    if (source.sha256 !== undefined && fetched.sha256 !== source.sha256) {
+      throw mismatch(describeSource(source), source.sha256, fetched.sha256);
+    }
+    if (!settled) await check(fetched.path, nameIn(source));
+    return fetched;
+  } catch (error) {
+    if (!settled) await rm(fetched.path, { force: true });
+    throw error;
+  }
+}
+
+/** What a source calls its file. */
+function nameIn(source: ModelSource): string {
+  if (source.kind === 'file') return source.path;
+  if (source.kind === 'url') return URL.parse(source.url)?.pathname ?? source.url;
+  if (source.kind === 'huggingface') return source.file;
+  return source.kind === 'ollama' ? source.model : (source.files.at(-1) ?? '');
 }
 
 /** Each kind's code is loaded when it is first asked: most runs of the platform never pull. */

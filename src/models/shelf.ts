@@ -148,6 +148,9 @@ async function dropUnkept(digests: readonly string[], { named, busy, blobPath, d
 
 async function settle(file: string, { sha256, bytes }: NewBlob, { blobPath, damages, folders, sync }: Files) {
   const path = blobPath(sha256);
+  if (file === path && (await sizeOf(path)) !== bytes) {
+    throw new Fault('INTERNAL', `The file ${path} went while it was being named.`);
+  }
   if (file !== path) {
     // An engine may have the present blob mapped: replacing it by its equal would keep both on the disk.
     if ((await sizeOf(path)) === bytes && !damages.of(sha256)) return rm(file, { force: true });

@@ -1,4 +1,4 @@
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Fault, systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
@@ -37,6 +37,8 @@ export interface ModelStore {
   list(): readonly StoredModel[];
   /** The path of a blob that is here whole, whether a name refers to it or not. */
   blob(sha256: string): Promise<{ readonly path: string; readonly bytes: number } | null>;
+  /** Moves a finished file in without a name: hold its digest until it has one. */
+  admit(file: string, blob: NewBlob): Promise<{ readonly path: string }>;
   /**
    * Moves a finished file from this store's partial area in and names it: the file at `file` is gone afterwards. Naming a
    * blob that is here already is asked with its own path. A blob that is known to be damaged is replaced.
@@ -65,8 +67,8 @@ export interface ModelStore {
   mark(sha256: string, damage: Damage | null): Promise<void>;
   /** A folder for what is being fetched under that name, made when it is missing. Kept over a restart, for a week. */
   partial(name: string): Promise<string>;
-  /** Deletes that folder. */
-  dropPartial(name: string): Promise<void>;
+  /** Deletes that folder, or only when it is empty. */
+  dropPartial(name: string, onlyEmpty?: boolean): Promise<void>;
   /** Hears the name whose file changed or went. */
   onChange(listener: (name: string) => void): () => void;
 }
@@ -84,6 +86,11 @@ export async function openModelStore(options: ModelStoreOptions): Promise<ModelS
       const bytes = isSha256(sha256) ? await sizeOf(shelf.blobPath(sha256)) : null;
       return bytes === null ? null : { path: shelf.blobPath(sha256), bytes };
     },
+    admit: (file, blob) =>
+      shelf.exclusive(async () => {
+        await shelf.settle(file, blob);
+        return { path: shelf.blobPath(blob.sha256) };
+      }),
     add: (name, file, blob) =>
       shelf.exclusive(async () => {
         if (!isSha256(blob.sha256)) throw new Fault('INTERNAL', `"${blob.sha256}" is not a SHA-256 digest.`);
@@ -109,7 +116,11 @@ export async function openModelStore(options: ModelStoreOptions): Promise<ModelS
       await mkdir(folder, { recursive: true });
       return folder;
     },
-    dropPartial: (name) => rm(join(partial, fileNameOf(name)), { recursive: true, force: true }),
+    async dropPartial(name, onlyEmpty = false) {
+      const folder = join(partial, fileNameOf(name));
+      if (onlyEmpty) await rmdir(folder).catch(() => undefined);
+      else await rm(folder, { recursive: true, force: true });
+    },
     onChange: shelf.onChange,
   };
 }

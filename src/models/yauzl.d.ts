@@ -18,6 +18,6 @@ declare module 'yauzl' {
 
   export function openPromise(
     path: string,
-    options: { readonly autoClose: false; readonly lazyEntries: true; readonly validateEntrySizes: true },
+    options: { readonly autoClose: false; readonly lazyEntries: true; readonly validateEntrySizes?: true },
   ): Promise<ZipFile>;
 }

@@ -7,8 +7,14 @@ import type { Http } from '../http.ts';
 
 /** What a source works with. All of it is the pull's; a source closes none of it. */
 export interface SourceContext {
-  /** The name's own folder in the store's partial area: everything a source writes goes there. */
+  /** A folder in the store's partial area: everything a source writes goes there. */
   readonly folder: string;
+  /**
+   * Does work that others may be doing for another name at this moment: by its key, `sha256-<hex>` where the digest is
+   * known, it is done once, and all hear its progress. What it fetched is in the store afterwards. The work gets the
+   * key's own folder, which is kept over failures. A file that is here already under that digest is taken as it is.
+   */
+  once(key: string, work: (context: SourceContext) => Promise<Fetched>): Promise<Fetched>;
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
   readonly clock: Clock;
@@ -31,7 +37,7 @@ export const writeChunk: WriteChunk = async (handle, chunk, position) => {
   }
 };
 
-/** A whole file in the context's folder, with the digest of the bytes as they were written. */
+/** A whole file in the context's folder or in the store, with the digest of the bytes as they were written. */
 export interface Fetched {
   readonly path: string;
   readonly sha256: string;

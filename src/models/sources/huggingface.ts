@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { ModelSource } from '#contracts/models';
 import { Fault } from '#kernel/faults';
 import { download } from '../download.ts';
@@ -7,7 +7,6 @@ import type { HttpReply } from '../http.ts';
 import { isSha256 } from '../names.ts';
 import type { FetchSource, SourceContext } from './context.ts';
 import { deadlined } from './deadline.ts';
-import { partialName } from './url.ts';
 
 const hub = 'https://huggingface.co';
 
@@ -35,7 +34,6 @@ export const fetchHuggingFace: FetchSource<Extract<ModelSource, { kind: 'hugging
     {
       url,
       what,
-      file: join(context.folder, partialName(url.href)),
       ...(authorization !== undefined && { authorization }),
       ...(sha256 !== undefined && { sha256 }),
       ...(facts.bytes !== undefined && { bytes: facts.bytes }),

