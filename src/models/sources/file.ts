@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { link, open, realpath, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { basename, isAbsolute, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import type { ModelSource } from '#contracts/models';
 import { throwIfAborted } from '#kernel/abort';
 import { Fault, systemCode } from '#kernel/faults';
@@ -22,8 +22,10 @@ export const fetchFile: FetchSource<Extract<ModelSource, { kind: 'file' }>> = as
   const original = await locate(source.path);
   const { size } = await stat(original);
   const path = join(context.folder, `${temporaryPrefix}${randomBytes(6).toString('hex')}`);
+  const what = basename(original);
   try {
-    return (await linked(original, path, size, context)) ?? (await copied(original, path, size, context));
+    const linked = await linkFile(original, path, size, what, context);
+    return linked ?? (await copyFile(original, path, size, what, context));
   } catch (error) {
     await rm(path, { force: true });
     throwIfAborted(context.signal);
@@ -47,7 +49,16 @@ async function locate(written: string): Promise<string> {
   throw new Fault('NOT_FOUND', `${path} is not a file.`);
 }
 
-async function linked(original: string, path: string, size: number, context: SourceContext): Promise<Fetched | null> {
+type FileWork = Pick<SourceContext, 'signal' | 'onProgress' | 'free' | 'write'>;
+
+/** Makes `path` another link to the original and reads it for its digest; null where no link can be made. */
+export async function linkFile(
+  original: string,
+  path: string,
+  size: number,
+  what: string,
+  { signal, onProgress }: FileWork,
+): Promise<Fetched | null> {
   try {
     await link(original, path);
   } catch (error) {
@@ -57,27 +68,35 @@ async function linked(original: string, path: string, size: number, context: Sou
   let done = 0;
   const report = (bytes: number) => {
     done += bytes;
-    context.onProgress({ phase: 'verifying', what: basename(original), done, total: size, unit: 'bytes' });
+    onProgress({ phase: 'verifying', what, done, total: size, unit: 'bytes' });
   };
-  return { path, ...(await hashFile(path, context.signal, report)) };
+  return { path, ...(await hashFile(path, signal, report)) };
 }
 
-async function copied(original: string, path: string, size: number, context: SourceContext): Promise<Fetched> {
-  await ensureSpace(context.folder, size, basename(original), context.free);
+/** Copies the original to `path`. Throws DISK_FULL, before or while. */
+export async function copyFile(
+  original: string,
+  path: string,
+  size: number,
+  what: string,
+  { signal, onProgress, free, write }: FileWork,
+): Promise<Fetched> {
+  const folder = dirname(path);
+  await ensureSpace(folder, size, what, free);
   const hash = createHash('sha256');
   const handle = await open(path, 'wx');
   let done = 0;
   try {
-    for await (const chunk of createReadStream(original, { highWaterMark: 2 ** 20, signal: context.signal })) {
+    for await (const chunk of createReadStream(original, { highWaterMark: 2 ** 20, signal })) {
       hash.update(chunk as Buffer);
-      await context.write(handle, chunk as Buffer, done);
+      await write(handle, chunk as Buffer, done);
       done += (chunk as Buffer).length;
-      context.onProgress({ phase: 'assembling', what: basename(original), done, total: size, unit: 'bytes' });
+      onProgress({ phase: 'assembling', what, done, total: size, unit: 'bytes' });
     }
     return { path, sha256: hash.digest('hex'), bytes: done };
   } catch (error) {
     if (!isDiskFull(error)) throw error;
-    throw diskFull(context.folder, size - done, await context.free(context.folder), basename(original), error);
+    throw diskFull(folder, size - done, await free(folder), what, error);
   } finally {
     await handle.close();
   }
