@@ -82,7 +82,7 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   const core = await createCore(options, stores, hooks, closers);
   const pins = stores.state.table<true>('pins');
   const operator = createOperator({
-    ...{ ...core, ...stores, shutdown: options.onShutdown },
+    ...{ ...core, ...stores, shutdown: options.onShutdown, definitions: home.catalog, env: process.env },
     platform: () => ({ version, url, home: home.path, startedAt, pid: process.pid }),
     rememberPin: (unit, pinned) => (pinned ? pins.put(unit, true) : pins.delete(unit)),
   });

@@ -40,7 +40,7 @@ const source = z
 const pruned = <T extends { sha256?: string | undefined }>({ sha256: digest, ...rest }: T) =>
   digest === undefined ? rest : { ...rest, sha256: digest };
 
-export const modelSchema = z.strictObject({
+const form = z.strictObject({
   id: z
     .string()
     .regex(
@@ -82,7 +82,21 @@ export const modelSchema = z.strictObject({
     })
     .exactOptional()
     .describe('Where it is, for an engine that has models elsewhere: ollama, upstream.'),
+  sha256: sha256.optional().describe('What its file must be, whichever source it comes from.'),
   sources: z.array(source).default([]).describe('Where its file can come from, tried in this order.'),
 });
+
+/** The model's own digest is that of every source: one that says another can never deliver it. */
+export const modelSchema = form
+  .superRefine(({ sha256: digest, sources }, context) => {
+    for (const [i, { kind, sha256: own }] of sources.entries()) {
+      if (digest === undefined || own === undefined || own === digest) continue;
+      const path = ['sources', i, kind, 'sha256'];
+      context.addIssue({ code: 'custom', path, message: "is another digest than the model's own sha256" });
+    }
+  })
+  .transform(({ sha256: digest, ...model }) =>
+    digest === undefined ? model : { ...model, sources: model.sources.map((one) => ({ ...one, sha256: digest })) },
+  );
 
 export type ModelDefinition = z.output<typeof modelSchema>;

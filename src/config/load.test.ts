@@ -30,7 +30,7 @@ describe('the defaults', () => {
         prediction: true,
       },
       limits: { body: 32 * 2 ** 20, headerTimeout: 30_000, keepAlive: 75_000, connections: 4_096 },
-      models: { default: 'smollm2:135m', settings: {}, names: {} },
+      models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
       services: {},
       catalog: { folders: [] },
       logs: { level: 'info', perInstance: 4 * 2 ** 20 },

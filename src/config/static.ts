@@ -203,6 +203,13 @@ const models = section(
       .exactOptional()
       .describe('CPU threads an engine may use. Without it one fewer than the cores, at least one.'),
     gpu: gpu.exactOptional(),
+    versions: count(1, 20)
+      .default(2)
+      .describe('How many versions of a model keep their file, the present one among them.'),
+    allowPickle: z
+      .boolean()
+      .default(false)
+      .describe('Takes model files that are pickles. Loading one runs whatever code is in it.'),
     settings: z.record(z.string(), modelSettings).default({}).describe('The same for one model each, by its id.'),
     names: z
       .record(

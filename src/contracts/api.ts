@@ -2,6 +2,7 @@
  * What the control API under `/sutaz/v1/` says, as types: the edge makes these values, the clients and the console read
  * them. Times are ISO 8601, sizes bytes, durations milliseconds.
  */
+import type { ApiEstimate, ApiFit, ApiModelVersion } from './store-api.ts';
 import type { Progress } from './models.ts';
 
 export interface ApiLedger {
@@ -172,6 +173,12 @@ export interface ApiModel {
 export interface ApiModelDetails extends ApiModel {
   readonly header: Readonly<Record<string, string | number | null>> | null;
   readonly sources: readonly unknown[];
+  /** What was planned beside what was measured; null until the file is here. */
+  readonly estimate: ApiEstimate | null;
+  /** The longest context that fits the limit; null until the file is here. */
+  readonly fit: ApiFit | null;
+  /** What the name has stood for, newest first; empty until a file is here. */
+  readonly versions: readonly ApiModelVersion[];
 }
 
 /** `progress` of a pull. */

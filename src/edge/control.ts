@@ -2,17 +2,17 @@ import type { ServerResponse } from 'node:http';
 import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
-import type { Clock } from '#kernel/clock';
-import { Fault, toFault } from '#kernel/faults';
+import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
-import { repeat } from '#kernel/repeat';
-import type { Sessions } from '#security/sessions';
 import { demand } from './auth.ts';
-import { problemOf } from './errors.ts';
+import { route, streamWork } from './control-route.ts';
+import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { decodeSegment, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
-import type { Live } from './live.ts';
-import { eventStream } from './sse.ts';
+import { storeRoutes } from './store-routes.ts';
+import type { Library } from './store-routes.ts';
+
+export type { ControlDeps } from './control-route.ts';
 
 /** What the control API does to the platform. Every method that takes a name throws NOT_FOUND with the nearest ones. */
 export interface Control {
@@ -34,37 +34,15 @@ export interface Control {
   followLogs(id: UnitId, lines: number, signal: AbortSignal): AsyncIterable<string>;
   models(): readonly ApiModel[];
   model(name: string): Promise<ApiModelDetails>;
-  pull(name: string, signal: AbortSignal, onProgress: OnProgress): Promise<ApiModelDetails>;
+  /** With `update` the sources are asked although a file is here. */
+  pull(name: string, signal: AbortSignal, onProgress: OnProgress, update: boolean): Promise<ApiModelDetails>;
+  /** A name, or one version of it. */
   removeModel(name: string): Promise<void>;
+  readonly library: Library;
   catalog(): ApiCatalog;
   definition(id: string): Promise<ApiDefinition>;
   shutdown(): void;
 }
-
-export interface ControlDeps {
-  readonly control: Control;
-  readonly live: Live;
-  readonly sessions: Sessions;
-  readonly clock: Clock;
-  readonly url: () => string;
-}
-
-type Handler = (exchange: Exchange, deps: ControlDeps, name: string) => Promise<void> | void;
-
-interface Route {
-  readonly method: string;
-  readonly path: RegExp;
-  readonly role: 'admin' | 'use';
-  readonly handle: Handler;
-}
-
-/** A path of the control API; `:name` stands for one segment, decoded. */
-const route = (method: string, path: string, role: Route['role'], handle: Handler): Route => ({
-  method,
-  path: new RegExp(`^/sutaz/v1${path.replace(':name', '([^/]+)')}$`),
-  role,
-  handle,
-});
 
 const routes: readonly Route[] = [
   route('GET', '/state', 'use', (exchange, { control }) => sendJson(exchange, 200, control.state())),
@@ -96,6 +74,7 @@ const routes: readonly Route[] = [
     await control.removeModel(name);
     exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
   }),
+  ...storeRoutes,
   route('GET', '/catalog', 'use', (exchange, { control }) => sendJson(exchange, 200, control.catalog())),
   route('GET', '/catalog/:name', 'use', async (exchange, { control }, name) =>
     sendJson(exchange, 200, await control.definition(name)),
@@ -151,9 +130,6 @@ function pinUnit(pinned: boolean): Handler {
   };
 }
 
-/** Milliseconds between the events of a long work. */
-const progressEveryMs = 250;
-
 async function startUnit(exchange: Exchange, { control, clock }: ControlDeps, name: string): Promise<void> {
   const id = control.unitId(name);
   const started = control.start(id, exchange.principal?.id ?? 'admin');
@@ -177,43 +153,11 @@ async function pullModel(exchange: Exchange, { control, clock }: ControlDeps, na
     exchange,
     clock,
     () => latest,
-    async () => ({ model: await control.pull(name, exchange.signal, (progress) => (latest = progress)) }),
+    async () => {
+      const update = exchange.query.get('update') === 'true';
+      return { model: await control.pull(name, exchange.signal, (progress) => (latest = progress), update) };
+    },
   );
-}
-
-/** Tells of a long work by events: `progress` while it lasts, then `done` or `error`. */
-async function streamWork(
-  exchange: Exchange,
-  clock: Clock,
-  progress: () => unknown,
-  work: () => Promise<unknown>,
-): Promise<void> {
-  const stream = eventStream(exchange);
-  let told = '';
-  const tell = () => {
-    const now = progress();
-    const text = JSON.stringify(now);
-    if (now !== null && text !== told) stream.send('progress', now);
-    told = text;
-  };
-  // A unit whose definition goes meanwhile has no progress to tell: how its work ends is told below.
-  const stop = repeat(
-    clock,
-    progressEveryMs,
-    async () => tell(),
-    () => undefined,
-  );
-  try {
-    const result = await work();
-    // What was over before the next event was due still says what it did.
-    tell();
-    stream.send('done', result);
-  } catch (error) {
-    stream.send('error', problemOf(toFault(error), exchange.traceId));
-  } finally {
-    stop();
-    stream.end();
-  }
 }
 
 async function sendLogs(exchange: Exchange, { control }: ControlDeps, name: string): Promise<void> {

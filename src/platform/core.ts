@@ -15,6 +15,7 @@ import type { Records } from '#runtime/records';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
 import type { Scheduler } from '#scheduler/run-loop';
+import { atVersion } from '#units/at-version';
 import { createDirectory } from '#units/directory';
 import type { Directory } from '#units/directory';
 import { openLearned } from '#units/learned';
@@ -29,6 +30,7 @@ import { createCards } from './cards.ts';
 import type { Cards } from './cards.ts';
 import { createNeeds } from './needs.ts';
 import type { Needs } from './needs.ts';
+import { offering } from './offer.ts';
 import { outcomesFor } from './outcomes.ts';
 import type { Reporter } from './reporter.ts';
 import { cardReserve, settingsOf } from './settings.ts';
@@ -74,7 +76,7 @@ export async function createCore(
     return memoryLimit({ ...machine, configuredBytes: memory.limit, reserveBytes: memory.reserve });
   };
   const settings = () => settingsOf(config.current());
-  const directory = createDirectory(stores.catalog.current, settings);
+  const directory = atVersion(createDirectory(stores.catalog.current, settings), stores.models.get);
   const { scheduler, savings, tellTime } = openAccount(options, stores, limit().bytes, hooks, closers, {
     // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
     start: (unit, bytes) => supervisor.start(unit, bytes),
@@ -127,7 +129,7 @@ export async function createCore(
   });
   closers.add(() => supervisor.close());
   const views = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
-  const waker = createWaker({
+  const plainWaker = createWaker({
     ...{ scheduler, clock, log },
     preparation: {
       isPrepared: (unit) => units.preparing.isDone(unit),
@@ -139,6 +141,7 @@ export async function createCore(
     progress: (unit, waiter) => progressOf(unit, waiter, views),
     silenceMs: units.silenceMs,
   });
+  const waker = offering(plainWaker, units.plans);
   return { directory, scheduler, units, supervisor, waker, needs, views, savings, cards, tellTime, limit, logFile };
 }
 

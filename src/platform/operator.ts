@@ -21,9 +21,12 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
+import { createLibrary } from './library.ts';
+import type { LibraryDeps } from './library.ts';
+import { modelFacts } from './model-facts.ts';
 import { planNamed } from './planning.ts';
 
-export interface OperatorDeps {
+export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFormat' | 'definitions' | 'env'> {
   readonly catalog: CatalogSource;
   readonly directory: Directory;
   readonly units: Units;
@@ -43,7 +46,8 @@ export interface OperatorDeps {
 
 /** What the control API does, put together from the parts that do it. */
 export function createOperator(deps: OperatorDeps): Control {
-  const { catalog, directory, units, scheduler, models: store, views } = deps;
+  const { catalog, directory, units, scheduler, views } = deps;
+  const library = createLibrary({ ...deps, clock: views.clock, details: (id) => modelDetails(id, deps) });
   const unit = (id: UnitId): ApiUnit => {
     const found = scheduler.state.units.get(id);
     return found ? unitView(found, views) : restingView(id, deps);
@@ -83,25 +87,9 @@ export function createOperator(deps: OperatorDeps): Control {
     followLogs: (id, lines, signal) => followAll(logsOf(id, deps), { lines, signal }, deps.logs),
     models: () => [...catalog.current().models.keys()].map((id) => modelView(id, deps)),
     model: async (name) => modelDetails(directory.model(name).definition.id, deps),
-    async pull(name, signal, onProgress) {
-      const { definition } = directory.model(name);
-      await deps.puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
-      await units.plans.tryRefresh(definition.id);
-      units.preparing.forget(unitId('model', definition.id));
-      return modelDetails(definition.id, deps);
-    },
-    async removeModel(name) {
-      const { id } = directory.model(name).definition;
-      if (!store.get(id))
-        throw new Fault('NOT_FOUND', `${id} is not here: there is nothing to remove.`, { param: 'model' });
-      const loaded = scheduler.state.units.get(unitId('model', id));
-      if (loaded && 'bytes' in loaded.phase) {
-        throw new Fault('CONFLICT', `${id} is loaded (${loaded.phase.kind}): stop it first with \`sutaz stop ${id}\`.`);
-      }
-      await store.remove(id);
-      units.preparing.forget(unitId('model', id));
-      await units.plans.tryRefresh(id);
-    },
+    pull: library.pull,
+    removeModel: library.remove,
+    library,
     catalog: () => catalogView(deps),
     definition: (id) => definitionView(id, deps),
     shutdown: () => deps.shutdown(),
@@ -252,6 +240,7 @@ async function modelDetails(id: string, deps: OperatorDeps): Promise<ApiModelDet
       layers: planned.header.blockCount,
     },
     sources: deps.directory.model(id).definition.sources,
+    ...(await modelFacts(id, deps)),
   };
 }
 

@@ -4,10 +4,13 @@ import type { RuntimeDriver } from '#contracts/runtime';
 import type { StateStore } from '#contracts/state';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
+import { checkFormat } from '#models/formats';
 import { createPuller } from '#models/pull';
-import type { Puller } from '#models/pull';
+import type { FormatCheck, Puller } from '#models/pull';
 import { openModelStore } from '#models/store';
 import type { ModelStore } from '#models/store';
+import { createViews } from '#models/views/views';
+import type { Views } from '#models/views/views';
 import { openEnvironments } from '#runtime/environments/environments';
 import type { Environments } from '#runtime/launch';
 import { createLogs } from '#runtime/logs';
@@ -23,6 +26,9 @@ export interface Stores {
   readonly catalog: CatalogSource;
   readonly models: ModelStore;
   readonly puller: Puller;
+  readonly modelViews: Views;
+  /** Throws what is wrong with a file before it becomes a model. */
+  readonly checkFormat: FormatCheck;
   readonly environments: Environments;
   readonly runtime: RuntimeDriver;
   readonly logs: Logs;
@@ -52,13 +58,17 @@ export async function openStores(
     clock,
     log,
     inUse: (sha256) => [...usedFiles.values()].includes(sha256),
+    keep: () => config.current().models.versions,
   });
+  const checkFile: FormatCheck = (path, name) => checkFormat(path, name, config.current().models.allowPickle);
   return {
     state,
     identity: await openIdentity(state, home, clock, listen.hosts),
     catalog,
     models,
-    puller: createPuller({ store: models, clock, log, env: process.env }),
+    puller: createPuller({ store: models, clock, log, env: process.env, check: checkFile }),
+    modelViews: createViews(models, log),
+    checkFormat: checkFile,
     environments: await openEnvironments({ dir: home.environments, log, clock }),
     runtime,
     logs: createLogs({ clock, maxBytes: bounds.perInstance }),

@@ -1,10 +1,10 @@
 import { toFault } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
-import { readGguf } from '#models/gguf';
 import type { Gguf } from '#models/gguf';
-import { planMemory } from '#models/plan';
+import { largestContext, planMemory } from '#models/plan';
 import type { MemoryPlan, PlanOptions } from '#models/plan';
 import type { ModelStore } from '#models/store';
+import { readUsable } from '#models/usable';
 import type { Shape } from './model-unit.ts';
 
 /** What a model needs in memory, read from its file. */
@@ -46,7 +46,7 @@ export function createPlans(
     if (!stored || !isGguf(model)) return void plans.delete(model);
     const sameFile = before?.sha256 === stored.sha256;
     if (sameFile && isSame(before.asked, shape(model))) return;
-    const header = sameFile ? before.header : await readGguf(stored.path);
+    const header = sameFile ? before.header : await readUsable(stored.path);
     // Another file came, or it went, while this one was read: whoever brought that reads it, too.
     if (store.get(model)?.sha256 !== stored.sha256) return;
     const asked = shape(model);
@@ -67,3 +67,7 @@ export function createPlans(
 }
 
 const isSame = (a: Shape, b: Shape): boolean => a.context === b.context && a.slots === b.slots;
+
+/** The longest context, for each of the slots, with which a model stays within so many bytes; null when none does. */
+export const contextWithin = ({ header, shape }: PlannedModel, bytes: number): number | null =>
+  largestContext(header, bytes, { slots: shape.slots, batch });

@@ -261,10 +261,19 @@ describe('models', () => {
       plan,
       header: { parameters: 1e9 },
       sources: [],
+      estimate: { plannedBytes: 4 * GiB, measuredBytes: 5 * GiB, errorPercent: -20 },
+      fit: { limitBytes: 3 * GiB, context: 2048 },
+      versions: [
+        { present: true, damage: 'its SHA-256 is x' },
+        { present: false, damage: null },
+      ],
     });
     const { out } = await platform.run(['models', 'show', 'a:b']);
     expect(out).toContain('4 GiB = 1 GiB weights + 1 GiB KV cache');
     expect(out).toMatch(/^parameters +1000000000$/m);
+    expect(out).toMatch(/^measured +5 GiB at most; the plan is off by -20 %$/m);
+    expect(out).toMatch(/^too large +2048 tokens are the longest context that fits, of the 3 GiB that all may take$/m);
+    expect(out).toMatch(/^damaged +its SHA-256 is x; a pull fetches it again$/m);
   });
 });
 

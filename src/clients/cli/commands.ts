@@ -24,6 +24,30 @@ export const commands: CommandTable = {
   'models pull': { summary: 'Fetch a model', load: async () => (await import('./models-pull.ts')).modelsPull },
   'models rm': { summary: "Remove a model's file", load: async () => (await import('./models.ts')).modelsRm },
   'models show': { summary: 'Show a model', load: async () => (await import('./models.ts')).modelsShow },
+  'models versions': {
+    summary: 'Show what a model has stood for',
+    load: async () => (await import('./models-versions.ts')).modelsVersions,
+  },
+  'models rollback': {
+    summary: 'Go back to an earlier version of a model',
+    load: async () => (await import('./models-versions.ts')).modelsRollback,
+  },
+  'models verify': {
+    summary: "Check the models' files against their digests",
+    load: async () => (await import('./models-verify.ts')).modelsVerify,
+  },
+  'models gc': {
+    summary: 'Remove the files that nothing needs',
+    load: async () => (await import('./models-gc.ts')).modelsGc,
+  },
+  'models import': {
+    summary: 'Take models that are on this machine already',
+    load: async () => (await import('./models-import.ts')).modelsImport,
+  },
+  'models view': {
+    summary: "Lay models out as another engine's folder",
+    load: async () => (await import('./models-view.ts')).modelsView,
+  },
   'catalog ls': { summary: 'List the definitions', load: async () => (await import('./catalog.ts')).catalogLs },
   'catalog show': { summary: 'Show a definition', load: async () => (await import('./catalog.ts')).catalogShow },
   'catalog validate': {

@@ -9,10 +9,14 @@ export const modelsPull = defineCommand({
   arguments: 'MODEL',
   about:
     "Fetches a model's file from the first of its sources that has it, and verifies it. A pull that was interrupted goes\n" +
-    'on where it ended. A model that is asked for is fetched by itself: this is for doing it beforehand.',
-  options: {},
-  examples: ['sutaz models pull smollm2:135m'],
-  async run(_values, [name = ''], context) {
+    'on where it ended. A model that is asked for is fetched by itself: this is for doing it beforehand, for a newer file\n' +
+    '(--update), or for one version: NAME@sha256:DIGITS.',
+  options: {
+    update: { type: 'boolean', help: 'Ask the sources for a newer file although one is here' },
+    watch: { type: 'boolean', help: 'Only follow a pull that runs already' },
+  },
+  examples: ['sutaz models pull smollm2:135m', 'sutaz models pull gemma3:270m --update'],
+  async run({ update = false, watch = false }, [name = ''], context) {
     const client = await context.connect();
     const line = progressLine(context, context.clock);
     const meter = createMeter(context.clock);
@@ -20,7 +24,8 @@ export const modelsPull = defineCommand({
       const rate = progress.unit === 'steps' ? null : meter.rate(progress.done);
       line.show(formatPull(progress, rate, context.columns() - 1), `${progress.phase} ${progress.what}`);
     };
-    const items = client.events('POST', modelPath(name, '/pull'), { signal: context.interrupt() });
+    const path = modelPath(name, update ? '/pull?update=true' : '/pull');
+    const items = client.events(watch ? 'GET' : 'POST', path, { signal: context.interrupt() });
     let done: { readonly model: ApiModel };
     try {
       done = await followWork<ApiPullProgress, { readonly model: ApiModel }>(items, onProgress);

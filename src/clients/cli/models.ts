@@ -35,7 +35,9 @@ export const modelsLs = defineCommand({
 
 export const modelsShow = defineCommand({
   arguments: 'MODEL',
-  about: 'Shows a model: its file and where it came from, what it will take in memory and for what, and its header.',
+  about:
+    'Shows a model: its file and where it came from, what it will take in memory and for what, how far that was off from\n' +
+    'what was measured, the longest context that fits, and its header.',
   options: {},
   examples: ['sutaz models show smollm2:135m'],
   async run(_values, [name = ''], context) {
@@ -67,6 +69,7 @@ export function renderModel(model: ApiModelDetails): string {
       : []),
     ...(plan ? [['memory', planText(plan)] as [string, string]] : []),
     ...(model.card ? [['card', cardText(model.card)] as [string, string]] : []),
+    ...memoryRows(model),
     ...Object.entries(header ?? {}).map(([key, value]): [string, string] => [key, String(value ?? '-')]),
   ];
   const width = Math.max(...rows.map(([key]) => key.length));
@@ -75,6 +78,22 @@ export function renderModel(model: ApiModelDetails): string {
 
 const cardText = ({ device, layers, vramBytes, ramBytes }: NonNullable<ApiModel['card']>): string =>
   `${layers} layers on ${device}: ${formatBytes(vramBytes)} there${ramBytes === null ? '' : ` and ${formatBytes(ramBytes)} in main memory`}`;
+function memoryRows({ estimate, fit, versions, context }: ApiModelDetails): [string, string][] {
+  const rows: [string, string][] = [];
+  if (estimate?.measuredBytes && estimate.errorPercent !== null) {
+    const off = `${estimate.errorPercent > 0 ? '+' : ''}${estimate.errorPercent} %`;
+    rows.push(['measured', `${formatBytes(estimate.measuredBytes)} at most; the plan is off by ${off}`]);
+  }
+  if (fit) {
+    const within = `of the ${formatBytes(fit.limitBytes)} that all may take`;
+    const most = fit.context === null ? 'no context fits' : `${fit.context} tokens are the longest context that fits`;
+    rows.push([fit.context !== null && fit.context >= context ? 'fits' : 'too large', `${most}, ${within}`]);
+  }
+  const damage = versions.find(({ present }) => present)?.damage;
+  if (damage) rows.push(['damaged', `${damage}; a pull fetches it again`]);
+  if (versions.length > 1) rows.push(['versions', `${versions.length}, see \`sutaz models versions\``]);
+  return rows;
+}
 
 const planText = ({ weights, kv, compute, overhead, total }: NonNullable<ApiModel['plan']>): string =>
   `${formatBytes(total)} = ${formatBytes(weights)} weights + ${formatBytes(kv)} KV cache + ` +
@@ -83,9 +102,10 @@ const planText = ({ weights, kv, compute, overhead, total }: NonNullable<ApiMode
 export const modelsRm = defineCommand({
   arguments: 'MODEL',
   about:
-    "Removes a model's file from the store. Its definition stays: the next use fetches it again. A loaded one is kept.",
+    "Removes a model's files from the store. Its definition stays: the next use fetches it again. A loaded one is kept.\n" +
+    'NAME@sha256:DIGITS removes one earlier version.',
   options: {},
-  examples: ['sutaz models rm gemma3:270m'],
+  examples: ['sutaz models rm gemma3:270m', 'sutaz models rm gemma3:270m@sha256:a5fd3b62230a'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
     await client.json('DELETE', modelPath(name));

@@ -91,7 +91,7 @@ export function viewConformance(kind: ViewKind): void {
       expect(await blobs(two.sha256)).toBeGreaterThan(0);
       expect(await stat(path)).toBeDefined();
       await b.bench.store.remove('other');
-      await b.views.refresh(() => null);
+      await b.views.refresh(async () => null);
       expect(await files()).toEqual([]);
       expect(await b.views.list(kind)).toEqual([]);
     });
@@ -100,7 +100,7 @@ export function viewConformance(kind: ViewKind): void {
       const old = await b.put('tiny:1b', 'old');
       await b.views.ensure(kind, old);
       const fresh = await b.put('tiny:1b', 'new');
-      await b.views.refresh((id) => (id === 'tiny:1b' ? fresh : null));
+      await b.views.refresh(async (id) => (id === 'tiny:1b' ? fresh : null));
       expect(await blobs(old.sha256)).toBe(0);
       expect(await blobs(fresh.sha256)).toBeGreaterThan(0);
     });
@@ -111,7 +111,7 @@ export function viewConformance(kind: ViewKind): void {
       await b.bench.store.mark(model.sha256, { reason: 'a test says so', foundAt: 1 });
       await expect(b.views.ensure(kind, model)).rejects.toMatchObject({ code: 'NOT_FOUND' });
       await b.put('tiny:1b');
-      await b.views.refresh(() => model);
+      await b.views.refresh(async () => model);
       expect(await blobs(model.sha256)).toBeGreaterThan(0);
     });
 

@@ -39,7 +39,8 @@ export interface Views {
    * Takes out what is no longer the store's file of that name: it went, changed, or was replaced by a whole one. What
    * `viewed` still knows is made anew where it was.
    */
-  refresh(viewed: (id: string) => ViewedModel | null): Promise<void>;
+  refresh(viewed: (id: string) => Promise<ViewedModel | null>): Promise<void>;
+  rootOf(kind: ViewKind): string;
   /** The models of a view. */
   list(kind: ViewKind): Promise<readonly string[]>;
 }
@@ -76,6 +77,7 @@ export function createViews(store: ModelStore, log: Logger): Views {
       exclusive(async () => {
         for (const one of shelves) await refreshOne(store, one, viewed, log);
       }).catch((error: unknown) => log.warn('the views could not be looked at', { error: toFault(error).message })),
+    rootOf: (kind) => shelf(kind).root,
     list: async (kind) => [...(await readEntries(shelf(kind))).keys()],
   };
 }
@@ -130,7 +132,7 @@ async function takeOut(shelf: ViewShelf, id: string, entries: Entries): Promise<
 async function refreshOne(
   store: ModelStore,
   shelf: ViewShelf,
-  viewed: (id: string) => ViewedModel | null,
+  viewed: (id: string) => Promise<ViewedModel | null>,
   log: Logger,
 ): Promise<void> {
   for (const [id, { sha256, inode }] of await readEntries(shelf)) {
@@ -138,7 +140,7 @@ async function refreshOne(
     const same = stored?.sha256 === sha256 && (await lstat(stored.path).catch(() => null))?.ino === inode;
     if (same) continue;
     await takeOut(shelf, id, await readEntries(shelf));
-    const model = viewed(id);
+    const model = await viewed(id);
     const fresh = stored && model?.sha256 === stored.sha256 && store.damage(stored.sha256) === null;
     if (fresh) await putIn(store, shelf, model);
     log.info(fresh ? 'a view was made anew' : 'a model left a view', { view: shelf.view.kind, model: id });

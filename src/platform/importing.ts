@@ -1,0 +1,104 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CatalogSource } from '#catalog/source';
+import type { OnProgress } from '#contracts/models';
+import type { ApiImport, ApiImportAsk } from '#contracts/store-api';
+import { modelSchema } from '#catalog/model';
+import { Fault } from '#kernel/faults';
+import { freeBytes, writeAtomic } from '#models/files';
+import { definitionText } from '#models/import/definition';
+import { importModels } from '#models/import/import';
+import type { Imported } from '#models/import/import';
+import { scanPlace } from '#models/import/place';
+import type { ImportPlace, Scanned } from '#models/import/place';
+import { fileNameOf } from '#models/names';
+import type { FormatCheck } from '#models/pull';
+import { writeChunk } from '#models/sources/context';
+import type { ModelStore } from '#models/store';
+import { readUsable } from '#models/usable';
+
+export interface ImportingDeps {
+  readonly models: ModelStore;
+  readonly catalog: Pick<CatalogSource, 'current'>;
+  /** The user's own definitions: `models/` in it gets one for each model that has none. */
+  readonly definitions: string;
+  readonly checkFormat: FormatCheck;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Reads the definitions anew. */
+  readonly refresh: () => Promise<unknown>;
+}
+
+/** Takes the models of a place into the store, and gives each a definition, so that it can be used at once. */
+export async function importInto(
+  ask: ApiImportAsk,
+  signal: AbortSignal,
+  onProgress: OnProgress,
+  deps: ImportingDeps,
+): Promise<ApiImport> {
+  const place: ImportPlace = ask.from ? { kind: ask.from } : { kind: 'path', path: ask.path ?? '' };
+  const scanned = await scanPlace(place, deps.env);
+  const { root, layout, skipped } = scanned;
+  const title = titleOf(scanned);
+  const { imported, skipped: refused } = await importModels(named(scanned, ask.name), {
+    ...{ store: deps.models, signal, onProgress, free: freeBytes, write: writeChunk, place: title },
+    copy: ask.copy === true,
+    nameable: (name, sha256) => isNameable(name, sha256, deps),
+    async check(path, name) {
+      await deps.checkFormat(path, name);
+      await readUsable(path, name);
+    },
+  });
+  for (const one of imported) await define(one, title, deps);
+  await deps.refresh();
+  return {
+    ...{ root, layout },
+    imported: imported.map(({ model, found, how }) => ({
+      ...{ id: model.name, title: found.title, path: found.path, bytes: model.bytes, sha256: model.sha256, how },
+    })),
+    skipped: [...skipped, ...refused],
+  };
+}
+
+const titleOf = ({ layout, root }: Scanned): string =>
+  ({ ollama: 'an Ollama store', huggingface: 'a Hugging Face cache', folder: root, file: 'a file' })[layout];
+
+function named({ found, root }: Scanned, name: string | undefined): Scanned['found'] {
+  if (name === undefined) return found;
+  if (!modelSchema.in.shape.id.safeParse(name).success) {
+    throw new Fault('BAD_REQUEST', `"${name}" is no name for a model: write name:tag in lower case.`, {
+      param: 'name',
+    });
+  }
+  const [only, ...others] = found;
+  if (!only || others.length > 0) {
+    const what = only
+      ? `${found.length} models (${found
+          .map(({ title }) => title)
+          .slice(0, 5)
+          .join(', ')} ...)`
+      : 'no model';
+    throw new Fault('BAD_REQUEST', `A name is for one model, and ${what} was found at ${root}: name its file.`, {
+      param: 'name',
+    });
+  }
+  return [{ ...only, id: name }];
+}
+
+/** A name can be had when nothing has it, or when its definition would take that very file, or any. */
+function isNameable(name: string, sha256: string, { catalog }: ImportingDeps): boolean {
+  const { models, modelNames, disabled } = catalog.current();
+  if (disabled.some(({ kind, id }) => kind === 'model' && id === name)) return false;
+  const id = modelNames.get(name);
+  if (id !== undefined && id !== name) return false;
+  const sources = models.get(name)?.definition.sources;
+  return !sources || sources.some((source) => source.sha256 === undefined || source.sha256 === sha256);
+}
+
+async function define(imported: Imported, place: string, { catalog, definitions }: ImportingDeps): Promise<void> {
+  const { name, path } = imported.model;
+  if (catalog.current().models.has(name)) return;
+  const folder = join(definitions, 'models');
+  await mkdir(folder, { recursive: true });
+  const text = definitionText(imported, await readUsable(path, imported.found.title), place);
+  await writeAtomic(join(folder, `${fileNameOf(name)}.yaml`), text);
+}
