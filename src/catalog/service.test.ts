@@ -136,6 +136,17 @@ describe('the packages of a Node environment', () => {
 });
 
 describe('a model', () => {
+  it('may say once what its file must be, which no source may contradict', () => {
+    const [one, other] = ['a'.repeat(64), 'b'.repeat(64)];
+    const text = (own: string, source: string) =>
+      `{ id: m, name: M, summary: x, size: 1MiB, sha256: ${own}, sources: [{ file: { path: /m${source} } }, { ollama: { model: m } }] }`;
+    expect(model(text(one, ''))).toMatchObject({ sources: [{ sha256: one }, { kind: 'ollama', sha256: one }] });
+    expect(model(text(one, `, sha256: ${one}`))).toMatchObject({ sources: [{ sha256: one }, { sha256: one }] });
+    expect(model(text(one, `, sha256: ${other}`))).toEqual([
+      expect.stringContaining("sources[0].file.sha256: is another digest than the model's own sha256"),
+    ]);
+  });
+
   const text = `id: smollm2:135m
 name: SmolLM2
 summary: Small

@@ -126,6 +126,10 @@ describe('a pull', () => {
     await puller.pull('m', [url(server)], { signal: never, update: true });
     expect(await stored()).toBe(digestOf(file));
     expect((await bench.store.rollback('m')).sha256).toBe(sha256);
+    await puller.pull('m', [url(server)], { signal: never });
+    expect(await stored()).toBe(sha256);
+    await puller.pull('m', [url(server)], { signal: never, byHand: true });
+    expect(bench.store.get('m')).toMatchObject({ sha256: digestOf(file), held: false });
   });
 
   it('leaves a name where a person went back to, until a person pulls it', async () => {

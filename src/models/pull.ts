@@ -122,7 +122,9 @@ async function present({ store, name, sources, byHand, update }: Work): Promise<
   if (!model || store.damage(model.sha256) || (await store.blob(model.sha256)) === null) return null;
   if (model.held && !byHand) return model;
   const promised = sources.map(({ sha256 }) => sha256);
-  const asPromised = promised.includes(model.sha256) || (promised.includes(undefined) && !update);
+  // Whoever was held back and is let go is to have what the sources have by now.
+  const asks = update || model.held;
+  const asPromised = promised.includes(model.sha256) || (promised.includes(undefined) && !asks);
   if (!asPromised) return null;
   return model.held ? store.add(name, model.path, model) : model;
 }

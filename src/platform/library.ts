@@ -45,7 +45,10 @@ export function createLibrary(deps: LibraryDeps): OwnLibrary {
     const { name: bare, digest } = parseReference(name);
     return { id: deps.directory.model(bare).definition.id, digest };
   };
-  models.onChange(() => void modelViews.refresh((id) => viewedModel(id, deps)));
+  const refresh = () => void modelViews.refresh((id) => viewedModel(id, deps));
+  models.onChange(refresh);
+  // An earlier process may have ended between a model's going and its views'.
+  refresh();
   return {
     pull: (name, signal, onProgress, update) => pull(find(name), { signal, onProgress, update }, deps),
     remove: (name) => remove(find(name), deps),

@@ -14,6 +14,7 @@ import type { ImportOptions } from './import.ts';
 import { scanPlace } from './place.ts';
 import type { ImportPlace } from './place.ts';
 import { idOfFile } from './scan.ts';
+import type { FoundModel } from './scan.ts';
 
 let bench: Bench;
 let root: string;
@@ -45,8 +46,8 @@ const snapshot = async () => {
 };
 const scan = (place: ImportPlace = { kind: 'path', path: root }, env: Record<string, string> = {}) =>
   scanPlace(place, env);
-const run = async (options: Partial<ImportOptions> = {}) =>
-  importModels((await scan()).found, {
+const run = async (options: Partial<ImportOptions> = {}, found?: readonly FoundModel[]) =>
+  importModels(found ?? (await scan()).found, {
     ...{ store: bench.store, signal: new AbortController().signal, onProgress: () => undefined },
     ...{ free: freeBytes, write: writeChunk, copy: false, nameable: () => true, place: 'a test' },
     check: (path, name) => checkFormat(path, name, false),
@@ -216,6 +217,25 @@ describe('a folder', () => {
       expect.stringMatching(/^page\.gguf: page\.gguf is not a model: it is a text/),
     ]);
     expect(await bench.leftovers()).toEqual([]);
+  });
+
+  it('on another file system is copied only when that is asked for', async (context) => {
+    const elsewhere = await mkdtemp('/dev/shm/import-').catch(() => null);
+    if (elsewhere === null) return context.skip('there is no /dev/shm to write to');
+    try {
+      await writeFile(join(elsewhere, 'm.gguf'), gguf());
+      const same = (await lstat(elsewhere)).dev === (await lstat(bench.dir)).dev;
+      if (same) return context.skip('/dev/shm is on the file system of the temporary folder');
+      const { found } = await scan({ kind: 'path', path: elsewhere });
+      const { imported, skipped } = await run({}, found);
+      expect(imported).toEqual([]);
+      expect(skipped).toMatchObject([{ why: expect.stringMatching(/another file system.*--copy/) as string }]);
+      expect(await bench.leftovers()).toEqual([]);
+      expect((await run({ copy: true }, found)).imported).toMatchObject([{ how: 'copied', model: { name: 'm' } }]);
+      expect(digestOf(await readFile(bench.store.get('m')?.path ?? ''))).toBe(digestOf(gguf()));
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true });
+    }
   });
 
   it('or one file of it can be named', async () => {
