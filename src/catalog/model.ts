@@ -83,6 +83,13 @@ const form = z.strictObject({
     .exactOptional()
     .describe('Where it is, for an engine that has models elsewhere: ollama, upstream.'),
   sha256: sha256.optional().describe('What its file must be, whichever source it comes from.'),
+  signature: z
+    .strictObject({
+      key: z.string().regex(/^RW[\w+/]{54}$/, 'a minisign key is the second line of its .pub file, as in RWTx6UBL...'),
+      minisign: z.string().min(1).describe('The text of the .minisig file.'),
+    })
+    .optional()
+    .describe('Who must have signed its file, and the signature.'),
   sources: z.array(source).default([]).describe('Where its file can come from, tried in this order.'),
 });
 
@@ -95,8 +102,9 @@ export const modelSchema = form
       context.addIssue({ code: 'custom', path, message: "is another digest than the model's own sha256" });
     }
   })
-  .transform(({ sha256: digest, ...model }) =>
-    digest === undefined ? model : { ...model, sources: model.sources.map((one) => ({ ...one, sha256: digest })) },
-  );
+  .transform(({ sha256: digest, signature, ...model }) => {
+    const promised = { ...(digest !== undefined && { sha256: digest }), ...(signature && { signature }) };
+    return { ...model, sources: model.sources.map((one): ModelSource => ({ ...one, ...promised })) };
+  });
 
 export type ModelDefinition = z.output<typeof modelSchema>;

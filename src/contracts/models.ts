@@ -1,5 +1,17 @@
 /** Where a model's file can come from, in the order in which a definition prefers them. */
-export type ModelSource =
+export type ModelSource = Place & {
+  /** Who must have signed the file, however it came. */
+  readonly signature?: ModelSignature;
+};
+
+/** A minisign signature (https://jedisct1.github.io/minisign/), and the key it must be of. */
+export interface ModelSignature {
+  readonly key: string;
+  /** The text of the `.minisig` file. */
+  readonly minisign: string;
+}
+
+type Place =
   | { readonly kind: 'file'; readonly path: string; readonly sha256?: string }
   | { readonly kind: 'url'; readonly url: string; readonly sha256?: string }
   | {

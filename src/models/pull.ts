@@ -15,6 +15,7 @@ import type { Sharing } from './once.ts';
 import { createBoards, paced } from './progress.ts';
 import { writeChunk } from './sources/context.ts';
 import type { Fetched, SourceContext, WriteChunk } from './sources/context.ts';
+import { checkSignature } from './signature.ts';
 import type { ModelStore, StoredModel } from './store.ts';
 
 export interface PullOptions {
@@ -146,7 +147,9 @@ async function adopt({
     if (source.sha256 === undefined) continue;
     releases.push(store.hold(source.sha256));
     const blob = await verifiedBlob(source.sha256, { signal, onProgress }, store);
-    if (blob) return store.add(name, blob.path, { ...blob, source: describeSource(source) });
+    if (!blob) continue;
+    if (source.signature) await checkSignature(blob.path, nameIn(source), source.signature, { signal, onProgress });
+    return store.add(name, blob.path, { ...blob, source: describeSource(source) });
   }
   return null;
 }
@@ -207,6 +210,7 @@ async function fetchVerified(source: ModelSource, context: SourceContext, { stor
       throw mismatch(describeSource(source), source.sha256, fetched.sha256);
     }
     if (!settled) await check(fetched.path, nameIn(source));
+    if (source.signature) await checkSignature(fetched.path, nameIn(source), source.signature, context);
     return fetched;
   } catch (error) {
     if (!settled) await rm(fetched.path, { force: true });

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CatalogSource } from '#catalog/source';
-import type { OnProgress } from '#contracts/models';
+import type { ModelSource, OnProgress } from '#contracts/models';
 import type { ApiImport, ApiImportAsk } from '#contracts/store-api';
 import { modelSchema } from '#catalog/model';
 import { Fault } from '#kernel/faults';
@@ -91,7 +91,9 @@ function isNameable(name: string, sha256: string, { catalog }: ImportingDeps): b
   const id = modelNames.get(name);
   if (id !== undefined && id !== name) return false;
   const sources = models.get(name)?.definition.sources;
-  return !sources || sources.some((source) => source.sha256 === undefined || source.sha256 === sha256);
+  // A name whose files are signed is only for a file that its definition knows.
+  const takes = ({ sha256: known, signature }: ModelSource) => known === sha256 || (known === undefined && !signature);
+  return !sources || sources.some(takes);
 }
 
 async function define(imported: Imported, place: string, { catalog, definitions }: ImportingDeps): Promise<void> {
