@@ -9,6 +9,7 @@ import { openBench } from '../pull.fake.ts';
 import type { Bench } from '../pull.fake.ts';
 import { digestOf } from '../server.fake.ts';
 import { writeChunk } from '../sources/context.ts';
+import { readUsable } from '../usable.ts';
 import { importModels } from './import.ts';
 import type { ImportOptions } from './import.ts';
 import { scanPlace } from './place.ts';
@@ -50,7 +51,10 @@ const run = async (options: Partial<ImportOptions> = {}, found?: readonly FoundM
   importModels(found ?? (await scan()).found, {
     ...{ store: bench.store, signal: new AbortController().signal, onProgress: () => undefined },
     ...{ free: freeBytes, write: writeChunk, copy: false, nameable: () => true, place: 'a test' },
-    check: (path, name) => checkFormat(path, name, false),
+    async check(path, name) {
+      await checkFormat(path, name, false);
+      await readUsable(path, name);
+    },
     ...options,
   });
 
@@ -204,6 +208,7 @@ describe('a folder', () => {
     await write('page.gguf', '<html>');
     await write('cut.gguf', gguf().subarray(0, 200));
     await write('many.gguf', fakeGguf({ metadata: { ...tinyLlama.metadata, 'llama.block_count': 4_000_000_000 } }));
+    await write('words.gguf', fakeGguf({ metadata: { ...tinyLlama.metadata, 'x.y': 'z' } }));
     await write('big-00001-of-00002.gguf', gguf());
     await write('old.pth', 'x');
     const { imported, skipped } = await run();
@@ -215,6 +220,7 @@ describe('a folder', () => {
       expect.stringMatching(/^cut\.gguf: cut\.gguf is not a usable GGUF file: it ends at byte 200/),
       expect.stringMatching(/^many\.gguf: .* 4000000000, more than 4096 \(at "llama\.block_count"\)/),
       expect.stringMatching(/^page\.gguf: page\.gguf is not a model: it is a text/),
+      expect.stringMatching(/^words\.gguf: .* it has no weights \(at the count of tensors\)/),
     ]);
     expect(await bench.leftovers()).toEqual([]);
   });
