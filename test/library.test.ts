@@ -67,10 +67,10 @@ const defineModel = async (id: string, path: string, sha256?: string) => {
 };
 const gguf = (name: string, metadata: FakeGguf['metadata'] = {}) =>
   fakeGguf({ ...tinyLlama, metadata: { ...tinyLlama.metadata, 'general.name': name, ...metadata } });
-const chat = (name: string) =>
+const chat = (name: string, content = 'Hi') =>
   platform.fetch('/v1/chat/completions', {
     method: 'POST',
-    body: JSON.stringify({ model: name, max_tokens: 4, messages: [{ role: 'user', content: 'Hi' }] }),
+    body: JSON.stringify({ model: name, max_tokens: 4, messages: [{ role: 'user', content }] }),
   });
 
 describe('an Ollama store with a real model', () => {
@@ -113,12 +113,15 @@ describe('an Ollama store with a real model', () => {
   });
 
   it('is planned within a tenth of what it takes, and says what fits', async () => {
-    for (let i = 0; i < 2; i++) await (await chat('smol:135m')).text();
-    const measured = async () => (await api<ApiModelDetails>('GET', model('smol:135m'))).estimate?.measuredBytes;
-    await until(async () => typeof (await measured()) === 'number', 'a measurement', 30_000);
-    const { estimate, fit, plan } = await api<ApiModelDetails>('GET', model('smol:135m'));
+    // What it takes is what it was made to use: a prompt that fills a part of the cache, not a greeting.
+    const words = Array.from({ length: 250 }, (_, i) => `word${i}`).join(' ');
+    expect((await chat('smol:135m', words)).status).toBe(200);
+    const details = () => api<ApiModelDetails>('GET', model('smol:135m'));
+    // The platform measures every two seconds; the figure is the highest so far, and so comes nearer to the plan.
+    const off = async () => Math.abs((await details()).estimate?.errorPercent ?? Infinity);
+    await until(async () => (await off()) < 10, 'the plan to be within a tenth', 30_000);
+    const { estimate, fit, plan } = await details();
     expect(estimate?.plannedBytes).toBe(plan?.total);
-    expect(Math.abs(estimate?.errorPercent ?? 100)).toBeLessThan(10);
     // It was trained for so many tokens; the limit of this machine is no matter for so small a model.
     expect(fit?.context).toBe(8192);
   });
