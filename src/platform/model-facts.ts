@@ -8,7 +8,7 @@ import type { Units } from '#units/units';
 
 export interface FactsDeps {
   readonly models: ModelStore;
-  readonly units: Pick<Units, 'plans'>;
+  readonly units: Pick<Units, 'plans' | 'placement'>;
   readonly scheduler: Pick<Scheduler, 'state'>;
 }
 
@@ -21,7 +21,8 @@ export async function modelFacts(id: string, { models, units, scheduler }: Facts
   const measured = Math.max(unit?.learnedBytes ?? 0, unit?.measuredBytes ?? 0) || null;
   const { limitBytes } = scheduler.state;
   return {
-    estimate: planned && estimateOf(planned.plan.total, measured),
+    // Measured is main memory: what is on a card is not in it.
+    estimate: planned && estimateOf(units.placement(unitId('model', id))?.ramBytes ?? planned.plan.total, measured),
     fit: planned && { limitBytes, context: contextWithin(planned, limitBytes) },
     versions: models.get(id) ? await versionViews(id, models) : [],
   };

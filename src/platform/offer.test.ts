@@ -20,8 +20,9 @@ beforeAll(async () => {
   const metadata = { ...tinyLlama.metadata, 'llama.attention.key_length': 8192, 'llama.attention.value_length': 8192 };
   await writeFakeGguf(join(folder, 'm.gguf'), { ...tinyLlama, metadata });
   const header = await readUsable(join(folder, 'm.gguf'));
-  const plan = planMemory(header, { contextPerSlot: 2048, slots: 2, batch: 32 });
-  planned = { header, plan, shape: { context: 2048, slots: 2 } } as PlannedModel;
+  const options = { contextPerSlot: 2048, slots: 2, batch: 32 };
+  const plan = planMemory(header, options);
+  planned = { header, plan, options, shape: { context: 2048, slots: 2 } } as PlannedModel;
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

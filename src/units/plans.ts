@@ -69,5 +69,7 @@ export function createPlans(
 const isSame = (a: Shape, b: Shape): boolean => a.context === b.context && a.slots === b.slots;
 
 /** The longest context, for each of the slots, with which a model stays within so many bytes; null when none does. */
-export const contextWithin = ({ header, shape }: PlannedModel, bytes: number): number | null =>
-  largestContext(header, bytes, { slots: shape.slots, batch });
+export const contextWithin = (
+  { header, options }: Pick<PlannedModel, 'header' | 'options'>,
+  bytes: number,
+): number | null => largestContext(header, bytes, options);

@@ -78,6 +78,7 @@ export function renderModel(model: ApiModelDetails): string {
 
 const cardText = ({ device, layers, vramBytes, ramBytes }: NonNullable<ApiModel['card']>): string =>
   `${layers} layers on ${device}: ${formatBytes(vramBytes)} there${ramBytes === null ? '' : ` and ${formatBytes(ramBytes)} in main memory`}`;
+
 function memoryRows({ estimate, fit, versions, context }: ApiModelDetails): [string, string][] {
   const rows: [string, string][] = [];
   if (estimate?.measuredBytes && estimate.errorPercent !== null) {

@@ -239,19 +239,24 @@ async function pull(exchange: Exchange, deps: OllamaDeps, body: unknown): Promis
   const { id } = idOf(model, deps);
   const { control } = deps;
   if (!stream) {
-    await control.pull(id, exchange.signal, () => undefined);
+    await control.pull(id, exchange.signal, () => undefined, false);
     return sendJson(exchange, 200, { status: 'success' });
   }
   const { res } = exchange;
   openStream(exchange, ndjson);
   let told = '';
-  await control.pull(id, exchange.signal, (progress) => {
-    const text = line(pullStatus(progress));
-    // A reader that is behind misses states, and never the end.
-    if (text === told || res.writableNeedDrain) return;
-    told = text;
-    res.write(text);
-  });
+  await control.pull(
+    id,
+    exchange.signal,
+    (progress) => {
+      const text = line(pullStatus(progress));
+      // A reader that is behind misses states, and never the end.
+      if (text === told || res.writableNeedDrain) return;
+      told = text;
+      res.write(text);
+    },
+    false,
+  );
   res.end(line({ status: 'success' }));
 }
 
