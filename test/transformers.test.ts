@@ -105,6 +105,16 @@ it('is woken through the door, and weighed', async () => {
     const { data } = await client.embeddings.create({ model: 'all-minilm', input: ['one', 'two'] });
     expect(data.map(({ embedding }) => embedding.length)).toEqual([384, 384]);
     await platform.untilState('all-minilm', 'ready');
+    const ranked = await platform.fetch('/v1/rerank', {
+      method: 'POST',
+      body: JSON.stringify({
+        ...{ model: 'all-minilm', query: 'What do cats eat?', top_n: 2, return_documents: true },
+        documents: ['The stock market fell.', 'Cats like fish and mice.', 'Cats sleep all day.'],
+      }),
+    });
+    const { results } = (await ranked.json()) as { results: { index: number; document: { text: string } }[] };
+    expect(results.map(({ index }) => index)).toEqual([1, 2]);
+    expect(results[0]?.document.text).toBe('Cats like fish and mice.');
   } finally {
     await platform.stop();
   }
