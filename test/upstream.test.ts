@@ -129,7 +129,7 @@ for (const [variable, name] of [
     const contextTokens = Number(process.env[variable.replace('URL', 'CONTEXT')] ?? 4096);
     engineConformance(variable, () => ({
       endpoint: started(bridge).endpoint,
-      traits: { ...traits, contextTokens, embeddings: false },
+      traits: { ...traits, contextTokens, embeddings: false, cutsPrompts: name === 'ollama' },
     }));
   });
 }

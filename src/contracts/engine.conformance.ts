@@ -185,7 +185,13 @@ export function engineConformance(name: string, open: () => EngineHarness): void
     });
 
     it('refuses a prompt that is longer than its context, also as a stream, and goes on', async () => {
-      const content = 'word '.repeat(open().traits.contextTokens + 200);
+      const { contextTokens, cutsPrompts } = open().traits;
+      const content = 'word '.repeat(contextTokens + 200);
+      if (cutsPrompts) {
+        const { usage } = await chat({ messages: user(content), max_tokens: 1 });
+        expect(usage?.prompt_tokens).toBeLessThanOrEqual(contextTokens);
+        return;
+      }
       for (const stream of [false, true]) {
         const response = await post('/v1/chat/completions', chatBody({ messages: user(content), stream }));
         const { message } = await refused(response, [400, 413]);

@@ -30,5 +30,7 @@ export interface EngineTraits {
   /** The path that tells whether it is ready. */
   readonly health: string;
   readonly completions: boolean;
+  /** It answers a prompt that is longer than its context after cutting it, and does not say so, as Ollama does. Not without need. */
+  readonly cutsPrompts?: boolean;
   readonly embeddings: boolean;
 }

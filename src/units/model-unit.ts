@@ -54,6 +54,10 @@ export function modelSpec(
     readonly canFreeze: boolean;
   },
 ): UnitSpec {
+  // What it takes elsewhere would stay there while the process that stands for it is frozen, and could not be asked for.
+  const holdsElsewhere = engine.weight !== undefined;
+  const isElsewhere = engine.models === 'remote' && !holdsElsewhere;
+  const rung = settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'auto';
   return {
     id: unitId('model', definition.id),
     tier: 'on-demand',
@@ -63,14 +67,14 @@ export function modelSpec(
     learnedBytes: facts.learned.bytes,
     slots: facts.shape.slots,
     idleAfterMs: settings.idle?.after ?? definition.idle.after ?? engine.idle.after ?? 10 * 60_000,
-    idleRung: settings.idle?.rung ?? definition.idle.rung ?? engine.idle.rung ?? 'auto',
+    idleRung: holdsElsewhere ? 'cold' : rung,
     startMs: facts.learned.startMs,
-    rungs: rungsOf(facts.learned, facts.canFreeze),
+    rungs: rungsOf(facts.learned, facts.canFreeze && !holdsElsewhere),
     prewarm: engine.needs.length === 0,
     replicas: settings.replicas ?? definition.replicas,
     vram: facts.placement ? { device: facts.placement.card.id, bytes: facts.placement.vramBytes } : undefined,
     learnedVram: facts.learned.vramBytes ?? null,
-    threads: facts.threads ?? 0,
+    threads: isElsewhere ? 0 : (facts.threads ?? 0),
   };
 }
 

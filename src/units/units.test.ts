@@ -180,6 +180,16 @@ describe('what the scheduler is told of a model', () => {
     expect(guessed.declaredBytes).toBe(74 * 2 ** 20);
   });
 
+  it('is never frozen where its memory is held by a server elsewhere, and computes nothing where that is another machine', () => {
+    const facts = { shape, learned: nothingLearned, canFreeze: true, plannedBytes: 5, threads: 3 };
+    const specOf = (more: Partial<typeof engine.definition>, rung?: 'frozen') =>
+      modelSpec(model.definition, { ...engine.definition, ...more }, rung ? { idle: { rung } } : {}, facts);
+    expect(specOf({})).toMatchObject({ rungs: { freezable: true }, idleRung: 'auto', threads: 3 });
+    const ollama = { models: 'remote', weight: { http: '/weight' } } as const;
+    expect(specOf(ollama, 'frozen')).toMatchObject({ rungs: { freezable: false }, idleRung: 'cold', threads: 3 });
+    expect(specOf({ models: 'remote' })).toMatchObject({ rungs: { freezable: true }, threads: 0 });
+  });
+
   it('is loaded in its own shape, and what was learned belongs to that shape', () => {
     const general = { ...settings, context: 512, slots: 3 };
     expect(shapeOf(model.definition, {}, settings)).toMatchObject({ context: 2_048 });
