@@ -11,7 +11,6 @@ import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { readModels } from '#models/store';
-import { systemClock } from '#kernel/clock';
 import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
 import { cardsFrom } from './platform/cards.ts';
@@ -54,7 +53,7 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
     const settings = () => settingsOf(config);
     const directory = createDirectory(() => catalog, settings);
     const models = await readModels(join(home, 'models'), silentLogger);
-    const cards = await readCards(env, cardReserve(config));
+    const cards = await readCards(env, clock, cardReserve(config));
     const units = createUnits({
       cards: () => cards,
       ...{ catalog: () => catalog, settings, directory, clock, home, cores: 1, canFreeze: false, log: silentLogger },
@@ -85,8 +84,8 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
 }
 
 /** The graphics cards, where anybody knows of any: an offline plan does not fail for a driver that does. */
-async function readCards(env: NodeJS.ProcessEnv, reserveBytes: number): Promise<readonly Card[]> {
-  const reader = createGpuReader({ clock: systemClock, log: silentLogger, env });
+async function readCards(env: NodeJS.ProcessEnv, clock: Clock, reserveBytes: number): Promise<readonly Card[]> {
+  const reader = createGpuReader({ clock, log: silentLogger, env });
   const snapshot = await reader.read(new AbortController().signal).catch(() => null);
   return snapshot ? cardsFrom(snapshot, () => 0, reserveBytes) : [];
 }

@@ -18,9 +18,9 @@ const engines: Readonly<Record<string, string>> = { large: 'talks', small: 'both
 function open(models: object, readyNow: readonly string[] = []) {
   const state = createState(defaultSettings, 1);
   const sizes: Readonly<Record<string, number>> = { large: 9e9, small: 2e9, tiny: 1e8 };
-  for (const [order, name] of Object.keys(sizes).entries()) {
+  for (const [order, [name, declaredBytes]] of Object.entries(sizes).entries()) {
     const id = unitId('model', name);
-    const unit = createUnit({ id, startMs: null, slots: 1, rungs: { thawMs: null } } as never, order);
+    const unit = createUnit({ id, startMs: null, slots: 1, declaredBytes, rungs: { thawMs: null } } as never, order);
     if (readyNow.includes(name)) unit.phase = { kind: 'ready', since: 0, until: 0, bytes: 1, idleSince: 0 };
     state.units.set(id, unit);
   }

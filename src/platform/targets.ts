@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { placeOf } from '#edge/upstream';
 import type { UnitId } from '#kernel/ids';
 import type { Target } from '#routing/wake';
 import type { Supervisor } from '#runtime/supervisor';
@@ -24,9 +25,9 @@ const connectMs = 1_000;
 
 /** Whether something listens at the target. */
 export function reaches({ origin }: Target): Promise<boolean> {
-  const { hostname, port } = new URL(origin);
+  const { host, port } = placeOf(origin);
   return new Promise((resolve) => {
-    const socket = connect({ host: hostname, port: Number(port), timeout: connectMs });
+    const socket = connect({ host, port, timeout: connectMs });
     const settle = (ok: boolean) => {
       socket.destroy();
       resolve(ok);

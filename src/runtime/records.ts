@@ -15,6 +15,8 @@ export interface InstanceRecord {
   /** The token that the door presents to the instance; minted at its start, void with it. */
   readonly key: string;
   readonly startedAt: string;
+  /** Where it tells the bytes it takes outside of its own processes; as its blueprint said when it was started. */
+  readonly weight?: string;
 }
 
 export interface Records {

@@ -54,6 +54,7 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
     port: await freePort(deps.host),
     key: newSecret('sutaz-i-'),
     startedAt: new Date(deps.clock.wall()).toISOString(),
+    ...(blueprint.weight !== undefined && { weight: blueprint.weight }),
   };
   const logFile = deps.logs.file(unit);
   const spec = await instanceSpec(blueprint, record, environment, { ...deps.place(), logFile }, memoryBytes);

@@ -277,10 +277,10 @@ async function measure(
 }
 
 /** What it takes outside of its own processes, by its own word; null when it does not say, so that the last word holds. */
-async function weightElsewhere(floor: Floor, { unit, host, port }: Running): Promise<number | null> {
+async function weightElsewhere(floor: Floor, { unit, host, port, weight }: Running): Promise<number | null> {
+  if (weight === undefined) return 0;
   try {
-    const { weight } = await floor.blueprint(unit);
-    return weight === undefined ? 0 : await askWeight(weight, { host, port });
+    return await askWeight(weight, { host, port });
   } catch (error) {
     floor.log.debug('what a unit takes elsewhere is not known', { unit, error: String(error) });
     return null;

@@ -47,24 +47,17 @@ export function holdVram(unit: Unit): void {
   unit.card.held = unit.spec.vram && bytes > 0 ? { device: unit.spec.vram.device, bytes } : null;
 }
 
-/** What was learned comes down as it does for main memory. */
-export function dropVram({ card }: Unit, used: boolean, decayRuns: number): void {
-  if (used && card.learned !== null && card.peak !== null) {
-    card.learned = Math.round(card.learned - Math.max(0, card.learned - card.peak) / decayRuns);
-  }
+/** The instance holds nothing there any more. */
+export function dropVram({ card }: Unit): void {
   card.held = null;
   card.measured = null;
   card.peak = null;
 }
 
-/** What the unit is seen to hold; says whether that is to be learned from. */
-export function measureVram(unit: Unit, bytes: number, learning: boolean): void {
-  const { card } = unit;
-  if (!card.held) return;
+/** What the unit, which holds something there, is seen to hold. */
+export function measureVram({ card }: Unit, bytes: number, learning: boolean): void {
   card.measured = bytes;
-  if (!learning) return;
-  card.peak = Math.max(card.peak ?? 0, bytes);
-  card.learned = Math.max(card.learned ?? 0, bytes);
+  if (learning) card.peak = Math.max(card.peak ?? 0, bytes);
 }
 
 /** Keeps up the sums of its card; says whether the unit counts for something else than before. */

@@ -103,11 +103,14 @@ export function becomeReady(unit: Unit, stayMs: number, now: number): void {
 const decayRuns = 8;
 
 export function becomeCold(unit: Unit): void {
-  const { learnedBytes, peakBytes } = unit;
-  if (unit.worked && learnedBytes !== null && peakBytes !== null && isLearning(unit)) {
-    teach(unit, { learnedBytes: Math.round(learnedBytes - Math.max(0, learnedBytes - peakBytes) / decayRuns) });
+  if (unit.worked && isLearning(unit)) {
+    const { learnedBytes, peakBytes, card } = unit;
+    teach(unit, {
+      learnedBytes: comeDown(learnedBytes, peakBytes),
+      learnedVram: comeDown(card.learned, card.peak),
+    });
   }
-  dropVram(unit, unit.worked && isLearning(unit), decayRuns);
+  dropVram(unit);
   unit.peakBytes = null;
   unit.worked = false;
   unit.phase = { kind: 'cold' };
@@ -118,7 +121,12 @@ export function becomeCold(unit: Unit): void {
   unit.keepMs = null;
 }
 
+/** Bytes that were learned, after a run in which so many were used at most. */
+const comeDown = (learned: number | null, peak: number | null): number | null =>
+  learned === null || peak === null ? learned : Math.round(learned - Math.max(0, learned - peak) / decayRuns);
+
 export interface Lesson {
+  readonly learnedVram?: number | null;
   readonly learnedBytes?: number | null;
   readonly frozenBytes?: number | null;
   readonly startMs?: number | null;
@@ -126,9 +134,10 @@ export interface Lesson {
 }
 
 /** What one instance shows is true of the unit and all its copies. */
-export function teach(unit: Unit, { learnedBytes, frozenBytes, startMs, thawMs }: Lesson): void {
+export function teach(unit: Unit, { learnedBytes, learnedVram, frozenBytes, startMs, thawMs }: Lesson): void {
   for (const one of siblingsOf(unit)) {
     if (learnedBytes !== undefined) one.learnedBytes = learnedBytes;
+    if (learnedVram !== undefined) one.card.learned = learnedVram;
     if (frozenBytes !== undefined) one.frozenBytes = frozenBytes;
     if (startMs !== undefined) one.startMs = startMs;
     if (thawMs !== undefined) one.thawMs = thawMs;

@@ -88,7 +88,7 @@ export function outlookOf(unit: Unit, state: State, now: number): Outlook {
   const paused = state.pressure === 'admission';
   const pools = cardPools(state);
   const { free, coming, waitsFor } = leftFor(unit, state, pools);
-  const card = 'bytes' in unit.phase ? null : cardNeedOf(unit, pools);
+  const card = cardLackOf(unit, pools);
   const seen = { need, free: Math.max(0, free), coming, card: card && cardOutlook(card, state), paused };
   if (need <= 0 && card === null) return { ...seen, wouldStop: [], blockedBy: [], fits: 'now' };
   if (isTooLarge(unit, card, state)) {
@@ -115,6 +115,10 @@ function lackOf(unit: Unit): number {
   const held = kind === 'frozen' ? chargedOf(unit) : kind === 'freezing' ? keptOf(unit) : 0;
   return Math.max(0, reservationOf(unit) - held);
 }
+
+/** The same of its card; null for what needs none, or holds its part. What is stopping gives that back. */
+const cardLackOf = (unit: Unit, pools: CardPools): CardNeed | null =>
+  'bytes' in unit.phase && !isGoing(unit) ? null : cardNeedOf(unit, pools);
 
 /** Even with everything else gone that may go. */
 function isTooLarge(unit: Unit, card: CardNeed | null, state: State): boolean {
@@ -153,7 +157,7 @@ function leftFor(unit: Unit, state: State, pools: CardPools): Left {
     if (!claim.head && before.spec.tier !== 'core' && !unit.booked.claim) continue;
     const lack = lackOf(before);
     const has = free + coming;
-    const card = 'bytes' in before.phase ? null : cardNeedOf(before, pools);
+    const card = cardLackOf(before, pools);
     const lacks = lack > has || missingOn(card) > 0;
     if (lacks && (waitsFor || !claim.aged)) continue;
     if (lacks) waitsFor = { unit: before.spec.id, why: 'ahead', bytes: lack, forMs: null };

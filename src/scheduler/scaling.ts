@@ -23,7 +23,8 @@ export function describeCopies(state: State, unit: Unit): void {
     unit.copies = [...unit.copies, copy];
     state.units.set(one.id, copy);
   }
-  teach(unit, unit);
+  const { learnedBytes, frozenBytes, startMs, thawMs, card } = unit;
+  teach(unit, { learnedBytes, frozenBytes, startMs, thawMs, learnedVram: card.learned });
 }
 
 /** Up to this part of what all can do at once they are left to it: above that, waiting grows fast. */

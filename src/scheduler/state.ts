@@ -142,7 +142,7 @@ export interface State {
   readonly turns: Turns;
   readonly due: Heap<Due>;
   readonly forecast: Forecast;
-  foresight: Foresight | null;
+  readonly foresight: Foresight | null;
   /** Changed since the last settling. */
   readonly touched: Set<Unit>;
   /** Whether memory may be handed out differently than at the last settling. */
@@ -153,7 +153,12 @@ export interface State {
   blocked: Blocked | null;
 }
 
-export const createState = (settings: Settings, limitBytes: number, forecast = createForecast()): State => ({
+export const createState = (
+  settings: Settings,
+  limitBytes: number,
+  forecast = createForecast(),
+  foresight: Foresight | null = null,
+): State => ({
   settings,
   limitBytes,
   seq: 0,
@@ -171,7 +176,7 @@ export const createState = (settings: Settings, limitBytes: number, forecast = c
   turns: createTurns(),
   due: createHeap(),
   forecast,
-  foresight: null,
+  foresight,
   touched: new Set(),
   stirred: false,
   held: new Set(),

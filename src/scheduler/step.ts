@@ -269,7 +269,9 @@ const handlers: Handlers = {
   },
   'measured-vram'(state, { unit: id, bytes }) {
     const unit = state.units.get(id);
-    if (unit && 'bytes' in unit.phase) measureVram(unit, bytes, isLearning(unit));
+    if (!unit || !('bytes' in unit.phase) || !unit.card.held) return;
+    measureVram(unit, bytes, isLearning(unit));
+    if (isLearning(unit)) teach(unit, { learnedVram: Math.max(unit.card.learned ?? 0, bytes) });
   },
   pressure(state, { level }) {
     // Copies that were held back may come now.

@@ -60,10 +60,11 @@ const coldInstance = (unit: SimUnit, id: UnitId): Instance => ({
 /** One of the units, or a copy that may be there of one: it is made when it is first named. */
 function instanceOf({ instances }: Machine, id: UnitId): Instance | undefined {
   const known = instances.get(id);
+  if (known) return known;
   const [first, n] = [originalOf(id), replicaOf(id)];
   const unit = instances.get(first)?.unit;
   const isCopy = n >= 2 && originalOf(first) === first && replicaId(first, n) === id;
-  if (known || !unit || !isCopy || n > unit.maxReplicas) return known;
+  if (!unit || !isCopy || n > unit.maxReplicas) return undefined;
   const copy = coldInstance(unit, id);
   instances.set(id, copy);
   return copy;

@@ -1,5 +1,7 @@
 import type { UnitId } from '#kernel/ids';
+import { siblingsOf } from '#scheduler/state';
 import type { State, Unit } from '#scheduler/state';
+import { reloadMs, thawMs } from '#scheduler/worth';
 
 /** What is known of one of several models that a request may be answered by. */
 export interface Candidate {
@@ -9,39 +11,40 @@ export interface Candidate {
   readonly bytes: number;
 }
 
-/** Bytes a millisecond, where nothing was measured: from a disk into memory, and over a network. */
-const readRate = 500_000;
+/** Bytes a millisecond over a network, where nothing was measured. */
 const pullRate = 10_000;
-/** Milliseconds. A thaw takes one or two hundred; a start that fails is tried again after everything else. */
-const thawGuess = 200;
+/** A start that fails is tried again after everything else; milliseconds. */
 const hopeless = 10 ** 9;
 
-/** About how long it is until the unit answers: milliseconds, 0 when it is ready and has a place. */
+/** About how long it is until the unit, or a copy of it, answers: milliseconds, 0 when one is ready. */
 export function msUntilReady({ unit, pulled, bytes }: Candidate, units: State['units'], now: number): number {
   const found = units.get(unit);
   if (!found) return hopeless;
-  const start = found.startMs ?? bytes / readRate;
-  switch (found.phase.kind) {
+  return Math.min(...siblingsOf(found).map((one) => msUntil(one, pulled ? 0 : bytes / pullRate, now)));
+}
+
+function msUntil(unit: Unit, pullMs: number, now: number): number {
+  const { phase } = unit;
+  switch (phase.kind) {
     case 'ready':
       return 0;
     case 'freezing':
     case 'frozen':
     case 'thawing':
-      return found.thawMs ?? thawGuess;
+      return thawMs(unit);
     case 'starting':
-      return Math.max(1, start - (now - found.phase.since));
+      return Math.max(1, reloadMs(unit) - (now - phase.since));
     case 'backoff':
     case 'quarantined':
-      return hopeless + start;
+      return hopeless + reloadMs(unit);
     case 'cold':
     case 'stopping':
-      return start + (pulled ? 0 : bytes / pullRate);
+      return reloadMs(unit) + pullMs;
   }
 }
 
 /** Those that are ready first, a busy one after an idle one; then by how soon they are. Equals keep their order. */
 export function bySoonest<C extends Candidate>(candidates: readonly C[], units: State['units'], now: number): C[] {
-  const isFull = (unit: Unit | undefined) => unit !== undefined && unit.leases.size >= unit.spec.slots;
   return candidates
     .map((candidate) => {
       const ms = msUntilReady(candidate, units, now);
@@ -49,4 +52,10 @@ export function bySoonest<C extends Candidate>(candidates: readonly C[], units: 
     })
     .sort((a, b) => a.ms - b.ms || a.full - b.full)
     .map(({ candidate }) => candidate);
+}
+
+/** Nothing of it that is ready has a slot. */
+function isFull(unit: Unit | undefined): boolean {
+  const ready = unit ? siblingsOf(unit).filter(({ phase }) => phase.kind === 'ready') : [];
+  return ready.every(({ leases, spec }) => leases.size >= spec.slots);
 }

@@ -11,8 +11,7 @@ export const simulatedSettings: Settings = { ...defaultSettings, maxWaiters: 100
 
 /** The scheduler that runs the platform, as it is. */
 export function sutaz(limitBytes: number, settings: Settings = simulatedSettings, foresight?: Foresight): Policy {
-  const state = createState(settings, limitBytes);
-  if (foresight) state.foresight = foresight;
+  const state = createState(settings, limitBytes, undefined, foresight);
   return {
     name: 'sutaz',
     step(event, now) {
