@@ -10,7 +10,7 @@ import type { State, Unit } from './state.ts';
 /**
  * What is derived from the units' lines, so that a decision needs no look at all of them: the sums, the claims, and when
  * a unit is to be looked at. Whoever changes a unit calls this afterwards; the tests hold it against a count from nothing
- * after every event (`machine.fake.ts`).
+ * after every event (`agreement.fake.ts`).
  */
 export function touch(state: State, unit: Unit): void {
   listIdle(state, unit);

@@ -54,7 +54,8 @@ export interface Blocked extends Lack {
 }
 
 /**
- * Hands memory to the claims in their turn, of the machine and of a graphics card where they need both; returns the aged claim that has to wait for busy units. For each claim:
+ * Hands memory to the claims in their turn, of the machine and of a graphics card where they need both; returns the aged
+ * claim that has to wait for busy units. For each claim:
  * 1. what cannot fit even with everything else gone is refused, with the bytes on both sides;
  * 2. what fits the free bytes starts;
  * 3. what fits once the units that are stopping are gone waits, and keeps those bytes to itself;

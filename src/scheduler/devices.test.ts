@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { replicaId } from '#kernel/ids';
 import { a, b, c, done, idle, outcome, phase, release, told } from './cases.fake.ts';
 import { explain } from './explain.ts';
 import { outlookOf } from './outlook.ts';
@@ -94,6 +95,13 @@ it('what a unit is measured to hold on the card counts from then on, and for its
     fits: 'after-evictions',
   });
   expect(unitOf(world.state, a).card.learned).toBe(12);
+});
+
+it('regression: what one instance is measured to hold there is true of its copies too', () => {
+  const world = worldWith(40, { ...onCard('a', 6), replicas: { min: 1, max: 2 } });
+  idle(world, a);
+  world.apply({ kind: 'measured-vram', unit: a, bytes: 12 });
+  expect(unitOf(world.state, replicaId(a, 2)).card.learned).toBe(12);
 });
 
 it('a card that is short holds up nobody who does not need it', () => {

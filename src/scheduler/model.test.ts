@@ -109,8 +109,8 @@ function play(world: World, dice: Dice): void {
     if (event) world.apply(event);
   } else if (kind < 42) {
     // Late, repeated, or never meant: the scheduler must take it for what it is.
-    const any = (['started', 'stopped', 'frozen', 'thawed'] as const)[b & 3] ?? 'started';
-    world.apply({ kind: any, unit: one });
+    const late = (['started', 'stopped', 'frozen', 'thawed'] as const)[b & 3] ?? 'started';
+    world.apply({ kind: late, unit: one });
   } else if (kind < 44) {
     const [id] = pick(busy, b) ?? [one];
     world.apply({ kind: 'failed', unit: id, message: 'no luck', permanent: (c & 15) === 0 });

@@ -1,6 +1,7 @@
 import { touch } from './account.ts';
 import { precedes } from './admit.ts';
 import type { Blocked } from './admit.ts';
+import type { Claim } from './claims.ts';
 import { serveInTurn } from './cores.ts';
 import { lease, thaw } from './moves.ts';
 import { next } from './queue.ts';
@@ -9,47 +10,50 @@ import { isWanted, needOf, reasonFor, siblingsOf } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect } from './types.ts';
 
-const anyone = (): boolean => true;
+/** What one going round of those that serve goes by. */
+export interface Round {
+  readonly state: State;
+  readonly blocked: Blocked | null;
+  /** Only those are served whose turn is before the blocked claim's; without it that is so of held units alone. */
+  readonly before: boolean;
+  readonly now: number;
+  readonly effects: Effect[];
+}
 
-/** Says whether it served any that shares its queue with others. With `before` as `serve` does. */
-export function serveAll(
-  units: Iterable<Unit>,
-  blocked: Blocked | null,
-  state: State,
-  now: number,
-  effects: Effect[],
-  before?: true,
-): boolean {
+/** Says whether it served any that shares its queue with others. */
+export function serveAll(units: Iterable<Unit>, round: Round): boolean {
   let shared = false;
   let computing: Unit[] | null = null;
   for (const unit of units) {
     if (computes(unit)) (computing ??= []).push(unit);
-    else if (serve(unit, blocked, state, now, effects, before) && isShared(unit)) shared = true;
+    else if (serve(unit, round) && isShared(unit)) shared = true;
   }
-  if (computing === null && state.cores.waiting.size === 0) return shared;
-  return serveComputing(computing ?? [], blocked, state, now, effects, before) || shared;
+  if (computing === null && round.state.cores.waiting.size === 0) return shared;
+  return serveComputing(computing ?? [], round) || shared;
 }
 
 const computes = ({ phase, threads }: Unit): boolean => phase.kind === 'ready' && threads > 0;
 const isShared = ({ original, copies }: Unit): boolean => original !== null || copies.length > 0;
 
+/** The claim whose turn comes before what the unit may serve; null when it may serve anybody. */
+const claimBefore = (unit: Unit, { state, blocked, before }: Round): Claim | null =>
+  blocked !== null && (before || state.held.has(unit)) ? blocked.claim : null;
+
+function mayServe(unit: Unit, waiter: Queued, round: Round): boolean {
+  const claim = claimBefore(unit, round);
+  return claim === null || precedes(waiter, claim);
+}
+
 /** Those that take cores have one order over all of them. Who waited for some before is looked at each time. */
-function serveComputing(
-  touched: readonly Unit[],
-  blocked: Blocked | null,
-  state: State,
-  now: number,
-  effects: Effect[],
-  before?: true,
-): boolean {
+function serveComputing(touched: readonly Unit[], round: Round): boolean {
+  const { state, before, now, effects } = round;
   const { waiting } = state.cores;
   const units = new Set(touched);
   if (!before) {
     for (const unit of waiting) if (computes(unit)) units.add(unit);
     waiting.clear();
   }
-  const may = (unit: Unit, waiter: Queued): boolean =>
-    !blocked || !(before ?? state.held.has(unit)) || precedes(waiter, blocked.claim);
+  const may = (unit: Unit, waiter: Queued): boolean => mayServe(unit, waiter, round);
   const served = new Set<Unit>();
   const left = serveInTurn([...units], may, state, (unit, { id }) => {
     next(unit.queue, state.settings.ageingMs, now);
@@ -65,21 +69,17 @@ function serveComputing(
   return shared;
 }
 
-/** Says whether it served anybody. With `before`, only those whose turn is before the blocked claim's; else that is so of held units alone. */
-function serve(
-  unit: Unit,
-  blocked: Blocked | null,
-  state: State,
-  now: number,
-  effects: Effect[],
-  before = state.held.has(unit),
-): boolean {
-  const may = blocked && before ? (waiter: Queued) => precedes(waiter, blocked.claim) : anyone;
+/** Says whether it served anybody. */
+function serve(unit: Unit, round: Round): boolean {
+  const { state, now, effects } = round;
   const { kind } = unit.phase;
   const head = unit.queue.line[0];
   if (kind === 'frozen') {
     // What nobody waits for by name has its turn after everyone who waits.
-    const due = head && unit.original === null ? may(head) : isWanted(unit) && !(blocked && before);
+    const due =
+      head && unit.original === null
+        ? mayServe(unit, head, round)
+        : isWanted(unit) && claimBefore(unit, round) === null;
     if (needOf(unit) <= 0 && due) {
       thaw(unit, reasonFor(unit, unit.original === null ? head : undefined), state, now, effects);
     }
@@ -87,7 +87,10 @@ function serve(
   }
   if (kind !== 'ready' || unit.stopWanted || !head) return false;
   let served = false;
-  for (let first: Queued | undefined = head; first && unit.leases.size < unit.spec.slots && may(first);) {
+  for (
+    let first: Queued | undefined = head;
+    first && unit.leases.size < unit.spec.slots && mayServe(unit, first, round);
+  ) {
     next(unit.queue, state.settings.ageingMs, now);
     lease(unit, first.id, now, effects);
     served = true;

@@ -40,7 +40,7 @@ export function settle(state: State, now: number, effects: Effect[]): void {
     relieve(state, now, effects);
     prewarm(state, now, effects);
     // Serving a unit touches none but those that share its queue: nobody else comes in while this goes round.
-    const then = serveAll(touched, blocked, state, now, effects);
+    const then = serveAll(touched, { state, blocked, before: false, now, effects });
     // What the others of them claimed for those who are served now is free again.
     if (first.shared || then) return settle(state, now, effects);
   }
@@ -131,7 +131,7 @@ function handOut(state: State, now: number, effects: Effect[], served: { shared:
   const before = [...state.held];
   state.held.clear();
   // Those who come before the claim are served first: what is busy after that stands in its way.
-  if (blocked) served.shared = serveAll(state.awake, blocked, state, now, effects, true);
+  if (blocked) served.shared = serveAll(state.awake, { state, blocked, before: true, now, effects });
   for (const unit of blocked ? inTheWay(blocked, state, now) : []) state.held.add(unit);
   for (const unit of before) if (!state.held.has(unit)) state.touched.add(unit);
   return blocked;

@@ -1,7 +1,9 @@
 import { unitId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
-import { agree, check, fakeMachine, happen, leasesOf, obey, openOf, reserved, reservedOn } from './machine.fake.ts';
+import { agree } from './agreement.fake.ts';
+import { check, fakeMachine, happen, leasesOf, openOf, reserved, reservedOn } from './machine.fake.ts';
 import type { Caller, Instance } from './machine.fake.ts';
+import { obey } from './obedience.fake.ts';
 import { nextWake } from './settle.ts';
 import { createState } from './state.ts';
 import type { State } from './state.ts';
