@@ -110,6 +110,8 @@ function fakeWaker(origin: string, clock: Clock) {
   const waiting = new Set<{ resolve(awake: Awake): void; reject(error: unknown): void }>();
   const world = {
     leases: 0,
+    /** Leases given back because the service broke off. */
+    broken: 0,
     /** Connections that outlive their leases. */
     open: 0,
     /** For what milliseconds of silence a connection is no work. */
@@ -132,8 +134,9 @@ function fakeWaker(origin: string, clock: Clock) {
   const awake = (): Awake => {
     world.leases++;
     let released = false;
-    const release = () => {
+    const release = (broken = false) => {
       if (!released) world.leases--;
+      if (!released && broken) world.broken++;
       released = true;
     };
     const leaveOpen = () => {

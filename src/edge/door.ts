@@ -15,7 +15,7 @@ import type { ControlDeps } from './control.ts';
 import { isAnthropic, isOllama, isRerank } from './dialects.ts';
 import { beginExchange, decodeSegment, faultHeaders, onlyTakes, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
-import { callerOf, serving, wakePlain } from './forward.ts';
+import { callerOf, serving, untilOver, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
 import { handleAnthropic } from './anthropic/handler.ts';
 import { handleOllama } from './ollama/handler.ts';
@@ -170,13 +170,8 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   const own = { ...exchange, signal: left.signal };
   const awake = await wakePlain(own, { unit }, deps);
   const line = deps.waker.line(unit, awake, callerOf(own));
-  await serving(awake, async () => {
-    try {
-      await passUpgrade(own, client, address.path, address.prefix, awake, line);
-    } finally {
-      line?.close();
-    }
-  });
+  const pass = () => passUpgrade(own, client, address.path, address.prefix, awake, line);
+  await serving(awake, () => untilOver(pass, (broken) => line?.close(broken)));
 }
 
 /** Milliseconds that a client may go on sending a body which was refused. */

@@ -194,6 +194,17 @@ describe('a stream of events that may be silent', () => {
     expect(door.logged).toMatchObject([{ code: 'UPSTREAM_FAILED' }]);
   });
 
+  it('that the service breaks off says so with its lease', async () => {
+    door = await openDoor((_, res) => {
+      res.writeHead(200, { 'content-type': 'text/event-stream' });
+      res.write('data: 0\n\n', () => res.destroy());
+    });
+    door.world.silenceMs = 1_000;
+    await expect(door.ask('/services/x/events')).rejects.toThrow();
+    await until(() => door.world.open === 0);
+    expect([door.world.leases, door.world.broken]).toEqual([0, 1]);
+  });
+
   it('is given up when its client leaves', async () => {
     const leaving = new AbortController();
     door = await openDoor((_, res) => void res.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n'));

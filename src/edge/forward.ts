@@ -40,7 +40,12 @@ export async function forward(exchange: Exchange, onward: Onward, deps: ForwardD
 }
 
 /** Gives the place back when the work is over, and says so where the service broke off. */
-export async function serving<T>(awake: Awake, work: () => Promise<T>): Promise<T> {
+export function serving<T>(awake: Awake, work: () => Promise<T>): Promise<T> {
+  return untilOver(work, (broken) => awake.release(broken));
+}
+
+/** Does the work, and then tells whether the service broke it off. */
+export async function untilOver<T>(work: () => Promise<T>, over: (broken: boolean) => void): Promise<T> {
   let broken = false;
   try {
     return await work();
@@ -48,7 +53,7 @@ export async function serving<T>(awake: Awake, work: () => Promise<T>): Promise<
     broken = toFault(error).code === 'UPSTREAM_FAILED';
     throw error;
   } finally {
-    awake.release(broken);
+    over(broken);
   }
 }
 
@@ -158,11 +163,10 @@ async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, dep
       return false;
     },
   };
-  try {
-    await deps.upstreams.send(request, sink);
-  } finally {
-    open.line?.close();
-  }
+  await untilOver(
+    () => deps.upstreams.send(request, sink),
+    (broken) => open.line?.close(broken),
+  );
   if (late) endLate(exchange, late);
   else res.end();
 }

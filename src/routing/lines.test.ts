@@ -12,7 +12,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 function bench() {
   const clock = fakeClock();
-  const count = { leases: 0, open: 0 };
+  const count = { leases: 0, open: 0, broken: 0 };
   const asked: { readonly caller: Caller; grant(at?: string): void; refuse(error: unknown): void }[] = [];
   const awakeAt = (at: string): Awake => {
     let held = true;
@@ -23,8 +23,9 @@ function bench() {
         count.open++;
         return () => void count.open--;
       },
-      release: () => {
+      release: (broken = false) => {
         if (held) count.leases--;
+        if (held && broken) count.broken++;
         held = false;
       },
     };
@@ -54,6 +55,20 @@ describe('a line', () => {
     line.close();
     line.close();
     expect([count.open, clock.pending]).toEqual([0, 0]);
+  });
+
+  it('that the unit broke off says so with whichever lease it holds', async () => {
+    const { clock, count, asked, open } = bench();
+    open().close(true);
+    expect(count).toEqual({ leases: 0, open: 0, broken: 1 });
+    const line = open();
+    clock.advance(1_000);
+    const passes = line.said();
+    await settle();
+    asked[0]?.grant();
+    await passes;
+    line.close(true);
+    expect(count).toEqual({ leases: 0, open: 0, broken: 2 });
   });
 
   it('wakes the unit for its first byte, and is silent again later', async () => {

@@ -17,8 +17,8 @@ export interface Line {
   said(): Promise<void> | null;
   /** Whether it holds no lease and asks for none. */
   isSilent(): boolean;
-  /** It has closed: whatever it holds is given back. A second call does nothing. */
-  close(): void;
+  /** It has closed, `broken` when the unit broke it off: whatever it holds is given back. A second call does nothing. */
+  close(broken?: boolean): void;
 }
 
 export interface LinesOptions {
@@ -63,13 +63,13 @@ export function createLines(options: LinesOptions): Lines {
           return group.waking.run('', closing.signal, (signal) => rouse(group, asker(signal), silenceMs, options));
         },
         isSilent: () => !own.isHeld() && !group.held?.isHeld() && !group.waking.has(''),
-        close() {
+        close(broken = false) {
           if (closing.signal.aborted) return;
           closing.abort(new Fault('CANCELLED', 'The connection has closed.'));
-          own.end();
+          own.end(broken);
           closed();
           if (--group.lines > 0) return;
-          group.held?.end();
+          group.held?.end(broken);
           groups.delete(key);
         },
       };
@@ -103,7 +103,7 @@ interface Held {
   /** Says whether there still is a lease; then the silence begins anew. */
   said(): boolean;
   isHeld(): boolean;
-  end(): void;
+  end(broken?: boolean): void;
 }
 
 /** A lease that ends by itself after a silence. */
@@ -116,11 +116,11 @@ function untilSilent(awake: Awake, clock: Clock, silenceMs: number): Held {
     if (left > 0) cancel = clock.after(left, look);
     else end();
   };
-  const end = () => {
+  const end = (broken = false) => {
     if (!held) return;
     held = false;
     cancel();
-    awake.release();
+    awake.release(broken);
   };
   let cancel = clock.after(silenceMs, look);
   return {
