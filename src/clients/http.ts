@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { abortFault } from '#kernel/abort';
 import { Fault, faults } from '#kernel/faults';
 import type { FaultCode, FaultOptions } from '#kernel/faults';
-import { createSseParser } from './sse.ts';
-import type { SseItem } from './sse.ts';
+import { createSseParser } from '#kernel/sse';
+import type { SseItem } from '#kernel/sse';
 
 // An ESM `import` of node:http reads each of its exports, the lazy WebSocket among them, and so loads Node's own undici:
 // 70 ms that every command would pay.

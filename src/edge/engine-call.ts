@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Fault } from '#kernel/faults';
 import type { FaultCode } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
+import { createSseParser } from '#kernel/sse';
 import type { Awake } from '#routing/wake';
 import { keepAwake, openStream } from './comments.ts';
 import type { Exchange } from './exchange.ts';
@@ -10,7 +11,6 @@ import { callerOf, serving, wakePlain } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
 import type { ModelChoice } from './models.ts';
 import { inOrder } from './models.ts';
-import { createSseParser } from './sse-parser.ts';
 
 /** A request to a model's engine in OpenAI's API, made of one in another. */
 export interface EngineCall {
@@ -117,7 +117,10 @@ async function sendChunks(
       return true;
     },
     data(chunk, resume) {
-      const text = parser.push(chunk).map(textOf).join('');
+      const text = parser
+        .push(chunk)
+        .map((item) => (item.kind === 'event' ? textOf(item.data) : ''))
+        .join('');
       if (taker.contentType === null || text === '' || res.write(text)) return true;
       res.once('drain', resume);
       return false;

@@ -30,6 +30,18 @@ describe('the event stream', () => {
     expect(parse('data: whole\n\ndata: half\n')).toEqual([{ kind: 'event', event: 'message', data: 'whole' }]);
   });
 
+  test.each([
+    ['one line', 'x'.repeat(2 ** 20)],
+    ['many lines', `data: ${'x'.repeat(2 ** 20)}\n`],
+  ])('an event that never ends, in %s, is not gathered for ever', (_, text) => {
+    const parser = createSseParser();
+    const piece = bytes(text);
+    const endless = () => {
+      for (let i = 0; i < 40; i++) parser.push(piece);
+    };
+    expect(endless).toThrow('too large');
+  });
+
   test('a byte order mark and unknown fields are passed over', () => {
     expect(parse('\uFEFFid: 7\nretry: 3\ndata: x\n\n')).toEqual([{ kind: 'event', event: 'message', data: 'x' }]);
   });
