@@ -52,11 +52,6 @@ export const list =
     return value.map((one: unknown, index) => item(one, `${param}[${index}]`));
   };
 
-export const oneOrMore =
-  <T>(item: Field<T>): Field<readonly T[]> =>
-  (value, param) =>
-    Array.isArray(value) ? list(item, 1)(value, param) : [item(value, param)];
-
 /** Handed on as it is: whoever it is for looks at it. */
 export const asIs: Field<unknown> = (value) => value;
 

@@ -19,13 +19,18 @@ describe('the store’s part of the control API', () => {
       'an unknown key',
       '/sutaz/v1/store/collect',
       { dryrun: true },
-      /dryrun is not known here. Known: dryRun, downloads/,
+      /dryrun is not a parameter .* Did you mean dryRun\?/,
     ],
-    ['a value of another kind', '/sutaz/v1/store/collect', { dryRun: 'yes' }, /dryRun is not of its kind/],
+    ['a value of another kind', '/sutaz/v1/store/collect', { dryRun: 'yes' }, /dryRun must be true or false/],
     ['an import of nothing', '/sutaz/v1/store/import', {}, /Say what to import/],
     ['an import of two places', '/sutaz/v1/store/import', { path: '/x', from: 'ollama' }, /Say what to import/],
-    ['an import from nowhere known', '/sutaz/v1/store/import', { from: 'vllm' }, /from is not of its kind/],
-    ['models that are no names', '/sutaz/v1/store/verify', { models: [1] }, /models is not of its kind/],
+    [
+      'an import from nowhere known',
+      '/sutaz/v1/store/import',
+      { from: 'vllm' },
+      /from must be one of ollama, huggingface/,
+    ],
+    ['models that are no names', '/sutaz/v1/store/verify', { models: [1] }, /models\[0\] must be a string/],
   ])('refuses %s by name', async (_, path, body, message) => {
     await open();
     const { status, text } = await post(path, body);
@@ -62,6 +67,18 @@ describe('the store’s part of the control API', () => {
       expect(text).toMatch(/event: progress\ndata: .*"m\.gguf".*\n\nevent: done\ndata: \{"model":\{"id":"m"\}\}\n\n$/);
     }
     expect((await ask('/sutaz/v1/models/n/pull', {})).status).toBe(409);
+  });
+
+  it('lets a watcher go who leaves before the pull is over', async () => {
+    const leaving = new AbortController();
+    const { ask } = await open({
+      pulling: () => ({ progress: () => null, ended: new Promise<void>(() => undefined) }),
+    });
+    const watched = expect(ask('/sutaz/v1/models/m/pull', { signal: leaving.signal })).rejects.toThrow();
+    while (door.clock.pending === 0) await new Promise((resolve) => setImmediate(resolve));
+    leaving.abort();
+    await watched;
+    while (door.clock.pending > 0) await new Promise((resolve) => setImmediate(resolve));
   });
 
   it('goes back to the version that is named, or to the one before', async () => {

@@ -10,12 +10,15 @@ import type {
 import { viewKinds } from '#contracts/store-api';
 import type { ApiModelDetails } from '#contracts/api';
 import type { OnProgress, Progress } from '#contracts/models';
+import { abortable } from '#kernel/abort';
 import { Fault } from '#kernel/faults';
 import { didYouMean } from '#kernel/nearest';
 import { route, streamWork } from './control-route.ts';
 import type { ControlDeps, Route } from './control-route.ts';
 import { parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { bad, flag, list, oneOf, read, text } from './fields.ts';
+import type { Field, Fields, Read } from './fields.ts';
 
 /** What the control API does to the model store. Every method that takes a name throws NOT_FOUND with the nearest ones. */
 export interface Library {
@@ -37,12 +40,19 @@ export interface Library {
   view(kind: ApiViewKind, names: readonly string[]): Promise<ApiView>;
 }
 
+/** A name, a digest or a path. */
+const word: Field<string> = (value, param) => {
+  const said = text(value, param);
+  if (said === '' || said.length > 4096) throw bad(param, `${param} must have 1 to 4096 characters.`);
+  return said;
+};
+
 export const storeRoutes: readonly Route[] = [
   route('GET', '/models/:name/versions', 'use', async (exchange, { control }, name) =>
     sendJson(exchange, 200, await control.library.versions(name)),
   ),
   route('POST', '/models/:name/rollback', 'admin', async (exchange, { control }, name) => {
-    const { digest } = await bodyOf(exchange, { digest: text });
+    const { digest } = await bodyOf(exchange, { digest: word });
     sendJson(exchange, 200, await control.library.rollback(name, digest ?? null));
   }),
   route('GET', '/models/:name/pull', 'use', watchPull),
@@ -58,7 +68,7 @@ export const storeRoutes: readonly Route[] = [
       const near = didYouMean(name, viewKinds) || ` Known: ${viewKinds.join(', ')}.`;
       throw new Fault('NOT_FOUND', `No view is called ${name}.${near}`);
     }
-    const { models = [] } = await bodyOf(exchange, { models: texts });
+    const { models = [] } = await bodyOf(exchange, { models: list(word) });
     sendJson(exchange, 200, await control.library.view(kind, models));
   }),
 ];
@@ -68,13 +78,13 @@ async function watchPull(exchange: Exchange, { control, clock }: ControlDeps, na
   const running = control.library.pulling(name);
   if (!running) throw new Fault('CONFLICT', `${name} is not being pulled.`);
   await streamWork(exchange, clock, running.progress, async () => {
-    await running.ended;
+    await abortable(running.ended, exchange.signal);
     return { model: await control.model(name) };
   });
 }
 
 async function verifyStore(exchange: Exchange, { control, clock }: ControlDeps): Promise<void> {
-  const { models = [], repair = false } = await bodyOf(exchange, { models: texts, repair: flag });
+  const { models = [], repair = false } = await bodyOf(exchange, { models: list(word), repair: flag });
   let latest: Progress | null = null;
   await streamWork(
     exchange,
@@ -85,12 +95,10 @@ async function verifyStore(exchange: Exchange, { control, clock }: ControlDeps):
 }
 
 async function importModels(exchange: Exchange, { control, clock }: ControlDeps): Promise<void> {
-  const from = (value: unknown) => (value === 'ollama' || value === 'huggingface' ? value : undefined);
-  const ask = await bodyOf(exchange, { path: text, from, name: text, copy: flag });
+  const from = oneOf('ollama', 'huggingface');
+  const ask = await bodyOf(exchange, { path: word, from, name: word, copy: flag });
   if ((ask.path === undefined) === (ask.from === undefined)) {
-    throw new Fault('BAD_REQUEST', 'Say what to import: a path, or from: "ollama" or "huggingface".', {
-      param: 'path',
-    });
+    throw bad('path', 'Say what to import: a path, or from: "ollama" or "huggingface".');
   }
   let latest: Progress | null = null;
   await streamWork(
@@ -101,31 +109,11 @@ async function importModels(exchange: Exchange, { control, clock }: ControlDeps)
   );
 }
 
-const text = (value: unknown): string | undefined =>
-  typeof value === 'string' && value !== '' && value.length <= 4096 ? value : undefined;
-const flag = (value: unknown): boolean | undefined => (typeof value === 'boolean' ? value : undefined);
-const texts = (value: unknown): readonly string[] | undefined =>
-  Array.isArray(value) && value.every((item) => text(item) !== undefined) ? (value as string[]) : undefined;
-
-type Readers = Readonly<Record<string, (value: unknown) => unknown>>;
-type Body<R extends Readers> = { readonly [K in keyof R]?: Exclude<ReturnType<R[K]>, undefined> };
-
 /** Longer ones are not asked for anything here. */
 const longestBody = 64 * 1024;
 
-/** A body whose keys are known and of their kinds; none at all is an empty one. Throws BAD_REQUEST with the key. */
-async function bodyOf<const R extends Readers>(exchange: Exchange, readers: R): Promise<Body<R>> {
+/** The fields of a body; none at all is an empty one. Throws BAD_REQUEST with the key. */
+async function bodyOf<F extends Fields>(exchange: Exchange, fields: F): Promise<Read<F>> {
   const bytes = await readBody(exchange, longestBody);
-  const given = bytes.length === 0 ? {} : parseObject(bytes);
-  const read: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(given)) {
-    const reader = Object.hasOwn(readers, key) ? readers[key] : undefined;
-    if (!reader)
-      throw new Fault('BAD_REQUEST', `${key} is not known here. Known: ${Object.keys(readers).join(', ')}.`, {
-        param: key,
-      });
-    read[key] = reader(value);
-    if (read[key] === undefined) throw new Fault('BAD_REQUEST', `${key} is not of its kind.`, { param: key });
-  }
-  return read as Body<R>;
+  return read(bytes.length === 0 ? {} : parseObject(bytes), fields);
 }
