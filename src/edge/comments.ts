@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { ApiProgress } from '#contracts/api';
 import type { Clock } from '#kernel/clock';
 import type { WaiterId } from '#kernel/ids';
@@ -36,7 +37,11 @@ export function keepAwake(exchange: Exchange, clock: Clock, sign: (waiter?: Wait
 }
 
 /** Sends the headers of a stream; without a type, one of server-sent events. */
-export function openStream(exchange: Exchange, contentType = 'text/event-stream; charset=utf-8'): void {
+export function openStream(
+  exchange: Exchange,
+  contentType = 'text/event-stream; charset=utf-8',
+  more: OutgoingHttpHeaders = {},
+): void {
   exchange.streaming = true;
   exchange.res.writeHead(200, {
     'content-type': contentType,
@@ -44,6 +49,7 @@ export function openStream(exchange: Exchange, contentType = 'text/event-stream;
     // Reverse proxies in front of the door would hold events back otherwise.
     'x-accel-buffering': 'no',
     'x-sutaz-trace-id': exchange.traceId,
+    ...more,
   });
   exchange.res.flushHeaders();
 }

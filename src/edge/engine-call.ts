@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { Fault } from '#kernel/faults';
 import type { FaultCode } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
@@ -9,6 +9,7 @@ import { keepAwake, openStream } from './comments.ts';
 import type { Exchange } from './exchange.ts';
 import { callerOf, serving, wakePlain } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
+import { timingHeader } from './headers.ts';
 import type { ModelChoice } from './models.ts';
 import { inOrder } from './models.ts';
 
@@ -17,7 +18,12 @@ export interface EngineCall {
   /** Tried in this order when one cannot be brought up. */
   readonly choices: readonly ModelChoice[];
   readonly path: string;
+  /** Throws what may not be asked of this model: it is not woken for that. */
   readonly body: (choice: ModelChoice) => object;
+  /** Once it is awake for this. */
+  readonly onAwake?: (choice: ModelChoice) => void;
+  /** What the client calls those parameters that have another name in OpenAI's API: refusals are told by it. */
+  readonly names?: Readonly<Record<string, string>>;
 }
 
 /** Milliseconds. */
@@ -37,16 +43,17 @@ export interface EngineAnswer {
 
 /** Asks for an answer in one piece. Throws what the engine refused it with, as a Fault. */
 export function askWhole(exchange: Exchange, call: EngineCall, deps: ForwardDeps): Promise<EngineAnswer> {
-  return inOrder(call.choices, async (choice) => {
+  return attempt(call, async (choice, question) => {
     const awake = await wakePlain(exchange, choice, deps);
     return serving(awake, async () => {
-      const body = createBody();
-      const timing = await send(exchange, call, choice, awake, deps, {
+      call.onAwake?.(choice);
+      const answer = createBody();
+      const timing = await send(exchange, question, awake, deps, {
         head: () => true,
-        data: (chunk) => body.add(chunk),
-        refusal: body,
+        data: (chunk) => answer.add(chunk),
+        refusal: answer,
       });
-      return { answer: body.json(), timing, choice };
+      return { answer: answer.json(), timing, choice };
     });
   });
 }
@@ -68,12 +75,39 @@ export function askChunks(
   taker: ChunkTaker,
   deps: ForwardDeps,
 ): Promise<Omit<EngineAnswer, 'answer'>> {
-  return inOrder(call.choices, async (choice) => {
+  return attempt(call, async (choice, question) => {
     const awake = await wakeFor(exchange, choice, taker, deps);
-    return serving(awake, async () => ({
-      ...{ timing: await sendChunks(exchange, call, choice, awake, taker, deps), choice },
-    }));
+    return serving(awake, async () => {
+      call.onAwake?.(choice);
+      return { timing: await sendChunks(exchange, question, awake, taker, deps), choice };
+    });
   });
+}
+
+/** What goes to an engine. */
+interface Question {
+  readonly path: string;
+  readonly body: Buffer;
+}
+
+/** Asks one model after the other. What it refuses is told in the client's own words. */
+async function attempt<T>(
+  { choices, path, body, names = {} }: EngineCall,
+  ask: (choice: ModelChoice, question: Question) => Promise<T>,
+): Promise<T> {
+  try {
+    return await inOrder(choices, (choice) => ask(choice, { path, body: Buffer.from(JSON.stringify(body(choice))) }));
+  } catch (error) {
+    throw inWordsOf(names, error);
+  }
+}
+
+function inWordsOf(names: Readonly<Record<string, string>>, error: unknown): unknown {
+  if (!(error instanceof Fault) || error.param === undefined || !Object.hasOwn(names, error.param)) return error;
+  const { code, message, param, retryAfter, details, source } = error;
+  const own = names[param] as string;
+  const options = { cause: error, param: own, details, source, ...(retryAfter === undefined ? {} : { retryAfter }) };
+  return new Fault(code, message.replace(param, own), options);
 }
 
 async function wakeFor(
@@ -94,8 +128,7 @@ async function wakeFor(
 
 async function sendChunks(
   exchange: Exchange,
-  call: EngineCall,
-  choice: ModelChoice,
+  question: Question,
   awake: Awake,
   taker: ChunkTaker,
   deps: ForwardDeps,
@@ -110,10 +143,10 @@ async function sendChunks(
     }
     return taker.chunk(readChunk(data));
   };
-  const timing = await send(exchange, call, choice, awake, deps, {
-    head(headers) {
+  const timing = await send(exchange, question, awake, deps, {
+    head(headers, timing) {
       if (!String(headers['content-type'] ?? '').startsWith('text/event-stream')) return false;
-      if (taker.contentType !== null && !res.headersSent) openStream(exchange, taker.contentType);
+      if (taker.contentType !== null && !res.headersSent) openStream(exchange, taker.contentType, timing);
       return true;
     },
     data(chunk, resume) {
@@ -133,7 +166,7 @@ async function sendChunks(
 
 interface Sink {
   /** False when an answer of this kind is none that was asked for. */
-  head(headers: IncomingHttpHeaders): boolean;
+  head(headers: IncomingHttpHeaders, timing: OutgoingHttpHeaders): boolean;
   data(chunk: Buffer, resume: () => void): boolean;
   /** Where an answer that is none goes. */
   readonly refusal: Body;
@@ -141,13 +174,11 @@ interface Sink {
 
 async function send(
   exchange: Exchange,
-  call: EngineCall,
-  choice: ModelChoice,
+  { path, body }: Question,
   { target, queueMs, wakeMs }: Awake,
   { upstreams, clock }: ForwardDeps,
   sink: Sink,
 ): Promise<CallTiming> {
-  const body = Buffer.from(JSON.stringify(call.body(choice)));
   const sent = clock.now();
   let first: number | undefined;
   let refused: number | null = null;
@@ -158,11 +189,14 @@ async function send(
     ...(target.key === null ? {} : { authorization: `Bearer ${target.key}` }),
     traceparent: `00-${exchange.traceId}-${randomBytes(8).toString('hex')}-01`,
   };
-  const path = target.basePath + call.path;
-  const request = { origin: target.origin, method: 'POST', path, headers, body, signal: exchange.signal };
+  const request = {
+    ...{ origin: target.origin, method: 'POST', path: target.basePath + path, headers, body },
+    signal: exchange.signal,
+  };
   await upstreams.send(request, {
     head(status, answer) {
-      if (status >= 300 || !sink.head(answer)) refused = status;
+      const timing = timingHeader({ queueMs, wakeMs, totalMs: clock.now() - sent });
+      if (status >= 300 || !sink.head(answer, timing)) refused = status;
     },
     data(chunk, resume) {
       first ??= clock.now();

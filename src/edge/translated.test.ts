@@ -1,10 +1,12 @@
 import type { RequestListener } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import { fakeModels, openDoor } from './door.fake.ts';
 import type { Asking, OpenDoor } from './door.fake.ts';
 import type { DoorDeps } from './door.ts';
+import type { Manner } from './models.ts';
 
 let door: OpenDoor;
 afterEach(() => door.close());
@@ -97,6 +99,7 @@ describe('an API made of the engine’s own', () => {
     ]);
     const chat = await door.ask('/api/chat', ollama());
     expect(chat.headers['content-type']).toBe('application/x-ndjson');
+    expect(chat.headers['server-timing']).toMatch(/^queue;dur=/);
     expect(lines(chat.text).map(({ done }) => done)).toEqual([false, false, true]);
     expect(lines(chat.text).at(-1)).toMatchObject({ done_reason: 'stop', prompt_eval_count: 3, eval_count: 2 });
     const response = await door.ask('/v1/responses', post({ model: 'x', input: 'hi', stream: true }));
@@ -146,7 +149,7 @@ describe('an API made of the engine’s own', () => {
     const long = await door.ask('/v1/responses', post({ model: 'x', input: 'hi' }));
     expect([long.status, JSON.parse(long.text)]).toMatchObject([
       400,
-      { error: { message: 'too long', code: 'context_length_exceeded', param: 'messages', source: 'upstream' } },
+      { error: { message: 'too long', code: 'context_length_exceeded', param: 'input', source: 'upstream' } },
     ]);
     const streamed = await door.ask('/api/chat', ollama());
     expect([streamed.status, JSON.parse(streamed.text)]).toEqual([400, { error: 'too long' }]);
@@ -228,6 +231,50 @@ describe('an API made of the engine’s own', () => {
     await reader?.cancel();
     await until(() => door.world.leases === 0);
   });
+});
+
+describe('what the configuration says of a model', () => {
+  const openWith = async (manner: Manner) => {
+    const choose = () => [{ unit: unitId('model', 'x'), id: 'x', provides: ['openai.chat'], manner }];
+    await open(streams, { models: { ...fakeModels, choose, list: () => [{ id: 'x', context: 100 } as ApiModel] } });
+  };
+
+  it.each([
+    ['/v1/messages', anthropic({ stream: true }), 'max_tokens is 5'],
+    ['/v1/messages', anthropic(), 'max_tokens is 5'],
+    ['/v1/responses', post({ model: 'x', input: 'hi', max_output_tokens: 5 }), 'max_output_tokens is 5'],
+    ['/api/chat', ollama({ options: { num_predict: 5 } }), 'options.num_predict is 5'],
+    ['/api/chat', ollama({ options: { num_ctx: 101 } }), 'options.num_ctx is 101'],
+  ])('%s: over a limit it is refused in the client’s words, and nothing is woken', async (path, asking, message) => {
+    await openWith({ limits: { max_tokens: 4 } });
+    door.world.hold();
+    const { status, text } = await door.ask(path, asking);
+    expect([status, text]).toEqual([400, expect.stringContaining(message)]);
+    expect([seen.length, door.world.waiting.size]).toEqual([0, 0]);
+  });
+
+  it('goes before what Ollama takes where a request says nothing', async () => {
+    await openWith({ defaults: { temperature: 0.2 }, limits: { max_tokens: 4 } });
+    await door.ask('/api/chat', ollama());
+    expect(seen[0]?.body).toMatchObject({ temperature: 0.2, top_p: 0.9, max_tokens: 4 });
+    await door.ask('/api/generate', post({ model: 'x', prompt: 'hi', raw: true, options: { temperature: 1 } }));
+    expect(seen[1]?.body).toMatchObject({ temperature: 1, max_tokens: 4 });
+  });
+});
+
+it('a count of tokens leaves tools out where none may be called', async () => {
+  const provides = ['openai.chat', 'tokenize'];
+  const choose = () => [{ unit: unitId('model', 'x'), id: 'x', provides, manner: null }];
+  await open((_, res) => res.end('{"tokens":[1,2,3]}'), { models: { ...fakeModels, choose } });
+  const tools = [{ name: 'f', input_schema: { type: 'object' } }];
+  for (const type of ['none', 'auto']) {
+    const asking = post({ model: 'x', messages, tools, tool_choice: { type } });
+    expect(JSON.parse((await door.ask('/v1/messages/count_tokens', asking)).text)).toEqual({ input_tokens: 3 });
+  }
+  expect(seen.map(({ path, body }) => [path, 'tools' in body])).toEqual([
+    ['/tokenize', false],
+    ['/tokenize', true],
+  ]);
 });
 
 describe('several models for one name', () => {

@@ -1,7 +1,7 @@
 import type { ApiProgress, ApiUnit } from '#contracts/api';
 import { Fault } from '#kernel/faults';
-import { faultOfProblem } from '../http.ts';
 import type { SseItem } from '#kernel/sse';
+import { faultOfProblem } from '../http.ts';
 
 /** A unit's path. The name may be an id, a bare name or a model's alias: the platform finds it. */
 export const unitPath = (name: string, rest = ''): string => `/sutaz/v1/units/${encodeURIComponent(name)}${rest}`;

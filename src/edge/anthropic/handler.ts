@@ -35,6 +35,7 @@ async function messages(exchange: Exchange, deps: OpenaiDeps, value: unknown): P
     choices: deps.models.choose(model, 'openai.chat'),
     path: '/v1/chat/completions',
     body: (choice: ModelChoice) => inManner(body, choice, 'openai.chat'),
+    names: { stop: 'stop_sequences', response_format: 'output_config.format' },
   };
   const named = { id: `msg_${randomBytes(12).toString('hex')}`, model };
   if (!stream) {
@@ -64,7 +65,9 @@ async function countTokens(exchange: Exchange, deps: OpenaiDeps, value: unknown)
     path: tells ? '/tokenize' : '/v1/chat/completions',
     body(choice: ModelChoice) {
       const full = inManner(body, choice, 'openai.chat');
-      return tells ? { messages: full.messages, tools: full.tools } : { ...full, max_tokens: 1 };
+      if (!tells) return { ...full, max_tokens: 1 };
+      // Where none may be called, the model is told of none.
+      return { messages: full.messages, ...(full.tool_choice === 'none' ? {} : { tools: full.tools }) };
     },
   };
   const { answer } = await askWhole(exchange, call, deps);

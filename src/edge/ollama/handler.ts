@@ -97,10 +97,12 @@ async function generate(
     choices,
     path: call.path,
     body(choice: ModelChoice) {
-      checkContext(call.options, contextOf(choice, deps));
-      deps.control.keep(choice.unit, call.keepAlive);
-      return inManner(call.body, choice, capability);
+      const { context } = call.options;
+      if (context !== undefined) checkContext(context, contextOf(choice, deps));
+      return { ...call.usual, ...inManner(call.body, choice, capability) };
     },
+    onAwake: ({ unit }: ModelChoice) => deps.control.keep(unit, call.keepAlive),
+    names: kind === 'generate' ? { ...names, messages: 'prompt' } : names,
   };
   const { timing, choice } = await askChunks(exchange, engine, taker, deps);
   const last = stream.end({ ...timing, sinceMs: deps.clock.now() - exchange.since });
@@ -108,6 +110,9 @@ async function generate(
   else sendJson(exchange, 200, folded([...objects, last]), timingHeader(timing));
   unloadIfAsked(choice.unit, call.keepAlive, deps);
 }
+
+/** Parameters that OpenAI's API calls otherwise. */
+const names = { max_tokens: 'options.num_predict', stop: 'options.stop', response_format: 'format' };
 
 const ndjson = 'application/x-ndjson';
 const line = (object: object): string => `${JSON.stringify(object)}\n`;
@@ -171,10 +176,8 @@ async function vectorsOf(exchange: Exchange, deps: OllamaDeps, call: EmbedCall) 
     {
       choices,
       path: '/v1/embeddings',
-      body(choice) {
-        deps.control.keep(choice.unit, call.keepAlive);
-        return inManner(call.body, choice, 'openai.embeddings');
-      },
+      body: (choice) => inManner(call.body, choice, 'openai.embeddings'),
+      onAwake: ({ unit }) => deps.control.keep(unit, call.keepAlive),
     },
     deps,
   );

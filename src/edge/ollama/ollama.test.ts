@@ -4,7 +4,7 @@ import { Fault } from '#kernel/faults';
 import { createOllamaStream, folded, loadedAnswer } from './answer.ts';
 import type { ApiModelDetails, ApiUnit } from '#contracts/api';
 import { capabilitiesOf, detailsOf, loadedOf, pullStatus } from './describe.ts';
-import { checkContext, noOptions } from './options.ts';
+import { checkContext } from './options.ts';
 import { chatCall, embedCall, embeddingsCall, generateCall, namedModel } from './request.ts';
 
 const refusal = (call: () => unknown): Fault => {
@@ -27,12 +27,13 @@ describe('a request of Ollama', () => {
     });
     expect(call).toMatchObject({ model: 'm', path: '/v1/chat/completions', stream: true, keepAlive: 5_400_000 });
     expect(call.body).toEqual({
-      ...{ messages, tools, response_format: { type: 'json_object' }, temperature: 0.8, top_p: 0.9 },
+      ...{ messages, tools, response_format: { type: 'json_object' } },
       ...{ max_tokens: 5, top_k: 3, stop: ['x'], seed: 1, stream: true, stream_options: { include_usage: true } },
     });
-    expect(() => checkContext(call.options, 99)).toThrow('options.num_ctx is 100');
-    expect(() => checkContext(call.options, 100)).not.toThrow();
-    expect(() => checkContext(noOptions, 1)).not.toThrow();
+    expect(call.usual).toEqual({ temperature: 0.8, top_p: 0.9 });
+    expect(() => checkContext(call.options.context ?? 0, 99)).toThrow('options.num_ctx is 100');
+    expect(() => checkContext(100, 100)).not.toThrow();
+    expect(() => checkContext(100, undefined)).not.toThrow();
   });
 
   it('gets ids for calls that have none, and its results find them in order or by name', () => {
@@ -52,6 +53,26 @@ describe('a request of Ollama', () => {
       ...{ id: 'call_1_0', type: 'function', function: { name: 'f', arguments: '{"a":1}' } },
     });
     expect(sent.slice(2).map((one) => one.tool_call_id)).toEqual(['call_1_0', 'call_1_1', 'call_1_2']);
+  });
+
+  it('keeps the ids that a client gave: results find their calls by them, in whatever order', () => {
+    const call = (id: string) => ({ id, function: { name: 'weather', arguments: {} } });
+    const result = (tool_call_id: string) => ({
+      role: 'tool',
+      content: tool_call_id,
+      tool_call_id,
+      tool_name: 'weather',
+    });
+    const { body } = chatCall({
+      model: 'm',
+      messages: [...messages, { role: 'assistant', tool_calls: [call('A'), call('B')] }, result('B'), result('A')],
+    });
+    expect(body.messages).toMatchObject([
+      {},
+      { tool_calls: [{ id: 'A' }, { id: 'B' }] },
+      { tool_call_id: 'B' },
+      { tool_call_id: 'A' },
+    ]);
   });
 
   it('generates by a chat, or raw; with nothing to say it loads', () => {

@@ -43,8 +43,8 @@ const optionFields = {
   mirostat_eta: refused(noSampler, 0.1),
 } as const;
 
-/** What Ollama takes where a request says nothing. */
-const usual = { temperature: 0.8, top_p: 0.9 };
+/** What Ollama takes where neither a request nor the configuration says anything. */
+export const usual = { temperature: 0.8, top_p: 0.9 };
 
 export interface OllamaOptions {
   /** OpenAI's parameters for the same. */
@@ -65,11 +65,9 @@ export const options: Field<OllamaOptions> = (value, param) => {
 
 export const noOptions: OllamaOptions = { sampling: {}, context: undefined };
 
-export const samplingOf = ({ sampling }: OllamaOptions): Record<string, unknown> => ({ ...usual, ...sampling });
-
 /** Refuses a context larger than the model is loaded with. */
-export function checkContext({ context }: OllamaOptions, most: number | undefined): void {
-  if (context === undefined || most === undefined || context <= most) return;
+export function checkContext(context: number, most: number | undefined): void {
+  if (most === undefined || context <= most) return;
   throw bad(
     'options.num_ctx',
     `options.num_ctx is ${context}, and the model is loaded with ${most}: models.settings in sutaz.yaml says more.`,

@@ -1,7 +1,7 @@
 import { parseDuration } from '#kernel/quantities';
 import { asIs, bad, flag, given, ignored, list, oneOf, read, record, refused, required, text } from '../fields.ts';
 import type { Field } from '../fields.ts';
-import { noOptions, options, samplingOf } from './options.ts';
+import { noOptions, options, usual } from './options.ts';
 import type { OllamaOptions } from './options.ts';
 
 /** How long a model stays after its answer: milliseconds, Infinity for as long as there is room, null for as usual. */
@@ -44,12 +44,18 @@ const common = {
   _debug_render_only: refused('nothing but answers is rendered', false),
 } as const;
 
-const functionCall: Field<{ readonly name: string; readonly json: string }> = (value, param) => {
-  const fields = { id: ignored, type: ignored, function: record };
-  const { function: called } = read(value, fields, `${param}.`);
+interface Called {
+  readonly id: string | undefined;
+  readonly name: string;
+  readonly json: string;
+}
+
+const functionCall: Field<Called> = (value, param) => {
+  const fields = { id: text, type: ignored, function: record };
+  const { id, function: called } = read(value, fields, `${param}.`);
   const at = `${param}.function`;
   const one = read(required(called, at), { name: text, arguments: record, index: ignored }, `${at}.`);
-  return { name: required(one.name, `${at}.name`), json: JSON.stringify(one.arguments ?? {}) };
+  return { id, name: required(one.name, `${at}.name`), json: JSON.stringify(one.arguments ?? {}) };
 };
 
 const messageFields = {
@@ -74,6 +80,8 @@ export interface OllamaCall {
   /** Null when nothing is asked: then the model is only loaded, or unloaded. */
   readonly path: '/v1/chat/completions' | '/v1/completions' | null;
   readonly body: Record<string, unknown>;
+  /** Where neither the body nor the configuration says anything. */
+  readonly usual: Readonly<Record<string, unknown>>;
   readonly stream: boolean;
   readonly keepAlive: KeepAlive;
   readonly options: OllamaOptions;
@@ -90,21 +98,22 @@ export function chatCall(body: unknown): OllamaCall {
 }
 
 /**
- * Ollama's calls have no ids: results follow their calls in order, perhaps with the tool's name. OpenAI's have, so they are
- * made here.
+ * Ollama's calls need no ids: results then follow their calls in order, perhaps with the tool's name. OpenAI's have them, so
+ * that those which are missing are made here.
  */
 function messagesOf(messages: readonly Message[]): Record<string, unknown>[] {
   const open: { readonly id: string; readonly name: string }[] = [];
   return messages.map((message, index) => {
     const { role, content = '', tool_calls: calls = [] } = message;
     if (role === 'tool') {
-      const named = open.findIndex(({ id, name }) => id === message.tool_call_id || name === message.tool_name);
-      const [answered] = open.splice(Math.max(0, named), 1);
+      const byId = open.findIndex(({ id }) => id === message.tool_call_id);
+      const found = byId < 0 ? open.findIndex(({ name }) => name === message.tool_name) : byId;
+      const [answered] = open.splice(Math.max(0, found), 1);
       return { role, content, tool_call_id: answered?.id ?? message.tool_call_id ?? `call_${index}` };
     }
     if (calls.length === 0) return { role, content };
-    const made = calls.map(({ name, json }, at) => {
-      const id = `call_${index}_${at}`;
+    const made = calls.map(({ id: own, name, json }, at) => {
+      const id = own ?? `call_${index}_${at}`;
       open.push({ id, name });
       return { id, type: 'function', function: { name, arguments: json } };
     });
@@ -152,11 +161,12 @@ interface CommonParams {
 function callOf(params: CommonParams, path: OllamaCall['path'], body: Record<string, unknown>): OllamaCall {
   const { options: asked = noOptions } = params;
   // Ollama's own limit for raw prompts is the context; OpenAI's default would be 16.
-  const room = path === '/v1/completions' ? { max_tokens: asked.sampling.max_tokens ?? rawTokens } : {};
+  const room = path === '/v1/completions' ? { max_tokens: rawTokens } : {};
   return {
     model: required(params.model ?? params.name, 'model'),
     path,
-    body: given({ ...samplingOf(asked), ...body, ...room, stream: true, stream_options: { include_usage: true } }),
+    usual: { ...usual, ...room },
+    body: given({ ...asked.sampling, ...body, stream: true, stream_options: { include_usage: true } }),
     stream: params.stream ?? true,
     keepAlive: params.keep_alive ?? null,
     options: asked,

@@ -19,6 +19,7 @@ export async function handleResponses(exchange: Exchange, deps: OpenaiDeps): Pro
     choices: deps.models.choose(model, 'openai.chat'),
     path: '/v1/chat/completions',
     body: (choice: ModelChoice) => inManner(body, choice, 'openai.chat'),
+    names: { max_tokens: 'max_output_tokens', messages: 'input', response_format: 'text.format' },
   };
   const created = Math.floor(deps.clock.wall() / 1000);
   const named = { id: randomBytes(12).toString('hex'), model, created, echo };

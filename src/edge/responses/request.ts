@@ -174,11 +174,15 @@ export function responsesCall(value: Readonly<Record<string, unknown>>): Respons
   const messages = instructions === undefined ? said : [{ role: 'system', content: instructions }, ...said];
   const body = given({
     ...{ messages, temperature, top_p, max_tokens: params.max_output_tokens, response_format: params.text },
-    ...(tools.length === 0 ? {} : { tools, tool_choice: params.tool_choice, parallel_tool_calls: parallel }),
+    ...(tools.length === 0 ? {} : { tools, parallel_tool_calls: parallel }),
+    ...(tools.length === 0 && isFree(params.tool_choice) ? {} : { tool_choice: params.tool_choice }),
     ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
   });
   return { model: required(params.model, 'model'), body, stream, echo: echoOf(value) };
 }
+
+/** Without tools these ask for nothing, and clients send them all the same. */
+const isFree = (choice: unknown): boolean => choice === undefined || choice === 'auto' || choice === 'none';
 
 const echoOf = (value: Readonly<Record<string, unknown>>): Record<string, unknown> => ({
   instructions: value.instructions ?? null,

@@ -48,6 +48,15 @@ describe('a request for a response', () => {
   });
 
   it.each([
+    ['auto', undefined],
+    ['none', undefined],
+    // The engine says what is wrong with it.
+    ['required', 'required'],
+  ])('without tools hands the choice %s on as %s', (choice, sent) => {
+    expect(bodyOf({ tool_choice: choice }).tool_choice).toBe(sent);
+  });
+
+  it.each([
     [{ store: true }, 'store'],
     [{ previous_response_id: 'x' }, 'previous_response_id'],
     [{ conversation: 'x' }, 'conversation'],
