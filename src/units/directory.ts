@@ -15,7 +15,10 @@ export interface Directory {
   /** By id, alias or `default`. */
   model(name: string): Defined<ModelDefinition>;
   engine(id: string): Defined<ServiceDefinition>;
-  /** The engine a model is run by: as the settings say, else as its definition does. Throws NOT_FOUND. */
+  /**
+   * The engine a model is run by: what is set for it, else what is set for all where that takes the same kind of file, else
+   * what its definition names. Throws NOT_FOUND.
+   */
   engineOf(definition: ModelDefinition): Defined<ServiceDefinition>;
   /** By unit id, service id, model id or alias. */
   unit(name: string): UnitId;
@@ -60,7 +63,15 @@ export function createDirectory(catalog: () => Catalog, settings: () => UnitSett
     service,
     model,
     engine,
-    engineOf: ({ id, engine: named }) => engine(settings().model(id).engine ?? settings().engine ?? named),
+    engineOf({ id, engine: named }) {
+      const { engine: forAll, model: settingsOf } = settings();
+      const own = settingsOf(id).engine;
+      if (own !== undefined) return engine(own);
+      const usual = engine(named);
+      if (forAll === undefined) return usual;
+      const chosen = engine(forAll);
+      return chosen.definition.models === usual.definition.models ? chosen : usual;
+    },
     serviceUnit,
     modelUnit,
     unit(name) {

@@ -22,11 +22,22 @@ export interface Shape {
   readonly slots: number;
 }
 
-/** The context and the slots a model is loaded with: its own setting, else the general one, else its definition's. */
-export const shapeOf = (definition: ModelDefinition, own: ModelSettings, general: UnitSettings): Shape => ({
-  context: own.context ?? general.context ?? definition.context,
-  slots: own.slots ?? general.slots ?? definition.slots,
-});
+/**
+ * The context and the slots a model is loaded with: its own setting, else the general one, else its definition's. What an ONNX
+ * model was made for only its definition tells, so that a longer context is never asked of it.
+ */
+export function shapeOf(
+  definition: ModelDefinition,
+  own: ModelSettings,
+  general: UnitSettings,
+  models: ServiceDefinition['models'] = 'gguf',
+): Shape {
+  const context = own.context ?? general.context ?? definition.context;
+  return {
+    context: models === 'onnx' ? Math.min(context, definition.context) : context,
+    slots: own.slots ?? general.slots ?? definition.slots,
+  };
+}
 
 /** Under what is learned of it kept: another engine weighs something else, and what is on a card is not in main memory. */
 export const learnedKey = (

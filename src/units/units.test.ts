@@ -25,6 +25,7 @@ const files = {
     ),
     llama: service('llama', `tier: on-demand, kind: engine, ${run}`),
     'llama-server': service('llama-server', `tier: on-demand, kind: engine, ${run}`),
+    onnx: service('onnx', `tier: on-demand, kind: engine, models: onnx, ${run}`),
     aider: service(
       'aider',
       `tier: on-demand, kind: job, run: { process: { command: [aider] } }, resources: { memory: 1MiB }`,
@@ -159,6 +160,11 @@ describe('the engine of a model', () => {
     expect(chosen({ engine: 'llama-server', model: () => ({ engine: 'llama' }) })).toBe('llama');
   });
 
+  it('is not the general one where that takes another kind of file', () => {
+    expect(chosen({ engine: 'onnx' })).toBe('llama');
+    expect(chosen({ engine: 'onnx', model: () => ({ engine: 'onnx' }) })).toBe('onnx');
+  });
+
   it('that nothing is called is NOT_FOUND, with the nearest name; a service is none', () => {
     expect(() => chosen({ engine: 'lama-server' })).toThrow(
       'No engine is called lama-server. Did you mean llama-server?',
@@ -194,6 +200,8 @@ describe('what the scheduler is told of a model', () => {
     const general = { ...settings, context: 512, slots: 3 };
     expect(shapeOf(model.definition, {}, settings)).toMatchObject({ context: 2_048 });
     expect(shapeOf(model.definition, { context: 1_024 }, general)).toEqual({ context: 1_024, slots: 3 });
+    // No more than an ONNX model was made for.
+    expect(shapeOf(model.definition, { context: 9_999 }, general, 'onnx').context).toBe(2_048);
     const key = learnedKey(model.definition, 'llama', shape);
     expect(learnedKey(model.definition, 'llama', { ...shape, slots: 3 })).not.toBe(key);
     expect(learnedKey(model.definition, 'llama-server', shape)).not.toBe(key);

@@ -82,7 +82,8 @@ export function createUnits(options: UnitsOptions): Units {
   const { catalog, settings, directory, learned } = options;
   const asked = (model: string): Shape => {
     const { definition } = directory.model(model);
-    return shapeOf(definition, settings().model(definition.id), settings());
+    const { models } = engineFor(definition, options);
+    return shapeOf(definition, settings().model(definition.id), settings(), models);
   };
   const isGguf = (model: string) => engineFor(directory.model(model).definition, options).models === 'gguf';
   const cards = options.cards ?? (() => []);
