@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineConformance } from '#contracts/engine.conformance';
 import type { EngineTraits } from '#contracts/engine';
@@ -77,6 +79,43 @@ describe('Ollama, as its documentation has it', () => {
     await one.end();
     expect(seen.at(-1)).toContain('"keep_alive":0');
     expect(loaded.size).toBe(0);
+  });
+
+  it('gets its key with every request, where it has one', async () => {
+    const { url, keys } = started(ollama);
+    expect([...keys]).toEqual(['']);
+    keys.clear();
+    const keyed = await remote('ollama', { url, model: 'tiny', key: 'sk-ollama' });
+    try {
+      const { url: own, key, model } = keyed.endpoint;
+      const headers = { authorization: `Bearer ${key ?? ''}`, 'content-type': 'application/json' };
+      const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Hi' }], max_tokens: 2 });
+      expect((await fetch(`${own}/v1/chat/completions`, { method: 'POST', headers, body })).status).toBe(200);
+      expect((await fetch(`${own}/weight`)).status).toBe(200);
+    } finally {
+      await keyed.end();
+    }
+    expect([...keys]).toEqual(['Bearer sk-ollama']);
+  });
+
+  it('lets the model go when it is stopped before it was there', async () => {
+    const { url, seen } = started(ollama);
+    const child = spawn(process.execPath, ['catalog/services/upstream/server.ts'], {
+      env: {
+        ...{ SUTAZ_PORT: '0', SUTAZ_ENGINE_KEY: 'key', SUTAZ_MODEL_ID: 'slow', SUTAZ_REMOTE_KIND: 'ollama' },
+        ...{ SUTAZ_REMOTE_URL: url, SUTAZ_REMOTE_MODEL: 'slow' },
+      },
+      stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    try {
+      await until(() => seen.some((line) => line.startsWith('POST /api/pull') && line.includes('slow')), 'its pull');
+      child.kill('SIGTERM');
+      expect(await ended).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+    }
+    expect(seen.at(-1)).toContain('"keep_alive":0');
   });
 
   it('that cannot pull the model says why', async () => {

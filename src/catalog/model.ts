@@ -40,6 +40,11 @@ const source = z
 const pruned = <T extends { sha256?: string | undefined }>({ sha256: digest, ...rest }: T) =>
   digest === undefined ? rest : { ...rest, sha256: digest };
 
+const hasNoKey = (address: string): boolean => {
+  const { username, password } = URL.parse(address) ?? { username: '', password: '' };
+  return username === '' && password === '';
+};
+
 const form = z.strictObject({
   id: z
     .string()
@@ -72,7 +77,10 @@ const form = z.strictObject({
   replicas: replicas.default({ min: 1, max: 1 }),
   remote: z
     .strictObject({
-      url: url.exactOptional().describe('The server that has it.'),
+      url: url
+        .refine(hasNoKey, 'an address is shown and logged: give the key by keyFile or keyEnv')
+        .exactOptional()
+        .describe('The server that has it.'),
       model: z.string().min(1).exactOptional().describe('Its name there. Without it its id.'),
       keyFile: z.string().min(1).exactOptional().describe("A file with the server's key."),
       keyEnv: z

@@ -187,6 +187,11 @@ sources:
     ['file: c.gguf', 'fil: c.gguf', 'm.yaml:6:5: sources[0].huggingface.file: is required'],
     ['repo: a/b', 'repo: b', 'm.yaml:6:26: sources[0].huggingface.repo: a repository is owner/name'],
     [
+      'size: 100MB',
+      'size: 100MB\nremote: { url: "https://me:secret@x.example" }',
+      'm.yaml:5:16: remote.url: an address is shown and logged: give the key by keyFile or keyEnv',
+    ],
+    [
       'a'.repeat(64),
       'abc',
       'm.yaml:7:60: sources[1].python.sha256: a SHA-256 digest is 64 lower-case hexadecimal digits',

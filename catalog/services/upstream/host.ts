@@ -6,7 +6,7 @@ import { readJson } from '../llama/body.ts';
 import { apiError, isApiError, toApiError } from '../llama/errors.ts';
 import { isObject } from '../llama/json.ts';
 import type { Log } from '../llama/log.ts';
-import type { Remote, RemoteOptions } from './remote.ts';
+import { bearer, type Remote, type RemoteOptions } from './remote.ts';
 
 export interface HostOptions {
   readonly key: string;
@@ -20,7 +20,7 @@ export interface Host {
   readonly server: Server;
   progress(done: number): void;
   ready(): void;
-  /** Takes no more requests; resolves when those in flight have ended. */
+  /** Takes no more requests; resolves when those in flight have ended, and the server has been told of it. */
   drain(): Promise<void>;
 }
 
@@ -28,6 +28,7 @@ export interface Host {
 export function createHost({ key, modelId, remote, to, log }: HostOptions): Host {
   const keyFits = createKeyCheck(key);
   const flying = new Set<Promise<void>>();
+  const resting = new Set<Promise<void>>();
   let phase: 'loading' | 'ready' | 'stopping' = 'loading';
   let progress = 0;
 
@@ -53,6 +54,14 @@ export function createHost({ key, modelId, remote, to, log }: HostOptions): Host
     await pass(to, path, JSON.stringify({ ...body, model: to.model }), res);
   }
 
+  function rest(): void {
+    const told: Promise<void> = remote
+      .rested()
+      .catch((error: unknown) => log('rested', { error: String(error) }))
+      .finally(() => resting.delete(told));
+    resting.add(told);
+  }
+
   async function serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     try {
       await route(req, res);
@@ -71,8 +80,7 @@ export function createHost({ key, modelId, remote, to, log }: HostOptions): Host
     void work.finally(() => {
       flying.delete(work);
       const asked = req.method === 'POST' && phase === 'ready';
-      if (asked && flying.size === 0)
-        remote.rested().catch((error: unknown) => log('rested', { error: String(error) }));
+      if (asked && flying.size === 0) rest();
     });
   });
   // Longer than a proxy keeps a connection, so that it is the proxy who closes.
@@ -81,11 +89,15 @@ export function createHost({ key, modelId, remote, to, log }: HostOptions): Host
   return {
     server,
     progress: (done) => void (progress = done),
-    ready: () => void (phase = 'ready'),
+    ready() {
+      if (phase === 'loading') phase = 'ready';
+    },
     async drain() {
       phase = 'stopping';
       const closed = new Promise<void>((done) => server.close(() => done()));
       await Promise.all(flying);
+      // What is still said of keeping the model would come after it was let go.
+      await Promise.all(resting);
       server.closeIdleConnections();
       await closed;
     },
@@ -96,7 +108,7 @@ export function createHost({ key, modelId, remote, to, log }: HostOptions): Host
 function pass(to: RemoteOptions, path: string, body: string, res: ServerResponse): Promise<void> {
   const headers = {
     ...{ 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    ...(to.key === null ? {} : { authorization: `Bearer ${to.key}` }),
+    ...bearer(to.key),
   };
   const send = to.url.startsWith('https:') ? secureRequest : request;
   return new Promise((resolve, reject) => {

@@ -29,6 +29,10 @@ async function ask(url: string, init: RequestInit = {}): Promise<Response> {
   }
 }
 
+/** The server's own key, where it asks for one. */
+export const bearer = (key: string | null): Record<string, string> =>
+  key === null ? {} : { authorization: `Bearer ${key}` };
+
 /** What a server says of a failure: OpenAI's form, and Ollama's. Never the whole body: it may be a page. */
 async function reasonOf(response: Response): Promise<string> {
   const text = await response.text().catch(() => '');
@@ -47,7 +51,7 @@ function parsed(text: string): { readonly error?: string | { readonly message?: 
 
 /** Any server with OpenAI's API (vLLM, LM Studio, LocalAI, TGI): its owner loads and unloads. */
 export function openaiRemote({ url, key, model }: RemoteOptions): Remote {
-  const headers = key === null ? {} : { authorization: `Bearer ${key}` };
+  const headers = bearer(key);
   return {
     async open(signal) {
       const response = await ask(`${url}/v1/models`, { headers, signal: AbortSignal.any([signal, timeout()]) });
@@ -73,14 +77,15 @@ interface PullLine {
 }
 
 /** Ollama: the model is pulled where it is missing, loaded until it is told otherwise, weighed, and unloaded. */
-export function ollamaRemote({ url, model }: RemoteOptions): Remote {
+export function ollamaRemote({ url, key, model }: RemoteOptions): Remote {
+  const headers = bearer(key);
   const post = (path: string, body: object, signal?: AbortSignal) =>
     ask(`${url}${path}`, {
-      ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
+      ...{ method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) },
       ...(signal && { signal }),
     });
   const has = async () => {
-    const response = await ask(`${url}/api/tags`);
+    const response = await ask(`${url}/api/tags`, { headers });
     if (!response.ok) throw new Error(`${url}/api/tags: ${await reasonOf(response)}`);
     const { models } = (await response.json()) as { models: readonly { readonly name: string }[] };
     return models.some(({ name }) => sameModel(name, model));
@@ -103,7 +108,7 @@ export function ollamaRemote({ url, model }: RemoteOptions): Remote {
     // OpenAI's form of a request has no word for how long to keep the model: each sets it back to Ollama's five minutes.
     rested: () => keep(-1, timeout()),
     async weight() {
-      const response = await ask(`${url}/api/ps`);
+      const response = await ask(`${url}/api/ps`, { headers });
       if (!response.ok) throw new Error(`${url}/api/ps: ${await reasonOf(response)}`);
       const { models } = (await response.json()) as {
         models: readonly { readonly name: string; readonly size: number; readonly size_vram?: number }[];

@@ -8,10 +8,12 @@ import { ollamaRemote, openaiRemote } from './remote.ts';
  * Stands for one model of a server elsewhere. Its life:
  * 1. It listens at once; /health says 503 until the server has the model ready. When that fails: one line on stderr, exit 1.
  * 2. Requests are passed on. /weight tells what the model takes of this machine's memory there.
- * 3. SIGTERM: no new requests, those under way get ten seconds, the model is let go, exit 0.
+ * 3. SIGTERM: no new requests, those under way get ten seconds, the model is let go in any case, exit 0.
  */
 
 const graceMs = 10_000;
+/** For letting the model go: both together are less than the `stop.grace` of the definitions. */
+const closeMs = 1_500;
 
 function fail(message: string): never {
   process.stderr.write(`upstream: ${message.replaceAll('\n', ' ')}\n`);
@@ -48,9 +50,9 @@ async function main(): Promise<void> {
   const stop = (signal: NodeJS.Signals) => {
     log('stopping', { signal });
     opening.abort(new Error('it was stopped'));
-    setTimeout(() => process.exit(0), graceMs).unref();
-    void host
-      .drain()
+    setTimeout(() => process.exit(0), graceMs + closeMs).unref();
+    const late = new Promise<void>((resolve) => setTimeout(resolve, graceMs).unref());
+    void Promise.race([host.drain(), late])
       .then(() => remote.close())
       .catch((error: unknown) => log('not-closed', { error: reason(error) }))
       .then(() => process.exit(0));
@@ -59,7 +61,13 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop);
   host.server.listen(Number(given('SUTAZ_PORT')), process.env['SUTAZ_HOST'] ?? '127.0.0.1');
   await once(host.server, 'listening');
-  await remote.open(opening.signal, (done) => host.progress(done)).catch((error: unknown) => fail(reason(error)));
+  try {
+    await remote.open(opening.signal, (done) => host.progress(done));
+  } catch (error) {
+    // What was begun there is ended by `stop`.
+    if (opening.signal.aborted) return;
+    fail(reason(error));
+  }
   host.ready();
   log('ready', { model: modelId, remote: to.model, url });
 }
