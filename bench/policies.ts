@@ -1,4 +1,4 @@
-/** All policies on all families of traces, side by side: `npm run bench:policies -- --help`. */
+/** Policies on all families of traces, side by side: `npm run bench:policies -- --help`. */
 import { simulate } from '#simulator/engine';
 import { policies } from '#simulator/policies/index';
 import { percentile, reportOf, sortedWaits } from '#simulator/report';
@@ -13,7 +13,7 @@ import type { UnitsFile } from '#simulator/units';
 import type { Settings } from '#scheduler/types';
 import { main, named, positive, readOptions, wholeNumber } from './_options.ts';
 
-const about = `Compares the policies on every family of traces, as geometric means against one of them in the same run.
+const about = `Compares policies on every family of traces, as geometric means against one of them in the same run.
 
 Example:
   npm run bench:policies -- --seeds 11,12,13 --families zipf,agents --factors 6 --settings horizonMs=120000
@@ -24,11 +24,14 @@ const options = {
   seeds: { value: 'N,...', help: 'a trace of each family and factor for each (1,2,3)' },
   families: { value: 'NAME,...', help: Object.keys(families).join(', ') },
   factors: { value: 'N,...', help: 'how many times the limit all units need (3,6,12)' },
-  policies: { value: 'NAME,...', help: Object.keys(policies).join(', ') },
+  policies: {
+    value: 'NAME,...',
+    help: `${Object.keys(policies).join(', ')} (sutaz,lru,ollama,llama-swap,clairvoyant)`,
+  },
   against: { value: 'NAME', help: 'the policy whose figures count as 1 (llama-swap)' },
   arrivals: { value: 'N', help: `how many requests a trace has, about (${usualOptions.arrivals})` },
   pace: { value: 'N', help: 'requests come so many times as fast as the family has them come (1)' },
-  settings: { value: 'KEY=VALUE,...', help: "the scheduler's settings, for sutaz only" },
+  settings: { value: 'KEY=VALUE,...', help: "the scheduler's settings, for sutaz and foresight only" },
   'no-freeze': { help: 'nothing is gained by freezing: what the choice of victims and the order are worth alone' },
   json: { help: 'nothing but the line of JSON' },
 };

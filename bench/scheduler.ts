@@ -17,7 +17,7 @@ const about = `Plays a trace of requests against a set of units, in virtual time
 
 Example:
   npm run bench:traces -- --family zipf --factor 6 --seed 7 --out /tmp/zipf
-  npm run bench:scheduler -- --units /tmp/zipf/U.json --trace /tmp/zipf/T.jsonl --policy sutaz --settings ageingMs=60000
+  npm run bench:scheduler -- --units /tmp/zipf/U.json --trace /tmp/zipf/T.jsonl --policy sutaz --settings ageingMs=120000
 
 The last line printed is the result as JSON.`;
 
@@ -25,7 +25,7 @@ const options = {
   units: { value: 'U.json', help: 'the units and the limit' },
   trace: { value: 'T.jsonl', help: 'one arrival a line' },
   policy: { value: 'NAME', help: `${Object.keys(policies).join(', ')} (sutaz)` },
-  settings: { value: 'KEY=VALUE,...', help: "the scheduler's settings, for sutaz only" },
+  settings: { value: 'KEY=VALUE,...', help: "the scheduler's settings, for sutaz and foresight only" },
   json: { help: 'nothing but the line of JSON' },
 };
 

@@ -64,7 +64,9 @@ const slots = count(1, 64).describe('How many requests a model generates at once
 const engine = z
   .string()
   .min(1)
-  .describe('The engine that runs it, in place of the one its definition names: llama, llama-server.');
+  .describe(
+    'The engine that runs it, in place of the one its definition names: llama, llama-server, transformers, ollama, upstream.',
+  );
 const tokens = count(1, 16_777_216);
 
 /** Parameters as OpenAI calls them, and those that engines here know besides. */

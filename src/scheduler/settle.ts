@@ -18,12 +18,13 @@ import type { Effect, Reason } from './types.ts';
  * are due, in this order:
  * 1. waiters whose deadline passed are refused, and those who waited past the bound come to the front;
  * 2. backoff and quarantine that are over end;
- * 3. units that are to stop do so once nothing works on them, and those idle for long enough go down a rung;
- * 4. charged bytes above the limit are brought down by idle units;
+ * 3. units that are to stop do so once nothing works on them, those idle for long enough go down a rung, and copies are
+ *    asked for or let go;
+ * 4. pressure, and charged bytes above a limit, are brought down by frozen and idle units (`relief.ts`);
  * 5. memory is handed to the claims in their turn, idle units making room;
  * 6. what will probably be asked for is brought up, in memory that nobody wants;
- * 7. ready units serve their waiters and frozen ones thaw for theirs; those that stand in the way of a blocked aged
- *    claim serve only who comes before it.
+ * 7. ready units serve their waiters and frozen ones thaw for theirs (`serve.ts`); those that stand in the way of a
+ *    blocked aged claim serve only who comes before it. Where units that share a queue served, all this is done once more.
  * While the platform stops only 1, 2 and the asked-for stops of 3 are left.
  */
 export function settle(state: State, now: number, effects: Effect[]): void {
