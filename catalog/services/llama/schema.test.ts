@@ -42,6 +42,20 @@ describe('schema for a grammar', () => {
     });
   });
 
+  it('follows a root that is only a reference, which the rest may point to as well', () => {
+    const list = { type: 'object', properties: { next: { anyOf: [{ $ref: '#/$defs/list' }, { type: 'null' }] } } };
+    const held = {
+      type: 'object',
+      properties: { next: { oneOf: [{ $ref: '#/$defs/list' }, { type: 'null' }] } },
+      additionalProperties: false,
+    };
+    const schema = { $ref: '#/$defs/name', $defs: { name: { $ref: '#/$defs/list' }, list } };
+    expect(grammarSchema(schema, 's')).toEqual({
+      ...held,
+      $defs: { name: { $ref: '#/$defs/list' }, list: held },
+    });
+  });
+
   it.each([
     [of({ type: 'string', pattern: '^a' }), 's.properties.a.pattern'],
     [of({ type: 'integer', minimum: 3 }), 's.properties.a.minimum'],
@@ -54,6 +68,8 @@ describe('schema for a grammar', () => {
     [of({ type: 'array', minItems: -1 }), 's.properties.a.minItems'],
     [{ ...of({ type: 'string' }), required: ['b'] }, 's.required'],
     [{ type: 'array', items: { type: 'string' } }, 's'],
+    [{ $ref: '#/$defs/s', $defs: { s: { type: 'string' } } }, 's'],
+    [{ $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/b' }, b: { $ref: '#/$defs/a' } } }, 's.$ref'],
     [{ type: 'object', patternProperties: {} }, 's.patternProperties'],
   ] as readonly (readonly [JsonObject, string])[])('refuses what it cannot hold to: %j', (schema, path) => {
     expect(refusedAt(schema)).toBe(path);

@@ -7,7 +7,16 @@ import { isObject, type Json, type JsonObject } from './json.ts';
  */
 
 /** Keywords that only describe: they constrain nothing. */
-const notes = new Set(['title', 'description', '$schema', '$id', '$comment', 'default', 'examples', 'deprecated']);
+export const notes = new Set([
+  'title',
+  'description',
+  '$schema',
+  '$id',
+  '$comment',
+  'default',
+  'examples',
+  'deprecated',
+]);
 const scalars = new Set(['string', 'number', 'integer', 'boolean', 'null']);
 const formats = new Set(['date-time', 'time', 'date']);
 
@@ -161,6 +170,20 @@ function walk(schema: Json | undefined, path: string, defs: ReadonlySet<string>)
   return typed(schema, type, path, defs);
 }
 
+const inDefs = '#/$defs/';
+
+/** What a root leads to that is only a reference: generators of schemas write a type with a name of its own so. */
+function followed(root: JsonObject, defs: JsonObject, path: string): JsonObject {
+  const passed = new Set<string>();
+  let found: Json | undefined = root;
+  while (isObject(found) && typeof found['$ref'] === 'string' && !passed.has(found['$ref'])) {
+    passed.add(found['$ref']);
+    found = defs[found['$ref'].slice(inDefs.length)];
+  }
+  if (isObject(found) && found['$ref'] === undefined) return found;
+  throw refuse(`${path}.$ref`, 'leads back to itself');
+}
+
 /**
  * A client's schema in the form the engine's grammar holds to in full.
  * @throws a 400 with the path of the first keyword that it cannot hold to.
@@ -168,11 +191,13 @@ function walk(schema: Json | undefined, path: string, defs: ReadonlySet<string>)
 export function grammarSchema(schema: JsonObject, path: string): JsonObject {
   const { $defs } = schema;
   const names = isObject($defs) ? Object.keys($defs) : [];
-  const defs = new Set(names.map((name) => `#/$defs/${name}`));
-  const root = walk(schema, path, defs);
+  const defs = new Set(names.map((name) => inDefs + name));
+  const walked = walk(schema, path, defs);
+  const defined = $defs === undefined ? {} : each($defs, `${path}.$defs`, defs);
+  const root = followed(walked, defined, path);
   // An answer's end is found by its closing brace; OpenAI asks for an object at the root as well.
   if (root['type'] !== 'object') throw refuse(path, "must have type 'object' at its root");
-  return $defs === undefined ? root : { ...root, $defs: each($defs, `${path}.$defs`, defs) };
+  return $defs === undefined ? root : { ...root, $defs: defined };
 }
 
 /** Every keyword that something above holds to. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseChat } from './chat.ts';
 import { isApiError } from './errors.ts';
 import { historyOf } from './history.ts';
-import type { Json } from './json.ts';
+import type { Json, JsonObject } from './json.ts';
 import { toolUseOf } from './tools.ts';
 
 function refusal(call: () => unknown) {
@@ -59,6 +59,48 @@ describe('tools', () => {
     const free = use({ tools: [{ type: 'function', function: { name: 'f', parameters: odd } }] })?.tools[0];
     expect(free?.grammar).toEqual({ type: 'object', additionalProperties: true });
   });
+
+  const grammarOf = (parameters: JsonObject, strict: boolean) =>
+    use({ tools: [{ type: 'function', function: { name: 'f', parameters, strict } }] })?.tools[0]?.grammar;
+  const held = { type: 'object', properties: { city: { type: 'string' } }, additionalProperties: false };
+  const free = { type: 'object', additionalProperties: true };
+  const at = 'tools[0].function.parameters';
+
+  it.each([
+    {},
+    { type: 'object' },
+    { type: 'object', properties: null, required: null },
+    { type: 'object', properties: {}, required: [], additionalProperties: false },
+    { type: 'object', properties: {}, $schema: 's', title: 'T', description: 'd', $defs: { x: city }, definitions: {} },
+  ] as readonly JsonObject[])('takes no arguments by %j', (parameters) => {
+    expect([grammarOf(parameters, true), grammarOf(parameters, false)]).toEqual([null, null]);
+  });
+
+  it.each([true, false])('regression: a root that is a reference took no arguments (strict: %s)', (strict) => {
+    const parameters = { $ref: '#/$defs/city', $defs: { city } };
+    expect(grammarOf(parameters, strict)).toEqual({ ...held, $defs: { city: held } });
+  });
+
+  it.each([
+    [{ anyOf: [city, { type: 'object', properties: {} }] }, at],
+    [{ allOf: [city] }, at],
+    [{ type: 'object', allOf: [city] }, `${at}.allOf`],
+    [{ type: 'object', properties: {}, additionalProperties: false, allOf: [city] }, `${at}.allOf`],
+    [{ type: 'object', patternProperties: { '^x': { type: 'string' } } }, `${at}.patternProperties`],
+    [{ type: 'object', additionalProperties: false, patternProperties: { '^x': {} } }, `${at}.patternProperties`],
+    [{ type: 'object', required: ['city'] }, `${at}.required`],
+    [{ $ref: '#/definitions/city', definitions: { city } }, `${at}.definitions`],
+    [{ $ref: '#/$defs/a', $defs: { a: { $ref: '#/$defs/a' } } }, `${at}.$ref`],
+    [{ type: 'string' }, at],
+    [{ type: ['object', 'null'], properties: {} }, at],
+    [{ type: 'array', items: { type: 'string' } }, at],
+  ] as readonly (readonly [JsonObject, string])[])(
+    'regression: a schema that says more than its properties took no arguments: %j',
+    (parameters, param) => {
+      expect(refusal(() => grammarOf(parameters, true))).toMatchObject({ param, code: 'unsupported_schema' });
+      expect(grammarOf(parameters, false)).toEqual(free);
+    },
+  );
 
   it.each([
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type'],

@@ -3,7 +3,7 @@ import { badParam, isApiError } from './errors.ts';
 import { isObject, type Json, type JsonObject } from './json.ts';
 import { nearest } from './nearest.ts';
 import { flag, list, object, oneOf, parse, refused, required, text, type Field } from './params.ts';
-import { grammarSchema, loosen } from './schema.ts';
+import { grammarSchema, loosen, notes } from './schema.ts';
 
 /** What OpenAI allows in a name; templates put it between quotes of their own. */
 const toolName: Field<string> = (value, param) => {
@@ -36,21 +36,40 @@ const tool: Field<Tool> = (value, param) => {
  * what a grammar cannot hold (a pattern, a range) the model is only told, as OpenAI does it.
  */
 function argumentsOf(schema: JsonObject, strict: boolean, param: string): Pick<Tool, 'parameters' | 'grammar'> {
-  if (strict) return { parameters: schema, grammar: grammarOf(schema, param) };
-  const parameters = loosen(schema);
-  try {
-    return { parameters, grammar: grammarOf(parameters, param) };
-  } catch (error) {
-    if (!isApiError(error)) throw error;
-    return { parameters, grammar: { type: 'object', additionalProperties: true } };
-  }
+  const parameters = strict ? schema : loosen(schema);
+  if (takesNothing(schema)) return { parameters, grammar: null };
+  return { parameters, grammar: strict ? grammarSchema(schema, param) : structureOf(schema, param) };
 }
 
-function grammarOf(schema: JsonObject, param: string): JsonObject | null {
-  const { properties, additionalProperties } = schema;
-  const none = properties === undefined || (isObject(properties) && Object.keys(properties).length === 0);
-  if (none && additionalProperties !== true && !isObject(additionalProperties)) return null;
-  return grammarSchema(schema, param);
+const isEmpty = (value: Json | undefined): boolean =>
+  value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
+
+/** Where a schema has nothing but these and notes, its properties are all it says of the arguments. */
+const plain = new Set(['type', 'properties', 'required', 'additionalProperties', '$defs', 'definitions']);
+
+/**
+ * Of the schema as the client wrote it: without the keywords that a grammar cannot hold, one that says everything in
+ * `allOf` or behind a reference looks the same as one that says nothing.
+ */
+function takesNothing(schema: JsonObject): boolean {
+  const { type = 'object', properties, required, additionalProperties } = schema;
+  if (type !== 'object' || additionalProperties === true || isObject(additionalProperties)) return false;
+  if (!isEmpty(properties) || !isEmpty(required)) return false;
+  return Object.keys(schema).every((key) => plain.has(key) || notes.has(key));
+}
+
+/** For arguments of whose structure no grammar is left. */
+const anyObject: JsonObject = { type: 'object', additionalProperties: true };
+
+function structureOf(schema: JsonObject, param: string): JsonObject {
+  try {
+    const held = grammarSchema(loosen(schema), param);
+    // It would hold to no arguments at all, though the client asked for some in a way that is not held to.
+    return isEmpty(held['properties']) && held['additionalProperties'] === false ? anyObject : held;
+  } catch (error) {
+    if (!isApiError(error)) throw error;
+    return anyObject;
+  }
 }
 
 const tools: Field<readonly Tool[]> = (value, param) => {
