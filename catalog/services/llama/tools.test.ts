@@ -60,6 +60,14 @@ describe('tools', () => {
     expect(free?.grammar).toEqual({ type: 'object', additionalProperties: true });
   });
 
+  it('regression: the model was not told of a tool what a grammar cannot hold', () => {
+    const days = { type: 'integer', minimum: 1, default: 3, 'x-unit': 'day' };
+    const parameters = { type: 'object', properties: { days }, required: ['days'], patternProperties: { '^x-': true } };
+    const read = use({ tools: [{ type: 'function', function: { name: 'f', parameters } }] })?.tools[0];
+    expect(read?.parameters).toEqual(parameters);
+    expect(read?.grammar).toMatchObject({ properties: { days: { type: 'integer' } } });
+  });
+
   const grammarOf = (parameters: JsonObject, strict: boolean) =>
     use({ tools: [{ type: 'function', function: { name: 'f', parameters, strict } }] })?.tools[0]?.grammar;
   const held = { type: 'object', properties: { city: { type: 'string' } }, additionalProperties: false };

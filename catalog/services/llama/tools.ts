@@ -35,10 +35,9 @@ const tool: Field<Tool> = (value, param) => {
  * A strict tool's arguments keep its schema to the letter, or it is refused. Any other tool's keep to its structure:
  * what a grammar cannot hold (a pattern, a range) the model is only told, as OpenAI does it.
  */
-function argumentsOf(schema: JsonObject, strict: boolean, param: string): Pick<Tool, 'parameters' | 'grammar'> {
-  const parameters = strict ? schema : loosen(schema);
-  if (takesNothing(schema)) return { parameters, grammar: null };
-  return { parameters, grammar: strict ? grammarSchema(schema, param) : structureOf(schema, param) };
+function argumentsOf(parameters: JsonObject, strict: boolean, param: string): Pick<Tool, 'parameters' | 'grammar'> {
+  if (takesNothing(parameters)) return { parameters, grammar: null };
+  return { parameters, grammar: strict ? grammarSchema(parameters, param) : structureOf(parameters, param) };
 }
 
 const isEmpty = (value: Json | undefined): boolean =>
