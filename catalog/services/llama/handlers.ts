@@ -29,9 +29,20 @@ export interface Call extends Exchange {
 
 const randomSeed = () => randomInt(0x1_0000_0000);
 
+/** What a template is given to write out; of a call and a tool as JSON, which is about what templates make of them. */
+function charactersOf(messages: readonly ChatMessage[], tools: readonly Tool[]): number {
+  const written = (value: unknown) => JSON.stringify(value).length;
+  const said = messages.map((message) => {
+    const calls = message.role === 'assistant' && message.calls ? written(message.calls) : 0;
+    return message.text.length + calls;
+  });
+  // Not the grammar: the model does not read it.
+  const told = tools.map(({ name, description, parameters }) => written({ name, description, parameters }));
+  return [...said, ...told].reduce((sum, length) => sum + length, 0);
+}
+
 function chatPrompt(engine: Engine, messages: readonly ChatMessage[], tools: readonly Tool[] = []): Prompt {
-  const characters = messages.reduce((sum, message) => sum + message.text.length, 0);
-  checkLength(engine.contextTokens, characters, 'messages');
+  checkLength(engine.contextTokens, charactersOf(messages, tools), 'messages');
   return engine.renderChat(messages, tools);
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
 import OpenAI from 'openai';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { chat, chatBody, errorOf, headers, key, post, start } from './http.fake.ts';
 
 /** A raw exchange, for a test that leaves in the middle of it. */
@@ -204,6 +204,32 @@ describe('answers', () => {
       param: 'messages',
       code: 'context_length_exceeded',
     });
+  });
+
+  const long = 'x'.repeat(600);
+  const asked = { role: 'user', content: '' };
+  const call = { id: 'a', type: 'function', function: { name: 'f', arguments: JSON.stringify({ text: long }) } };
+  it.each([
+    ['a description', { tools: [{ type: 'function', function: { name: 'f', description: long } }] }],
+    [
+      'a schema',
+      { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', title: long } } }] },
+    ],
+    [
+      'an earlier call',
+      {
+        messages: [asked, { role: 'assistant', tool_calls: [call] }, { role: 'tool', tool_call_id: 'a', content: '' }],
+      },
+    ],
+  ])('regression: %s too long for the context was rendered before it was refused', async (_, extra) => {
+    const running = await start({ contextTokens: 1 });
+    const render = vi.spyOn(running.engine, 'renderChat');
+    for (const path of ['/v1/chat/completions', '/tokenize']) {
+      const body = { messages: [asked], ...extra };
+      const response = await post(running.url + path, path === '/tokenize' ? body : { model: 'm', ...body });
+      expect(await errorOf(response)).toMatchObject({ param: 'messages', code: 'context_length_exceeded' });
+    }
+    expect(render).not.toHaveBeenCalled();
   });
 
   it('answers plain completions and refuses tokens the model does not have', async () => {
