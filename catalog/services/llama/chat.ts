@@ -81,8 +81,8 @@ const jsonSchema: Field<Shape> = (value, param) => {
   const fields = { name: text, description: text, strict: flag, schema: object };
   const read = parse(object(value, param), fields, `${param}.`);
   required(read.name, `${param}.name`);
-  const schema = required(read.schema, `${param}.schema`);
-  return { kind: 'schema', schema: grammarSchema(schema, `${param}.schema`) };
+  const at = `${param}.schema`;
+  return { kind: 'schema', schema: grammarSchema(required(read.schema, at), at), param: at };
 };
 
 const responseFormat: Field<Shape> = (value, param) => {

@@ -21,6 +21,8 @@ export interface Tool {
   readonly parameters: JsonObject;
   /** What its arguments are held to; null when it takes none. */
   readonly grammar: JsonObject | null;
+  /** Where the client gave its parameters, for an error to name. */
+  readonly param: string;
 }
 
 /** An answer that calls tools, as far as it has come. */
@@ -52,7 +54,8 @@ export interface Prompt {
 export type Shape =
   | { readonly kind: 'text' }
   | { readonly kind: 'json' }
-  | { readonly kind: 'schema'; readonly schema: JsonObject }
+  /** `param`: where the client gave the schema, for an error to name. */
+  | { readonly kind: 'schema'; readonly schema: JsonObject; readonly param: string }
   /** One of these texts, and nothing else. */
   | { readonly kind: 'choice'; readonly options: readonly string[] };
 

@@ -17,6 +17,7 @@ import { ahead } from './ahead.ts';
 import { callSyntax } from './call-syntax.ts';
 import { createDecoder } from './decoder.ts';
 import { apiError } from './errors.ts';
+import { grammarFor } from './grammar.ts';
 import { historyOf } from './history.ts';
 import { isObject } from './json.ts';
 import type * as llamaCpp from './llama-cpp.ts';
@@ -399,22 +400,6 @@ async function evaluateOptions(
     }),
   };
 }
-
-async function grammarFor(llama: llamaCpp.Llama, shape: Shape): Promise<llamaCpp.Grammar | undefined> {
-  if (shape.kind === 'text') return undefined;
-  if (shape.kind === 'json') return llama.getGrammarFor('json');
-  if (shape.kind === 'choice') return llama.createGrammar({ grammar: choiceGrammar(shape.options) });
-  try {
-    return await llama.createGrammarForJsonSchema(shape.schema);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : 'no grammar could be made of it';
-    throw apiError(400, `Invalid schema: ${why}`, { param: 'response_format', code: 'unsupported_schema' });
-  }
-}
-
-/** JSON's quotes and escapes are GBNF's too. */
-const choiceGrammar = (options: readonly string[]): string =>
-  `root ::= ${options.map((option) => JSON.stringify(option)).join(' | ')}`;
 
 /** The context for embeddings is made on first use: most models are loaded to talk. */
 function createEmbedder(model: llamaCpp.Model, options: EngineOptions, llama: llamaCpp.Llama) {

@@ -9,8 +9,8 @@ const sampling = {
   ...{ frequencyPenalty: 0, presencePenalty: 0, logitBias: new Map<number, number>() },
 };
 const schema = { type: 'object', properties: { city: { type: 'string' } } };
-const weather: Tool = { name: 'weather', parameters: schema, grammar: schema };
-const time: Tool = { name: 'time', parameters: {}, grammar: null };
+const weather: Tool = { name: 'weather', parameters: schema, grammar: schema, param: 'tools[0]' };
+const time: Tool = { name: 'time', parameters: {}, grammar: null, param: 'tools[1]' };
 
 function begin(tools: readonly Tool[], more: Partial<GenerationOptions> = {}, forced = false, most = 16) {
   const engine = createFakeEngine({ slots: 1, contextTokens: 300 });
@@ -58,7 +58,7 @@ describe('an answer with tools', () => {
     expect(choice.shape).toEqual({ kind: 'choice', options: ['weather', 'time'] });
     expect(choice.text).toBe('user:q\nLet me see.<call>');
     const argued = await say(engine, '{"city":', '"Rome"}', '\n\n');
-    expect(argued.shape).toEqual({ kind: 'schema', schema });
+    expect(argued.shape).toEqual({ kind: 'schema', schema, param: 'tools[0]' });
     expect(argued.text).toBe('user:q\nLet me see.<call>weather(');
     expect((await say(engine, '\n', '<call>')).text).toBe('user:q\nLet me see.<call>weather({"city":"Rome"})');
     await say(engine, 'time');

@@ -193,7 +193,7 @@ async function* calling(
     const tool = tools.find((one) => one.name === name);
     if (!tool) return 'length';
     yield { kind: 'call', index, name };
-    const json = yield* argued(begin, tokens(name), tool.grammar, index);
+    const json = yield* argued(begin, tokens(name), tool, index);
     if (json === undefined) return 'length';
     said = { ...said, calls: [...said.calls, { name, json }] };
     if (index + 1 >= most || !(await goesOn(begin({ tokens: tokens(), stops, marker })))) return 'tool_calls'; // 3
@@ -212,7 +212,7 @@ async function chosenName(begin: Begin, tokens: readonly number[], tools: ToolUs
 async function* argued(
   begin: Begin,
   tokens: readonly number[],
-  schema: ToolUse['tools'][number]['grammar'],
+  { grammar: schema, param }: ToolUse['tools'][number],
   index: number,
 ): AsyncGenerator<Piece, string | undefined, void> {
   const piece = (text: string): Piece => ({ kind: 'arguments', index, text });
@@ -220,7 +220,7 @@ async function* argued(
     yield piece('{}');
     return '{}';
   }
-  const { text, end } = yield* told(begin({ tokens, shape: { kind: 'schema', schema } }), piece);
+  const { text, end } = yield* told(begin({ tokens, shape: { kind: 'schema', schema, param } }), piece);
   return end === 'length' ? undefined : text;
 }
 

@@ -24,10 +24,11 @@ const tool: Field<Tool> = (value, param) => {
   const at = `${param}.function`;
   const read = parse(required(outer.function, at), functionFields, `${at}.`);
   const { description, parameters = {}, strict = false } = read;
+  const given = `${at}.parameters`;
   return {
     name: required(read.name, `${at}.name`),
     ...(description === undefined ? {} : { description }),
-    ...argumentsOf(parameters, strict, `${at}.parameters`),
+    ...{ parameters, grammar: grammarOf(parameters, strict, given), param: given },
   };
 };
 
@@ -35,9 +36,9 @@ const tool: Field<Tool> = (value, param) => {
  * A strict tool's arguments keep its schema to the letter, or it is refused. Any other tool's keep to its structure:
  * what a grammar cannot hold (a pattern, a range) the model is only told, as OpenAI does it.
  */
-function argumentsOf(parameters: JsonObject, strict: boolean, param: string): Pick<Tool, 'parameters' | 'grammar'> {
-  if (takesNothing(parameters)) return { parameters, grammar: null };
-  return { parameters, grammar: strict ? grammarSchema(parameters, param) : structureOf(parameters, param) };
+function grammarOf(schema: JsonObject, strict: boolean, param: string): JsonObject | null {
+  if (takesNothing(schema)) return null;
+  return strict ? grammarSchema(schema, param) : structureOf(schema, param);
 }
 
 const isEmpty = (value: Json | undefined): boolean =>
