@@ -163,12 +163,12 @@ async function collect(
 
 async function gather(events: AsyncGenerator<GenerationEvent>): Promise<{ answered: Answered; usage: Usage }> {
   let text = '';
-  let likelihoods: readonly Likelihood[] | undefined;
+  let likelihoods: Likelihood[] | undefined;
   const calls: { name: string; json: string }[] = [];
   for await (const event of events) {
     if (event.kind === 'text') {
       text += event.text;
-      if (event.likelihoods) likelihoods = [...(likelihoods ?? []), ...event.likelihoods];
+      if (event.likelihoods) (likelihoods ??= []).push(...event.likelihoods);
     }
     if (event.kind === 'call') calls.push({ name: event.name, json: '' });
     const open = calls.at(-1);
