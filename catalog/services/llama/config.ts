@@ -12,7 +12,7 @@ export interface HostConfig {
   readonly context: number;
   readonly slots: number;
   readonly threads: number;
-  /** Tokens evaluated at once. */
+  /** The most tokens evaluated at once. */
   readonly batch: number;
   /** Layers to put on the graphics card. */
   readonly gpuLayers: number;
@@ -44,8 +44,8 @@ export const defaultThreads = (cores: number): number => Math.max(1, cores - 1);
 /**
  * Small, because an abort takes effect between batches, because streams that generate get one token a batch while
  * another's prompt is evaluated, and because the compute buffer holds a row of logits (4 bytes a vocabulary entry) for
- * each token of a batch: with a vocabulary of 262 144, a batch of 128 takes 96 MiB more than one of 32. On a CPU a
- * large one gains little: 32 evaluates a prompt at 90 to 100 % of the speed of 128.
+ * each token of a batch: with a vocabulary of 262 144, a batch of 128 takes 96 MiB more than one of 32. It is the most:
+ * on a slow machine `pace.ts` takes as few as 8. Long prompts pay for it, as docs/performance.md has measured.
  */
 const defaultBatch = 32;
 
