@@ -202,6 +202,30 @@ describe.skipIf(missing.length > 0)('a real model behind the host', () => {
     else expect(textOf(answer)?.length).toBeGreaterThan(0);
   });
 
+  it('takes the schema of a tool as it comes: behind a reference, with what no grammar holds, and of no use', async () => {
+    const offer = (parameters: object, strict: boolean) => ({
+      ...{ tools: [{ type: 'function', function: { name: 'pet', parameters, strict } }] },
+      ...{ tool_choice: 'required', parallel_tool_calls: false, max_completion_tokens: 100 },
+    });
+    const argumentsOf = async (parameters: object, strict: boolean) => {
+      const [call] = (await chat('Name a pet.', offer(parameters, strict))).choices[0]?.message.tool_calls ?? [];
+      return JSON.parse(call?.type === 'function' ? call.function.arguments : '') as object;
+    };
+    const kind = { enum: ['cat', 'dog'] };
+    const pet = { type: 'object', properties: { kind }, required: ['kind'], additionalProperties: false };
+    const behind = { $ref: '#/$defs/pet', $defs: { pet } };
+    expect(await argumentsOf(behind, true)).toEqual({ kind: expect.stringMatching(/^(cat|dog)$/) as string });
+    const legs = { type: 'integer', minimum: 0, default: 4, 'x-unit': 'leg' };
+    const parent = { anyOf: [{ $ref: '#/$defs/pet' }, true] };
+    const odd = { ...pet, properties: { kind, legs }, patternProperties: { '^x': false }, $defs: { pet, parent } };
+    expect(await argumentsOf(odd, false)).toMatchObject({ legs: expect.any(Number) as number });
+    const itself = { ...pet, properties: { kind: { $ref: '#/$defs/a' } }, $defs: { a: { $ref: '#/$defs/a' } } };
+    await expect(argumentsOf(itself, true)).rejects.toMatchObject({
+      ...{ status: 400, code: 'unsupported_schema', param: 'tools[0].function.parameters' },
+    });
+    expect((await stats()).slots).toMatchObject({ busy: 0, waiting: 0 });
+  });
+
   it('stops where told to, and heeds a bias against a token', async () => {
     const whole = textOf(await chat(story)) ?? '';
     const stop = whole.slice(8, 11);
