@@ -5,7 +5,7 @@ import type { ModelSource, OnProgress } from '#contracts/models';
 import type { ApiImport, ApiImportAsk } from '#contracts/store-api';
 import { modelSchema } from '#catalog/model';
 import { Fault } from '#kernel/faults';
-import { freeBytes, writeAtomic } from '#models/files';
+import { freeBytes, sizeOf, writeAtomic } from '#models/files';
 import { definitionText } from '#models/import/definition';
 import { importModels } from '#models/import/import';
 import type { Imported } from '#models/import/import';
@@ -98,9 +98,12 @@ function isNameable(name: string, sha256: string, { catalog }: ImportingDeps): b
 
 async function define(imported: Imported, place: string, { catalog, definitions }: ImportingDeps): Promise<void> {
   const { name, path } = imported.model;
-  if (catalog.current().models.has(name)) return;
+  const { models, disabled } = catalog.current();
+  if (models.has(name) || disabled.some(({ kind, id }) => kind === 'model' && id === name)) return;
   const folder = join(definitions, 'models');
+  const file = join(folder, `${fileNameOf(name)}.yaml`);
+  // The user's, whatever it says by now: another id, or nothing that can be read.
+  if ((await sizeOf(file)) !== null) return;
   await mkdir(folder, { recursive: true });
-  const text = definitionText(imported, await readUsable(path, imported.found.title), place);
-  await writeAtomic(join(folder, `${fileNameOf(name)}.yaml`), text);
+  await writeAtomic(file, definitionText(imported, await readUsable(path, imported.found.title), place));
 }
