@@ -57,3 +57,36 @@ describe('importing again', () => {
     expect(await readdir(join(definitions(), 'models'))).toEqual(['tiny.yaml']);
   });
 });
+
+describe('an import that ends early', () => {
+  const named = async () => (await readdir(join(definitions(), 'models'))).sort();
+
+  it('regression: leaves no model named without a definition when its client leaves', async () => {
+    await Promise.all(['a', 'b', 'c'].map(model));
+    const leave = new AbortController();
+    const refreshed: unknown[] = [];
+    const running = run(
+      {
+        checkFormat: async (_, name) => void (name === 'b.gguf' && leave.abort()),
+        refresh: async (ids) => refreshed.push([ids, await named()]),
+      },
+      leave.signal,
+    );
+    await expect(running).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(bench.store.list().map(({ name }) => `${name}.yaml`)).toEqual(await named());
+    expect(bench.store.get('a')).not.toBeNull();
+    expect(refreshed).toEqual([[bench.store.list().map(({ name }) => name), await named()]]);
+  });
+
+  it('regression: nor when the disk is full', async () => {
+    await Promise.all(['a', 'b'].map(model));
+    const full = async (_: string, name: string) => {
+      if (name === 'b.gguf') throw Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' });
+    };
+    const refreshed: unknown[] = [];
+    const running = run({ checkFormat: full, refresh: async (ids) => refreshed.push(ids) });
+    await expect(running).rejects.toMatchObject({ code: 'DISK_FULL' });
+    expect(await named()).toEqual(['a.yaml']);
+    expect(refreshed).toEqual([['a']]);
+  });
+});

@@ -8,7 +8,7 @@ import { Fault } from '#kernel/faults';
 import { freeBytes, sizeOf, writeAtomic } from '#models/files';
 import { definitionText } from '#models/import/definition';
 import { importModels } from '#models/import/import';
-import type { Imported } from '#models/import/import';
+import type { ImportOptions, Imported } from '#models/import/import';
 import { scanPlace } from '#models/import/place';
 import type { ImportPlace, Scanned } from '#models/import/place';
 import { fileNameOf } from '#models/names';
@@ -24,8 +24,8 @@ export interface ImportingDeps {
   readonly definitions: string;
   readonly checkFormat: FormatCheck;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Reads the definitions anew. */
-  readonly refresh: () => Promise<unknown>;
+  /** Reads the definitions anew and looks at the models that were named, also when the import ended early. */
+  readonly refresh: (ids: readonly string[]) => Promise<unknown>;
 }
 
 /** Takes the models of a place into the store, and gives each a definition, so that it can be used at once. */
@@ -39,7 +39,8 @@ export async function importInto(
   const scanned = await scanPlace(place, deps.env);
   const { root, layout, skipped } = scanned;
   const title = titleOf(scanned);
-  const { imported, skipped: refused } = await importModels(named(scanned, ask.name), {
+  const ids: string[] = [];
+  const options: ImportOptions = {
     ...{ store: deps.models, signal, onProgress, free: freeBytes, write: writeChunk, place: title },
     copy: ask.copy === true,
     nameable: (name, sha256) => isNameable(name, sha256, deps),
@@ -47,9 +48,15 @@ export async function importInto(
       await deps.checkFormat(path, name);
       await readUsable(path, name);
     },
-  });
-  for (const one of imported) await define(one, title, deps);
-  await deps.refresh();
+    // At once: what is named and not defined could not be used, were the import to end with the next file.
+    async onImported(one) {
+      ids.push(one.model.name);
+      await define(one, title, deps);
+    },
+  };
+  const { imported, skipped: refused } = await importModels(named(scanned, ask.name), options).finally(() =>
+    deps.refresh(ids),
+  );
   return {
     ...{ root, layout },
     imported: imported.map(({ model, found, how }) => ({

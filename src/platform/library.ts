@@ -78,9 +78,11 @@ export function createLibrary(deps: LibraryDeps): OwnLibrary {
       return { dryRun: options.dryRun, ...(await models.collect(options)) };
     },
     async importFrom(ask, signal, onProgress) {
-      const result = await importInto(ask, signal, onProgress, { ...deps, refresh: () => deps.catalog.refresh() });
-      for (const { id } of result.imported) await changed(id, deps);
-      return result;
+      const refresh = async (ids: readonly string[]) => {
+        await deps.catalog.refresh();
+        for (const id of ids) await changed(id, deps);
+      };
+      return importInto(ask, signal, onProgress, { ...deps, refresh });
     },
     view: (kind, names) => view(kind, names.length > 0 ? names.map((name) => find(name).id) : null, deps),
   };

@@ -51,6 +51,7 @@ const run = async (options: Partial<ImportOptions> = {}, found?: readonly FoundM
   importModels(found ?? (await scan()).found, {
     ...{ store: bench.store, signal: new AbortController().signal, onProgress: () => undefined },
     ...{ free: freeBytes, write: writeChunk, copy: false, nameable: () => true, place: 'a test' },
+    onImported: async () => undefined,
     async check(path, name) {
       await checkFormat(path, name, false);
       await readUsable(path, name);

@@ -25,6 +25,8 @@ export interface ImportOptions {
   readonly nameable: (name: string, sha256: string) => boolean;
   /** Where it came from, for people. */
   readonly place: string;
+  /** Called as soon as a file has its name, before the next one is begun. What it throws is that model's reason. */
+  readonly onImported: (imported: Imported) => Promise<void>;
 }
 
 export interface Imported {
@@ -48,7 +50,9 @@ export async function importModels(
   for (const model of found) {
     throwIfAborted(options.signal);
     try {
-      imported.push(await importOne(model, known, options));
+      const one = await importOne(model, known, options);
+      await options.onImported(one);
+      imported.push(one);
     } catch (error) {
       throwIfAborted(options.signal);
       const fault = toFault(error);
