@@ -40,17 +40,31 @@ describe('collecting garbage', () => {
     expect(await bench.store.collect()).toMatchObject({ removed: [], freed: 0 });
   });
 
-  it('keeps a download that can go on, unless it is asked to go, and never one that is running', async () => {
+  it('keeps a download that can go on, unless it is asked to go', async () => {
     await writeFile(join(await bench.store.partial('m'), 'x.part'), 'cut');
     expect((await bench.store.collect()).kept).toMatchObject([
       { why: expect.stringContaining('--downloads') as string },
     ]);
-    const release = bench.store.hold('m');
-    expect((await bench.store.collect({ downloads: true })).kept).toMatchObject([{ why: 'it is being pulled' }]);
-    release();
-    release();
     expect(await bench.store.collect({ downloads: true })).toMatchObject({ freed: 3 });
   });
+
+  it.each([true, false])(
+    'regression: takes nothing from a running pull of a file, its digest known: %s',
+    async (known) => {
+      const path = join(bench.dir, 'mine.gguf');
+      await writeFile(path, 'weights');
+      let during: unknown;
+      const check = async () => void (during = await bench.store.collect({ downloads: true }));
+      const source = { kind: 'file', path, ...(known && { sha256: digest('weights') }) } as const;
+      const { signal } = new AbortController();
+      await bench.puller({ check }).pull('m', [source], { signal });
+      expect(during).toMatchObject({ removed: [], kept: [{ bytes: 7, why: 'it is being pulled' }] });
+      expect(await exists(blobPath('weights'))).toBe(true);
+      // The pull has given its folder back.
+      await writeFile(join(await bench.store.partial('m'), 'tmp-half'), 'half');
+      expect(await bench.store.collect()).toMatchObject({ freed: 4 });
+    },
+  );
 
   it('counts nothing as given back while another link has the file', async () => {
     await orphan('linked');

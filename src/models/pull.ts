@@ -74,14 +74,16 @@ export function createPuller(options: PullerOptions): Puller {
       const board = boards.join(name, onProgress);
       try {
         return await flights.run(name, signal, async (inner) => {
+          // Its folder of the partial area: a source that shares its work with nobody writes there.
+          const releases = [store.hold(name)];
           const end = Promise.withResolvers<void>();
           ends.set(name, end.promise);
           const report = paced(clock, board.publish);
-          const work = { ...asked, store, options, sharing, check, name, sources, signal: inner, report, releases: [] };
+          const work = { ...asked, store, options, sharing, check, name, sources, signal: inner, report, releases };
           try {
             return await obtain(work);
           } finally {
-            for (const release of work.releases as (() => void)[]) release();
+            for (const release of releases) release();
             ends.delete(name);
             end.resolve();
           }
