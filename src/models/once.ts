@@ -80,11 +80,14 @@ async function fetchInto(
   }
 }
 
-/** The blob of a digest when it is here and is what its name says; its bytes are read for that. */
+/**
+ * The blob of a digest when it is here and is what its name says; its bytes are read for that. One that is not is marked,
+ * so that what is fetched instead takes its place: to the store both are of one size.
+ */
 export async function verifiedBlob(
   sha256: string,
-  { signal, onProgress }: Pick<SourceContext, 'signal' | 'onProgress'>,
-  store: Pick<ModelStore, 'blob'>,
+  { signal, onProgress, clock }: Pick<SourceContext, 'signal' | 'onProgress' | 'clock'>,
+  store: Pick<ModelStore, 'blob' | 'mark'>,
 ): Promise<Fetched | null> {
   const blob = await store.blob(sha256);
   if (!blob) return null;
@@ -93,5 +96,7 @@ export async function verifiedBlob(
     done += bytes;
     onProgress({ phase: 'verifying', what: `sha256:${sha256.slice(0, 12)}`, done, total: blob.bytes, unit: 'bytes' });
   });
-  return read.sha256 === sha256 ? { path: blob.path, ...read } : null;
+  if (read.sha256 === sha256) return { path: blob.path, ...read };
+  await store.mark(sha256, { reason: `its SHA-256 is ${read.sha256}`, foundAt: clock.wall() });
+  return null;
 }

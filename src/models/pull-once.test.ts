@@ -115,6 +115,46 @@ describe('a pull', () => {
     expect(server.asked.map(({ path: asked }) => asked)).toEqual(['/m.gguf', '/now', '/m.gguf']);
   });
 
+  it.each(['url', 'file'] as const)(
+    'regression: puts a %s in the place of a damaged blob that nobody marked',
+    async (kind) => {
+      const server = await serving({ '/m.gguf': serve(weights) });
+      const puller = bench.puller();
+      const { path } = await puller.pull('n', [url(server, sha256)], { signal: never });
+      await writeFile(path, weights.with(77, (weights[77] ?? 0) ^ 1));
+      const original = join(bench.dir, 'mine.gguf');
+      await writeFile(original, weights);
+      const source: ModelSource = kind === 'url' ? url(server, sha256) : { kind, path: original, sha256 };
+      await puller.pull('m', [source], { signal: never });
+      expect(await stored()).toBe(sha256);
+      expect(bench.store.damage(sha256)).toBeNull();
+      expect(digestOf(await readFile(original))).toBe(sha256);
+      expect(await bench.leftovers()).toEqual([]);
+    },
+  );
+
+  it('regression: marks a blob as damaged that it found so, though nothing better is to be had', async () => {
+    const server = await serving({ '/m.gguf': serve(weights) });
+    const { path } = await bench.puller().pull('n', [url(server, sha256)], { signal: never });
+    await writeFile(path, weights.with(77, (weights[77] ?? 0) ^ 1));
+    const found = digestOf(await readFile(path));
+    await fault(bench.puller().pull('m', [url(server, sha256, '/gone')], { signal: never }));
+    expect(bench.store.damage(sha256)).toEqual({ reason: `its SHA-256 is ${found}`, foundAt: bench.clock.wall() });
+  });
+
+  it('regression: reads a file that several sources promise once', async () => {
+    const server = await serving({ '/m.gguf': serve(weights) });
+    const puller = bench.puller();
+    await puller.pull('n', [url(server, sha256)], { signal: never });
+    await writeFile(bench.store.get('n')?.path ?? '', weights.with(77, (weights[77] ?? 0) ^ 1));
+    const looks: string[] = [];
+    const { blob } = bench.store;
+    const store = { ...bench.store, blob: (digest: string) => (looks.push(digest), blob(digest)) };
+    const gone = ['/1', '/2', '/3'].map((path) => ({ kind: 'file', path, sha256 }) as const);
+    await fault(bench.puller({ store }).pull('m', gone, { signal: never }));
+    expect(looks).toEqual([sha256]);
+  });
+
   it('asks for a newer file only when it is told to, and keeps the one before', async () => {
     let file = weights;
     const server = await serving({ '/m.gguf': (...args) => serve(file)(...args) });

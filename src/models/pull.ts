@@ -137,20 +137,16 @@ export const pinned = (sources: readonly ModelSource[], sha256: string): readonl
   sources.filter((source) => (source.sha256 ?? sha256) === sha256).map((source) => ({ ...source, sha256 }));
 
 /** Names a file that is here already under a promised digest: another model's, or one whose naming a crash prevented. */
-async function adopt({
-  store,
-  name,
-  sources,
-  signal,
-  report: onProgress,
-  releases,
-}: Work): Promise<StoredModel | null> {
-  for (const source of sources) {
-    if (source.sha256 === undefined) continue;
-    releases.push(store.hold(source.sha256));
-    const blob = await verifiedBlob(source.sha256, { signal, onProgress }, store);
+async function adopt({ store, options, name, sources, signal, report, releases }: Work): Promise<StoredModel | null> {
+  const reading = { signal, onProgress: report, clock: options.clock };
+  // Mirrors promise one digest: its file is read once for all of them.
+  for (const sha256 of new Set(sources.map((source) => source.sha256))) {
+    const source = sources.find((other) => other.sha256 === sha256);
+    if (sha256 === undefined || !source) continue;
+    releases.push(store.hold(sha256));
+    const blob = await verifiedBlob(sha256, reading, store);
     if (!blob) continue;
-    if (source.signature) await checkSignature(blob.path, nameIn(source), source.signature, { signal, onProgress });
+    if (source.signature) await checkSignature(blob.path, nameIn(source), source.signature, reading);
     return store.add(name, blob.path, { ...blob, source: describeSource(source) });
   }
   return null;
