@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -25,6 +25,10 @@ const put = async (name: string, content: string) => {
   return bench.store.add(name, file, { sha256: digest(content), bytes: content.length, source: 'a test' });
 };
 const orphan = (content: string) => writeFile(blobPath(content), content);
+/** The store of an earlier process, in the place of the bench's. */
+const reopen = async (keep = 1) => {
+  bench = await openBench({ inUse: (sha256) => inUse.has(sha256), keep: () => keep }, bench.dir);
+};
 const exists = (path: string) => stat(path).then(Boolean, () => false);
 
 describe('collecting garbage', () => {
@@ -80,6 +84,33 @@ describe('collecting garbage', () => {
     const reopened = await openModelStore({ dir: bench.dir, clock: fakeClock(0, Date.now()), log: silentLogger });
     expect(await reopened.collect()).toMatchObject({ removed: [], kept: [{ bytes: 7 }] });
     expect(await exists(blobPath('weights'))).toBe(true);
+  });
+
+  it('regression: removes the file of a name whose manifest is damaged for nobody, until the name is put again', async () => {
+    await put('a', 'weights');
+    await put('b', 'weights');
+    await put('c', 'old');
+    await writeFile(join(bench.dir, 'manifests', 'a.json'), '{');
+    await reopen();
+    expect(await bench.store.remove('b')).toEqual({ freed: 0 });
+    await put('c', 'new');
+    expect(await exists(blobPath('weights'))).toBe(true);
+    expect(await exists(blobPath('old'))).toBe(true);
+    expect(await bench.store.collect()).toMatchObject({ removed: [] });
+    await put('a', 'weights');
+    expect(await bench.store.collect()).toMatchObject({ removed: [{ path: blobPath('old') }], freed: 3 });
+    expect(await bench.store.remove('a')).toEqual({ freed: 7 });
+  });
+
+  it('regression: keeps what a name without its file keeps, until the name is put again', async () => {
+    await reopen(2);
+    await put('a', 'old');
+    await put('a', 'new');
+    await rm(blobPath('new'));
+    await reopen(2);
+    expect(await bench.store.collect()).toMatchObject({ removed: [] });
+    await put('a', 'newest');
+    expect(await bench.store.collect()).toMatchObject({ removed: [{ path: blobPath('old') }], freed: 3 });
   });
 
   it('never removes what a name keeps, an engine has open or somebody holds', async () => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { sizeOf } from './files.ts';
-import { keptDigests, parseManifest } from './manifest.ts';
+import { parseManifest } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 import { nameOf } from './names.ts';
 
@@ -16,22 +16,17 @@ export interface StoredModel extends Manifest {
 
 export interface Found {
   readonly models: Map<string, StoredModel>;
-  /** Digests that names left out keep all the same: their present file is missing, their earlier ones may not be. */
-  readonly alsoKept: ReadonlySet<string>;
-  /** A manifest could not be read: whose the nameless files are is not known. */
-  readonly damaged: boolean;
+  /** Names left out because their present file is missing: their earlier ones may not be, and are kept all the same. */
+  readonly fileless: Map<string, Manifest>;
+  /** Names whose manifest could not be read: whose the nameless files are is not known. */
+  readonly unread: Set<string>;
 }
 
 /** Reads the manifests of a folder. One that is damaged, or whose file is missing or cut, is left out with a warning. */
-export async function readManifests(
-  folder: string,
-  blobPath: (sha256: string) => string,
-  log: Logger,
-  keep = Infinity,
-): Promise<Found> {
+export async function readManifests(folder: string, blobPath: (sha256: string) => string, log: Logger): Promise<Found> {
   const models = new Map<string, StoredModel>();
-  const alsoKept = new Set<string>();
-  let damaged = false;
+  const fileless = new Map<string, Manifest>();
+  const unread = new Set<string>();
   for (const file of await readdir(folder)) {
     const name = file.endsWith('.json') ? nameOf(file.slice(0, -'.json'.length)) : null;
     if (name === null) continue;
@@ -40,10 +35,10 @@ export async function readManifests(
     const reason = !manifest || !path ? 'its manifest is damaged' : await missing(path, manifest.bytes);
     if (manifest && path && reason === null) models.set(name, { name, ...manifest, path });
     else log.warn('model left out: pull it again', { model: name, reason, manifest: join(folder, file) });
-    if (manifest && reason !== null) for (const sha256 of keptDigests(manifest, keep)) alsoKept.add(sha256);
-    damaged ||= manifest === null;
+    if (manifest && reason !== null) fileless.set(name, manifest);
+    if (!manifest) unread.add(name);
   }
-  return { models, alsoKept, damaged };
+  return { models, fileless, unread };
 }
 
 async function missing(path: string, bytes: number): Promise<string | null> {

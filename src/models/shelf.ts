@@ -45,8 +45,8 @@ export interface Shelf {
   readonly models: ReadonlyMap<string, StoredModel>;
   readonly damages: Damages;
   readonly holds: Holds;
-  /** A manifest could not be read: whose the nameless files are is not known. */
-  readonly damaged: boolean;
+  /** Names whose manifest could not be read: while there are any, whose the nameless files are is not known. */
+  readonly unread: ReadonlySet<string>;
   blobPath(sha256: string): string;
   /** NOT_FOUND with the nearest names. */
   find(name: string): StoredModel;
@@ -61,7 +61,10 @@ export interface Shelf {
   put(name: string, manifest: Manifest): Promise<StoredModel>;
   /** Forgets a name; its files stay. */
   drop(name: string): Promise<void>;
-  /** Bytes given back. What is in use stays without a name; `collect` or the next opening finds it. */
+  /**
+   * Bytes given back. What is in use stays without a name, and all do while a manifest is unread, since one of them may be
+   * the file of that; `collect` or the next opening finds them.
+   */
   dropAll(digests: readonly string[]): Promise<number>;
   /** Moves a file to its blob's place, unless a whole one is there already. */
   settle(file: string, blob: NewBlob): Promise<void>;
@@ -73,30 +76,35 @@ export async function openShelf(options: ModelStoreOptions): Promise<Shelf> {
   const folders = { blobs: join(dir, 'blobs'), manifests: join(dir, 'manifests'), partial: join(dir, 'partial') };
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
   const blobPath = (sha256: string) => join(folders.blobs, `sha256-${sha256}`);
-  const { models, alsoKept, damaged } = await readManifests(folders.manifests, blobPath, log, keep());
+  const { models, fileless, unread } = await readManifests(folders.manifests, blobPath, log);
   const damages = await openDamages(join(dir, 'damaged'));
   const holds = createHolds();
   const listeners = new Set<(name: string) => void>();
   const named = (without?: string) => {
-    const others = [...models.values()].filter(({ name }) => name !== without);
-    return new Set([...alsoKept, ...others.flatMap((manifest) => keptDigests(manifest, keep()))]);
+    const others = [...models, ...fileless].filter(([name]) => name !== without);
+    return new Set(others.flatMap(([, manifest]) => keptDigests(manifest, keep())));
   };
   // A file whose manifest can not be read looks nameless: none is swept then, since one of them is somebody's model.
-  await sweep(folders, damaged ? null : named(), clock.wall(), log);
+  await sweep(folders, unread.size > 0 ? null : named(), clock.wall(), log);
 
   const busy = (sha256: string) => {
     if (inUse(sha256)) return 'an engine has it open';
     return holds.has(sha256) ? 'it is being worked on' : null;
   };
-  const files = { folders, blobPath, damages, named, busy, sync };
+  const files = { folders, blobPath, damages, unread, named, busy, sync };
   const dropAll = (digests: readonly string[]) => dropUnkept(digests, files);
   const manifestPath = (name: string) => join(folders.manifests, `${fileNameOf(name)}.json`);
+  /** What the name was when the store was opened is over. */
+  const settled = (name: string) => {
+    fileless.delete(name);
+    unread.delete(name);
+  };
   const tell = (name: string) => {
     for (const listener of [...listeners]) listener(name);
   };
   let last: Promise<unknown> = Promise.resolve();
   return {
-    ...{ folders, models, damages, holds, damaged, blobPath, inUse, named, busy, dropAll },
+    ...{ folders, models, damages, holds, unread, blobPath, inUse, named, busy, dropAll },
     find(name) {
       const model = models.get(name);
       if (model) return model;
@@ -113,6 +121,7 @@ export async function openShelf(options: ModelStoreOptions): Promise<Shelf> {
       await sync(folders.manifests);
       const model = { name, ...manifest, path: blobPath(sha256) };
       models.set(name, model);
+      settled(name);
       await dropAll(versions.map((version) => version.sha256));
       tell(name);
       return model;
@@ -120,6 +129,7 @@ export async function openShelf(options: ModelStoreOptions): Promise<Shelf> {
     async drop(name) {
       await rm(manifestPath(name), { force: true });
       models.delete(name);
+      settled(name);
       tell(name);
     },
     settle: (file, blob) => settle(file, blob, files),
@@ -130,9 +140,13 @@ export async function openShelf(options: ModelStoreOptions): Promise<Shelf> {
   };
 }
 
-type Files = Pick<Shelf, 'folders' | 'blobPath' | 'damages' | 'named' | 'busy'> & { readonly sync: Sync };
+type Files = Pick<Shelf, 'folders' | 'blobPath' | 'damages' | 'unread' | 'named' | 'busy'> & { readonly sync: Sync };
 
-async function dropUnkept(digests: readonly string[], { named, busy, blobPath, damages }: Files): Promise<number> {
+async function dropUnkept(
+  digests: readonly string[],
+  { unread, named, busy, blobPath, damages }: Files,
+): Promise<number> {
+  if (unread.size > 0) return 0;
   let freed = 0;
   const kept = named();
   for (const sha256 of digests) {

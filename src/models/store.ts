@@ -104,7 +104,7 @@ export async function openModelStore(options: ModelStoreOptions): Promise<ModelS
     removeVersion: (name, digest) => shelf.exclusive(() => removeVersion(name, digest, shelf)),
     collect: (asked = {}) =>
       shelf.exclusive(() => {
-        const named = shelf.damaged ? null : shelf.named();
+        const named = shelf.unread.size > 0 ? null : shelf.named();
         const use = { named, busy: shelf.busy, busyPartial: (folder: string) => holds.has(folder) };
         return collect(shelf.folders, use, asked);
       }),
