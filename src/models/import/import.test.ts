@@ -1,3 +1,4 @@
+import { symlinkSync } from 'node:fs';
 import { link, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -253,6 +254,27 @@ describe('a folder', () => {
     expect((await scan({ kind: 'path', path: other })).skipped).toMatchObject([{ title: 'm.txt' }]);
     await expect(scan({ kind: 'path', path: 'm.gguf' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
     await expect(scan({ kind: 'path', path: join(root, 'none') })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('regression: or one file of it can be named, however much lies beside that', async (context) => {
+    // In memory, where so many entries take no time.
+    const full = await mkdtemp('/dev/shm/import-').catch(() => null);
+    if (full === null) return context.skip('there is no /dev/shm to write to');
+    try {
+      const path = join(full, 'm.gguf');
+      await writeFile(path, gguf());
+      await writeFile(join(full, 'big-00001-of-00002.gguf'), gguf());
+      await writeFile(join(full, 'old.pth'), 'x');
+      for (let i = 0; i < 50_000; i++) symlinkSync('x', join(full, String(i)));
+      await expect(scan({ kind: 'path', path: full })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+      const { found, skipped } = await scan({ kind: 'path', path });
+      expect({ found, skipped }).toMatchObject({ found: [{ id: 'm', title: 'm.gguf', path }], skipped: [] });
+      const other = async (name: string) => (await scan({ kind: 'path', path: join(full, name) })).skipped;
+      expect(await other('big-00001-of-00002.gguf')).toMatchObject([{ why: expect.stringMatching(/parts/) as string }]);
+      expect(await other('old.pth')).toMatchObject([{ why: expect.stringMatching(/a pickle/) as string }]);
+    } finally {
+      await rm(full, { recursive: true, force: true });
+    }
   });
 
   it('ends when whoever asked leaves, with nothing half-made', async () => {

@@ -1,8 +1,8 @@
 import { realpath, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { basename, dirname, isAbsolute, join } from 'node:path';
 import { Fault, systemCode } from '#kernel/faults';
-import { scanFolder } from './folder.ts';
+import { scanFiles, scanFolder } from './folder.ts';
 import { isHubCache, scanHuggingFace } from './huggingface.ts';
 import { isOllamaStore, scanOllama } from './ollama.ts';
 import type { Scan } from './scan.ts';
@@ -41,12 +41,12 @@ async function scanPath(path: string): Promise<Scanned> {
     throw error;
   });
   if ((await stat(root)).isFile()) {
-    // As a folder of one, so that a file is judged as it would be there.
-    const { found, skipped } = await scanFolder(dirname(root));
-    const own = found.filter((model) => model.path === root);
-    const title = root.slice(dirname(root).length + 1);
-    const why = skipped.find((other) => other.title === title)?.why ?? 'it is no GGUF file by its name';
-    return { root, layout: 'file', found: own, skipped: own.length > 0 ? [] : [{ title, why }] };
+    // As a folder of one, so that a file is judged as it would be there; what lies beside it is no matter.
+    const name = basename(root);
+    const { found, skipped } = await scanFiles(dirname(root), [{ path: root, name }]);
+    const none = found.length + skipped.length === 0;
+    const why = 'it is no GGUF file by its name';
+    return { root, layout: 'file', found, skipped: none ? [{ title: name, why }] : skipped };
   }
   for (const candidate of [root, join(root, 'models')]) {
     if (await isOllamaStore(candidate)) return { root: candidate, layout: 'ollama', ...(await scanOllama(candidate)) };
