@@ -101,4 +101,6 @@ export interface ApiView {
   /** By what variable; null where engines take a path. */
   readonly variable: string | null;
   readonly models: readonly { readonly id: string; readonly path: string }[];
+  /** What no view can show, where none were named: another format than GGUF, or a damaged file. */
+  readonly skipped: readonly { readonly id: string; readonly why: string }[];
 }

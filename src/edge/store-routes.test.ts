@@ -45,6 +45,7 @@ describe('the store’s part of the control API', () => {
         root: '/v',
         variable: null,
         models: names.map((id) => ({ id, path: '' })),
+        skipped: [],
       }),
     });
     expect((await post('/sutaz/v1/store/views/folder', { models: ['m'] })).text).toContain('"kind":"folder"');

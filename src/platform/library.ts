@@ -13,7 +13,7 @@ import { matchVersion, parseDigest, parseReference } from '#models/reference';
 import type { ModelStore } from '#models/store';
 import { verifyModels } from '#models/verify';
 import type { ViewedModel } from '#models/views/view';
-import type { Views } from '#models/views/views';
+import type { Viewed, Views } from '#models/views/views';
 import type { Scheduler } from '#scheduler/run-loop';
 import type { Directory } from '#units/directory';
 import type { Units } from '#units/units';
@@ -212,23 +212,32 @@ const variables: Readonly<Record<ApiViewKind, string | null>> = {
   folder: null,
 };
 
+/** Of all models those that a view can show; of named ones all, or the fault of the first that it cannot. */
 async function view(
   kind: ApiViewKind,
   asked: readonly string[] | null,
   deps: LibraryDeps,
 ): ReturnType<Library['view']> {
-  const ids = asked ?? deps.models.list().map(({ name }) => name);
-  const made: { readonly id: string; readonly path: string }[] = [];
-  let root = '';
-  for (const id of ids) {
-    mustBeHere(id, deps);
-    const model = await viewedModel(id, deps);
-    if (!model) throw new Fault('NOT_FOUND', `${id} has no file that a view could show.`, { param: 'model' });
-    const viewed = await deps.modelViews.ensure(kind, model);
-    root = viewed.root;
-    made.push({ id, path: viewed.path });
+  const models: { readonly id: string; readonly path: string }[] = [];
+  const skipped: { readonly id: string; readonly why: string }[] = [];
+  for (const id of asked ?? deps.models.list().map(({ name }) => name)) {
+    try {
+      const { path } = await viewOne(kind, id, deps);
+      models.push({ id, path });
+    } catch (error) {
+      const { code, message: why } = toFault(error);
+      if (asked || code !== 'NOT_FOUND') throw error;
+      skipped.push({ id, why });
+    }
   }
-  return { kind, root: root || deps.modelViews.rootOf(kind), variable: variables[kind], models: made };
+  return { kind, root: deps.modelViews.rootOf(kind), variable: variables[kind], models, skipped };
+}
+
+async function viewOne(kind: ApiViewKind, id: string, deps: LibraryDeps): Promise<Viewed> {
+  mustBeHere(id, deps);
+  const model = await viewedModel(id, deps);
+  if (!model) throw new Fault('NOT_FOUND', `${id} has no GGUF file that a view could show.`, { param: 'model' });
+  return deps.modelViews.ensure(kind, model);
 }
 
 /** A model as views see it, read from its file; null where it is none, or no definition has the name any more. */

@@ -118,11 +118,21 @@ describe('import', () => {
 test('view prints the folder alone to be handed on', async () => {
   platform.routes['POST /sutaz/v1/store/views/folder'] = json({
     ...{ kind: 'folder', root: '/v', variable: null },
-    models: [{ id: 'a:b', path: '/v/a/b.gguf' }],
+    ...{ models: [{ id: 'a:b', path: '/v/a/b.gguf' }], skipped: [] },
   });
   const { out, err } = await platform.run(['models', 'view', 'folder', 'a:b']);
   expect({ out, err }).toEqual({ out: '/v\n', err: 'a:b: /v/a/b.gguf\n' });
   expect(asked()?.body).toEqual({ models: ['a:b'] });
+});
+
+test('view tells what it passed over beside the folder', async () => {
+  platform.routes['POST /sutaz/v1/store/views/ollama'] = json({
+    ...{ kind: 'ollama', root: '/v', variable: 'OLLAMA_MODELS', models: [] },
+    skipped: [{ id: 'c', why: 'c has no GGUF file that a view could show.' }],
+  });
+  const { code, out, err } = await platform.run(['models', 'view', 'ollama']);
+  expect({ code, out }).toEqual({ code: 0, out: '/v\n' });
+  expect(err).toBe('passed over: c: c has no GGUF file that a view could show.\n');
 });
 
 test('pull follows one that runs, or asks for a newer file', async () => {

@@ -21,5 +21,6 @@ export const modelsView = defineCommand({
     const named = view.models.map(({ id, path: file }) => `${id}: ${file}\n`).join('');
     // The folder alone goes to standard output, for $(...).
     if (context.errTty || models.length > 0) context.err(named);
+    context.err(view.skipped.map(({ id, why }) => `passed over: ${id}: ${why}\n`).join(''));
   },
 });
