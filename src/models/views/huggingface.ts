@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { View, ViewedModel } from './view.ts';
 
 /**
@@ -10,8 +11,9 @@ export const huggingfaceView: View = {
   layout(model) {
     const { repo, revision, file } = placeOf(model);
     const folder = `models--${repo.replaceAll('/', '--')}`;
-    // A branch is a name for a commit; which commit it was nobody knows any more, so that the digest stands for it.
-    const commit = isCommit(revision) ? revision : model.sha256.slice(0, 40);
+    // A branch is a name for a commit, of which nobody knows any more which it was. One is made up from both names, so that
+    // all files of the branch are in one snapshot: in another they would be hidden.
+    const commit = isCommit(revision) ? revision : sha1(`${repo}@${revision}`);
     const main = `${folder}/snapshots/${commit}/${file}`;
     const up = '../'.repeat(main.split('/').length - 2);
     const refs = isCommit(revision) ? ['main'] : [...new Set(['main', revision])];
@@ -23,6 +25,8 @@ export const huggingfaceView: View = {
     };
   },
 };
+
+const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex');
 
 const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 

@@ -1,4 +1,4 @@
-import { readFile, readlink, stat } from 'node:fs/promises';
+import { readFile, readdir, readlink, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { scanPlace } from '../import/place.ts';
@@ -56,6 +56,50 @@ describe('the hub view', () => {
     expect(await inode(path)).toBe(await inode(blob(model.sha256)));
     expect(await readFile(join(root, 'models--org--Tiny-GGUF/refs/main'), 'utf8')).toBe(revision);
     expect((await scanPlace({ kind: 'path', path: root }, {})).found).toMatchObject([{ claimed: model.sha256 }]);
+  });
+
+  const of = (file: string, revision = 'main') =>
+    ({ kind: 'huggingface', repo: 'org/Tiny-GGUF', revision, file }) as const;
+  const read = async (root: string) => {
+    const { found, skipped } = await scanPlace({ kind: 'path', path: root }, {});
+    return { found: found.map(({ title, claimed }) => [title.split('/').at(-1), claimed]), skipped };
+  };
+
+  it('regression: has two files of one repository and branch in one snapshot, and each without the other', async () => {
+    const [one, two] = [await b.put('a', 'a', of('a.gguf')), await b.put('b', 'b', of('sub/b.gguf'))];
+    const { root, path } = await b.views.ensure('huggingface', one);
+    const other = await b.views.ensure('huggingface', two);
+    const commit = await readFile(join(root, 'models--org--Tiny-GGUF/refs/main'), 'utf8');
+    expect(commit).toMatch(/^[0-9a-f]{40}$/);
+    const snapshot = join(root, 'models--org--Tiny-GGUF/snapshots', commit);
+    expect([path, other.path]).toEqual([join(snapshot, 'a.gguf'), join(snapshot, 'sub/b.gguf')]);
+    expect(await read(root)).toEqual({
+      found: [
+        ['a.gguf', one.sha256],
+        ['b.gguf', two.sha256],
+      ],
+      skipped: [],
+    });
+    await b.views.drop('a');
+    expect(await read(root)).toEqual({ found: [['b.gguf', two.sha256]], skipped: [] });
+    await b.views.drop('b');
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('regression: gives a place that two models share back to the one that stays', async () => {
+    const branch = await b.put('branch', 'old', of('m.gguf'));
+    const { root, path } = await b.views.ensure('huggingface', branch);
+    const ref = () => readFile(join(root, 'models--org--Tiny-GGUF/refs/main'), 'utf8');
+    const commit = await ref();
+    // A later file of the same branch, and one of a commit, which main means from then on.
+    await b.views.ensure('huggingface', await b.put('later', 'new', of('m.gguf')));
+    await b.views.ensure('huggingface', await b.put('pinned', 'pinned', of('m.gguf', 'c'.repeat(40))));
+    expect(await ref()).toBe('c'.repeat(40));
+    await b.views.drop('pinned');
+    await b.views.drop('later');
+    expect(await ref()).toBe(commit);
+    expect(await inode(path)).toBe(await inode(blob(branch.sha256)));
+    expect(await read(root)).toEqual({ found: [['m.gguf', branch.sha256]], skipped: [] });
   });
 });
 

@@ -10,7 +10,7 @@ import { huggingfaceView } from './huggingface.ts';
 import { makeLayout, removePaths } from './make.ts';
 import { ollamaView } from './ollama.ts';
 import { pathsOf } from './view.ts';
-import type { View, ViewKind, ViewedModel } from './view.ts';
+import type { Layout, View, ViewKind, ViewedModel } from './view.ts';
 
 export const views: Readonly<Record<ViewKind, View>> = {
   ollama: ollamaView,
@@ -49,7 +49,7 @@ export interface Views {
 interface Entry {
   readonly sha256: string;
   readonly inode: number;
-  readonly paths: readonly string[];
+  readonly layout: Layout;
 }
 
 /** What a view has, by model. */
@@ -68,14 +68,14 @@ export function createViews(store: ModelStore, log: Logger): Views {
   const shelves = kinds.map((kind) => shelfOf(store, kind));
   const shelf = (kind: ViewKind): ViewShelf => shelves[kinds.indexOf(kind)] as ViewShelf;
   return {
-    ensure: (kind, model) => exclusive(() => putIn(store, shelf(kind), model)),
+    ensure: (kind, model) => exclusive(() => putIn(shelf(kind), model)),
     drop: (id) =>
       exclusive(async () => {
         for (const one of shelves) await takeOut(one, id, await readEntries(one));
       }),
     refresh: (viewed) =>
       exclusive(async () => {
-        for (const one of shelves) await refreshOne(store, one, viewed, log);
+        for (const one of shelves) await refreshOne(one, viewed, log);
       }).catch((error: unknown) => log.warn('the views could not be looked at', { error: toFault(error).message })),
     rootOf: (kind) => shelf(kind).root,
     list: async (kind) => [...(await readEntries(shelf(kind))).keys()],
@@ -84,26 +84,28 @@ export function createViews(store: ModelStore, log: Logger): Views {
 
 /** One kind of view on the disk: its folder, and the file that says what is in it. */
 interface ViewShelf {
+  readonly store: ModelStore;
   readonly view: View;
   readonly root: string;
   readonly record: string;
 }
 
-const shelfOf = ({ dir }: ModelStore, kind: ViewKind): ViewShelf => ({
+const shelfOf = (store: ModelStore, kind: ViewKind): ViewShelf => ({
+  store,
   view: views[kind],
-  root: join(dir, 'views', kind),
-  record: join(dir, 'views', `${kind}.json`),
+  root: join(store.dir, 'views', kind),
+  record: join(store.dir, 'views', `${kind}.json`),
 });
 
-async function putIn(store: ModelStore, shelf: ViewShelf, model: ViewedModel): Promise<Viewed> {
-  const { view, root } = shelf;
+async function putIn(shelf: ViewShelf, model: ViewedModel): Promise<Viewed> {
+  const { store, view, root } = shelf;
   const release = store.hold(model.sha256);
   try {
     const blob = await store.blob(model.sha256);
     if (!blob || store.damage(model.sha256)) throw new Fault('NOT_FOUND', `The file of ${model.id} is not here whole.`);
     await mkdir(root, { recursive: true });
     const layout = view.layout(model);
-    const entry = { sha256: model.sha256, inode: (await lstat(blob.path)).ino, paths: pathsOf(layout) };
+    const entry = { sha256: model.sha256, inode: (await lstat(blob.path)).ino, layout };
     const entries = await readEntries(shelf);
     if (JSON.stringify(entries.get(model.id)) !== JSON.stringify(entry)) {
       await takeOut(shelf, model.id, entries);
@@ -117,24 +119,36 @@ async function putIn(store: ModelStore, shelf: ViewShelf, model: ViewedModel): P
   }
 }
 
+/** Others may have some of its paths, too: those stay, and are again what the others have there. */
 async function takeOut(shelf: ViewShelf, id: string, entries: Entries): Promise<void> {
-  const paths = entries.get(id)?.paths;
-  if (!paths) return;
-  const needed = new Set([...entries].flatMap(([other, entry]) => (other === id ? [] : entry.paths)));
+  const entry = entries.get(id);
+  if (!entry) return;
+  const paths = new Set(pathsOf(entry.layout));
+  const others = [...entries].filter(([other]) => other !== id).map(([, other]) => other);
+  const needed = new Set(others.flatMap(({ layout }) => pathsOf(layout)));
   await removePaths(
     shelf.root,
-    paths.filter((path) => !needed.has(path)),
+    [...paths].filter((path) => !needed.has(path)),
   );
+  for (const other of others) {
+    if (pathsOf(other.layout).some((path) => paths.has(path))) await makeAgain(shelf, other);
+  }
   entries.delete(id);
   await writeEntries(shelf, entries);
 }
 
+async function makeAgain({ store, root }: ViewShelf, { sha256, layout }: Entry): Promise<void> {
+  const blob = store.damage(sha256) ? null : await store.blob(sha256);
+  // Without its file it leaves the view itself, with the next look.
+  if (blob) await makeLayout(root, layout, blob.path);
+}
+
 async function refreshOne(
-  store: ModelStore,
   shelf: ViewShelf,
   viewed: (id: string) => Promise<ViewedModel | null>,
   log: Logger,
 ): Promise<void> {
+  const { store } = shelf;
   for (const [id, { sha256, inode }] of await readEntries(shelf)) {
     const stored = store.get(id);
     const same = stored?.sha256 === sha256 && (await lstat(stored.path).catch(() => null))?.ino === inode;
@@ -142,7 +156,7 @@ async function refreshOne(
     await takeOut(shelf, id, await readEntries(shelf));
     const model = await viewed(id);
     const fresh = stored && model?.sha256 === stored.sha256 && store.damage(stored.sha256) === null;
-    if (fresh) await putIn(store, shelf, model);
+    if (fresh) await putIn(shelf, model);
     log.info(fresh ? 'a view was made anew' : 'a model left a view', { view: shelf.view.kind, model: id });
   }
 }
@@ -168,5 +182,16 @@ const isEntry = (value: unknown): boolean =>
   isRecord(value) &&
   typeof value['sha256'] === 'string' &&
   typeof value['inode'] === 'number' &&
-  Array.isArray(value['paths']) &&
-  value['paths'].every((path) => typeof path === 'string');
+  isLayout(value['layout']);
+
+const isLayout = (value: unknown): boolean =>
+  isRecord(value) &&
+  typeof value['main'] === 'string' &&
+  isListOf(value['links'], (link) => typeof link === 'string') &&
+  isListOf(value['files'], (file) => hasTexts(file, 'path', 'content')) &&
+  isListOf(value['symlinks'], (symlink) => hasTexts(symlink, 'path', 'target'));
+
+const isListOf = (value: unknown, is: (item: unknown) => boolean): boolean => Array.isArray(value) && value.every(is);
+
+const hasTexts = (value: unknown, ...keys: readonly string[]): boolean =>
+  isRecord(value) && keys.every((key) => typeof value[key] === 'string');
