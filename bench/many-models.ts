@@ -16,8 +16,8 @@ import { planMemory } from '#models/plan';
 import { mulberry32 } from '#simulator/random';
 import { startPlatform } from '../test/_platform.ts';
 import type { TestPlatform } from '../test/_platform.ts';
+import { prepared } from '../test/_prepared.ts';
 import { watch } from './density/watch.ts';
-import { prepared } from './models/prepared.ts';
 import { main, readOptions, wholeNumber } from './_options.ts';
 
 const context = 512;

@@ -15,10 +15,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEngine } from '../test/_engine.ts';
 import type { StartedEngine } from '../test/_engine.ts';
+import { prepared } from '../test/_prepared.ts';
 import { until } from '../test/_processes.ts';
 import { chat } from './models/client.ts';
 import type { Message } from './models/client.ts';
-import { prepared } from './models/prepared.ts';
 import { main, readOptions, wholeNumber } from './_options.ts';
 
 const slots = 4;

@@ -4,13 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { buildCatalog } from '#catalog/snapshot';
-import { readFolders } from '#catalog/source';
 import type { EngineEndpoint } from '#contracts/engine';
 import { newInstanceId, newSecret, unitId } from '#kernel/ids';
 import type { Environment } from '#runtime/launch';
 import { instanceSpec } from '#runtime/launch';
 import { freePort } from '#runtime/ports';
+import { builtInCatalog } from './_prepared.ts';
 import { exited, until } from './_processes.ts';
 
 export interface StartedEngine {
@@ -38,9 +37,7 @@ export interface EngineStart {
 
 /** Runs an engine of the catalogue for one model, as its definition says and the platform would, and waits until it is ready. */
 export async function startEngine(engine: string, options: EngineStart): Promise<StartedEngine> {
-  const folder = join(import.meta.dirname, '../catalog');
-  const catalog = buildCatalog(await readFolders([{ path: folder, origin: 'built-in' }]));
-  const defined = catalog.services.get(engine);
+  const defined = (await builtInCatalog()).services.get(engine);
   const run = defined?.definition.run.process;
   if (!defined || !run) throw new Error(`The catalogue has no engine ${engine}.`);
   const home = await mkdtemp(join(tmpdir(), 'sutaz-engine-'));

@@ -1,16 +1,9 @@
-import { join } from 'node:path';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildCatalog } from '#catalog/snapshot';
-import { readFolders } from '#catalog/source';
-import { systemClock } from '#kernel/clock';
-import { silentLogger } from '#kernel/logger';
-import { createPuller } from '#models/pull';
-import { openModelStore } from '#models/store';
-import { openEnvironments } from '#runtime/environments/environments';
 import { startEngine } from './_engine.ts';
 import type { StartedEngine } from './_engine.ts';
 import { startPlatform, testHome } from './_platform.ts';
+import { prepared } from './_prepared.ts';
 
 /**
  * The first numbers of the vector of "This is an example sentence", computed from the original 32-bit weights by a few lines of
@@ -40,20 +33,8 @@ const vectors = async (...input: string[]) => {
 };
 
 beforeAll(async () => {
-  const home = testHome();
-  const signal = new AbortController().signal;
-  const host = { clock: systemClock, log: silentLogger };
-  const folder = join(import.meta.dirname, '../catalog');
-  const catalog = buildCatalog(await readFolders([{ path: folder, origin: 'built-in' }]));
-  const run = catalog.services.get('transformers')?.definition.run.process;
-  const model = catalog.models.get('all-minilm')?.definition;
-  if (!run || !model) throw new Error('The catalogue lacks all-minilm or its engine.');
-  const environments = await openEnvironments({ dir: join(home, 'env'), ...host });
-  const environment = await environments.ensure(run, { signal });
-  const store = await openModelStore({ dir: join(home, 'models'), ...host });
-  const { path } = await createPuller({ store, ...host, env: process.env }).pull(model.id, model.sources, { signal });
-  const shape = { context: model.context, slots: 1, threads: 1 };
-  engine = await startEngine('transformers', { modelPath: path, modelId: 'all-minilm', ...shape, environment });
+  const all = await prepared(testHome(), 'all-minilm');
+  engine = await startEngine('transformers', { ...all, modelId: 'all-minilm', slots: 1, threads: 1 });
 });
 afterAll(() => engine?.stop());
 
