@@ -9,16 +9,14 @@
  *
  * Prints medians and ratios; ends with 1 when a goal is missed.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { startEngine } from '../test/_engine.ts';
 import type { StartedEngine } from '../test/_engine.ts';
 import { prepared } from '../test/_prepared.ts';
 import { until } from '../test/_processes.ts';
 import { chat } from './models/client.ts';
 import type { Message } from './models/client.ts';
+import { homeOf } from './_home.ts';
 import { main, readOptions, wholeNumber } from './_options.ts';
 
 const slots = 4;
@@ -168,7 +166,7 @@ await main(async () => {
   if (!options) return;
   const rounds = wholeNumber('--rounds', options.one('rounds') ?? '7');
   const threads = wholeNumber('--threads', options.one('threads') ?? '1');
-  const home = options.one('home') ?? (await mkdtemp(join(tmpdir(), 'sutaz-bench-')));
+  const home = await homeOf(options, 'models');
   const engines: StartedEngine[] = [];
   try {
     const { environment, modelPath } = await prepared(home);
@@ -199,6 +197,5 @@ await main(async () => {
       process.exitCode = 1;
   } finally {
     for (const engine of engines) await engine.stop();
-    if (options.one('home') === undefined) await rm(home, { recursive: true, force: true });
   }
 });

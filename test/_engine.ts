@@ -1,16 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { EngineEndpoint } from '#contracts/engine';
+import type { EngineEndpoint, EngineTraits } from '#contracts/engine';
+import type { InstanceSpec } from '#contracts/runtime';
 import { newInstanceId, newSecret, unitId } from '#kernel/ids';
 import type { Environment } from '#runtime/launch';
 import { instanceSpec } from '#runtime/launch';
 import { freePort } from '#runtime/ports';
 import { builtInCatalog } from './_prepared.ts';
-import { exited, until } from './_processes.ts';
+import { until } from './_processes.ts';
 
 export interface StartedEngine {
   readonly endpoint: EngineEndpoint;
@@ -33,6 +34,18 @@ export interface EngineStart {
   readonly remote?: { readonly url: string; readonly model: string; readonly key?: string };
   /** Variables over those of the definition. */
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What the tests of engines start them with, and what one that can do everything then has. */
+export const shape = { context: 1024, slots: 2, threads: 1 };
+export const traits: EngineTraits = {
+  ...{ contextTokens: shape.context, slots: shape.slots, health: '/health', completions: true, embeddings: true },
+};
+
+/** What was to be started before: for tests that get it from a hook. */
+export function started<T>(found: T | undefined): T {
+  if (found === undefined) throw new Error('It was not started.');
+  return found;
 }
 
 /** Runs an engine of the catalogue for one model, as its definition says and the platform would, and waits until it is ready. */
@@ -68,41 +81,55 @@ export async function startEngine(engine: string, options: EngineStart): Promise
     { home, logFile: join(home, 'log'), capabilities: {} },
     0,
   );
-  const [program = '', ...args] = spec.argv;
-  const out = openSync(spec.logFile, 'a');
-  const child = spawn(program, args, { cwd: spec.cwd, env: spec.env, stdio: ['ignore', out, out] });
-  closeSync(out);
-  const pid = child.pid ?? 0;
-  const log = () => readFileSync(spec.logFile, 'utf8');
+  const child = runProcess(spec, home);
   const url = `http://${endpoint.host}:${String(endpoint.port)}`;
-  const stop = async () => {
-    if (!exited(pid)) {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    }
-    await rm(home, { recursive: true, force: true });
-  };
-  const end = async () => {
-    if (exited(pid)) return;
-    child.kill('SIGTERM');
-    await once(child, 'exit');
-  };
   const health = 'http' in defined.definition.health ? defined.definition.health.http : '/';
-  try {
-    await until(
-      async () => {
-        if (child.exitCode !== null) throw new Error(`${engine} ended with ${String(child.exitCode)}:\n${log()}`);
-        return fetch(`${url}${health}`).then(
-          ({ ok }) => ok,
-          () => false,
-        );
-      },
-      `${engine} to be ready`,
-      120_000,
+  const isReady = () => {
+    const ended = child.ended();
+    if (ended !== null) throw new Error(`${engine} ended with ${ended}:\n${child.log()}`);
+    return fetch(`${url}${health}`).then(
+      ({ ok }) => ok,
+      () => false,
     );
+  };
+  try {
+    await until(isReady, `${engine} to be ready`, 120_000);
   } catch (error) {
-    await stop();
+    await child.stop();
     throw error;
   }
-  return { endpoint: { url, key: endpoint.key, model: modelId }, pid, log, end, stop };
+  return { ...child, endpoint: { url, key: endpoint.key, model: modelId } };
+}
+
+/** The process of an engine; with its home it goes when this process does, whatever ends that. */
+function runProcess({ argv: [program = '', ...args], cwd, env, logFile }: InstanceSpec, home: string) {
+  const out = openSync(logFile, 'a');
+  const child = spawn(program, args, { cwd, env, stdio: ['ignore', out, out] });
+  closeSync(out);
+  let failure: string | null = null;
+  child.on('error', ({ message }) => (failure = message));
+  const clear = () => {
+    child.kill('SIGKILL');
+    rmSync(home, { recursive: true, force: true, maxRetries: 3 });
+  };
+  process.once('exit', clear);
+  const ended = () => failure ?? child.signalCode ?? child.exitCode;
+  const end = async (signal: NodeJS.Signals) => {
+    if (ended() !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    await gone;
+  };
+  return {
+    pid: child.pid ?? 0,
+    log: () => readFileSync(logFile, 'utf8'),
+    /** Why it could not be started, the signal that ended it, or its code; null while it runs. */
+    ended,
+    end: () => end('SIGTERM'),
+    async stop() {
+      await end('SIGKILL');
+      process.off('exit', clear);
+      clear();
+    },
+  };
 }

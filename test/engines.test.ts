@@ -2,37 +2,42 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineConformance } from '#contracts/engine.conformance';
 import { isOnPath } from '#runtime/environments/programs';
-import { startEngine } from './_engine.ts';
+import { shape, startEngine, started, traits } from './_engine.ts';
 import type { StartedEngine } from './_engine.ts';
 import { startPlatform } from './_platform.ts';
+import { exited, runScript, until } from './_processes.ts';
 
 const modelPath = process.env['SUTAZ_TEST_MODEL'] ?? '';
-const shape = { context: 1024, slots: 2, threads: 1 };
+const environment = { path: process.env['SUTAZ_TEST_LLAMA_ENV'] ?? '', bin: '', env: {} };
 const hasServer = await isOnPath('llama-server', process.env['PATH']);
 if (!hasServer) console.warn('test/engines.test.ts: llama-server is not on PATH and is left out.');
-
-function started(engine: StartedEngine | undefined): StartedEngine {
-  if (!engine) throw new Error('The engine was not started.');
-  return engine;
-}
 
 describe('the embedded engine', () => {
   let engine: StartedEngine | undefined;
   beforeAll(async () => {
-    const path = process.env['SUTAZ_TEST_LLAMA_ENV'] ?? '';
-    engine = await startEngine('llama', { modelPath, ...shape, environment: { path, bin: '', env: {} } });
+    engine = await startEngine('llama', { modelPath, ...shape, environment });
   });
   afterAll(() => engine?.stop());
-  engineConformance('llama', () => ({
-    endpoint: started(engine).endpoint,
-    traits: {
-      contextTokens: shape.context,
-      slots: shape.slots,
-      health: '/health',
-      completions: true,
-      embeddings: true,
-    },
-  }));
+  engineConformance('llama', () => ({ endpoint: started(engine).endpoint, traits }));
+
+  it('that a signal ends while it is started is told at once, and with which', async () => {
+    const code = 'process.kill(process.pid, "SIGKILL")';
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(code)}` };
+    const start = startEngine('llama', { modelPath, ...shape, environment, env });
+    await expect(start).rejects.toThrow('llama ended with SIGKILL');
+  });
+
+  it('goes with the process that started it', async () => {
+    const options = JSON.stringify({ modelPath, ...shape, environment });
+    const { line } = await runScript(`
+      import { startEngine } from './test/_engine.ts';
+      const { pid } = await startEngine('llama', ${options});
+      process.on('SIGINT', () => process.exit(1));
+      process.stdout.write(pid + '\\n', () => process.kill(process.pid, 'SIGINT'));
+    `);
+    expect(Number(line)).toBeGreaterThan(0);
+    await until(() => exited(Number(line)), 'the engine to end');
+  });
 });
 
 describe.skipIf(!hasServer)("llama.cpp's own server", () => {
@@ -43,13 +48,7 @@ describe.skipIf(!hasServer)("llama.cpp's own server", () => {
   afterAll(() => engine?.stop());
   engineConformance('llama-server', () => ({
     endpoint: started(engine).endpoint,
-    traits: {
-      contextTokens: shape.context,
-      slots: shape.slots,
-      health: '/health',
-      completions: true,
-      embeddings: false,
-    },
+    traits: { ...traits, embeddings: false },
   }));
 
   it('shows neither its slots nor its metrics, and its key is no argument', async () => {

@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineConformance } from '#contracts/engine.conformance';
-import type { EngineTraits } from '#contracts/engine';
-import { startEngine } from './_engine.ts';
+import { shape, startEngine, started, traits } from './_engine.ts';
 import type { StartedEngine } from './_engine.ts';
 import { startPlatform } from './_platform.ts';
 import { until } from './_processes.ts';
@@ -11,15 +10,6 @@ import { loadedBytes, ollamaServer } from './fixtures/ollama.ts';
 import type { OllamaServer } from './fixtures/ollama.ts';
 
 const modelPath = process.env['SUTAZ_TEST_MODEL'] ?? '';
-const shape = { context: 1024, slots: 2, threads: 1 };
-const traits: EngineTraits = {
-  ...{ contextTokens: shape.context, slots: shape.slots, health: '/health', completions: true, embeddings: true },
-};
-
-function started<T>(found: T | undefined): T {
-  if (found === undefined) throw new Error('It was not started.');
-  return found;
-}
 
 /** The server elsewhere: a real engine with a key of its own. */
 let engine: StartedEngine | undefined;
