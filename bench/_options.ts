@@ -91,6 +91,14 @@ export function positive(option: string, text: string): number {
   return value;
 }
 
+/** The middle value; of an even count the mean of the two in the middle. NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const high = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? NaN) + high) / 2;
+}
+
 /** Runs a bench: what the user did wrong is one line and exit code 2, anything else is 1. */
 export async function main(run: () => Promise<void> | void): Promise<void> {
   try {

@@ -17,7 +17,7 @@ import { until } from '../test/_processes.ts';
 import { chat } from './models/client.ts';
 import type { Message } from './models/client.ts';
 import { homeOf } from './_home.ts';
-import { main, readOptions, wholeNumber } from './_options.ts';
+import { main, median, readOptions, wholeNumber } from './_options.ts';
 
 const slots = 4;
 const context = 2048;
@@ -39,8 +39,6 @@ const story = (i: number): Message[] => [
 ];
 /** About 1,500 tokens, different from its first words on: nothing of an earlier one can be reused. */
 const longText = (i: number) => `Chronicle ${String(i * 7919)}. ${words.repeat(66)} What happened in the harbour?`;
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
 interface Round {
   readonly one: number;

@@ -8,7 +8,7 @@ import type { StartedEngine } from '../test/_engine.ts';
 import { prepared } from '../test/_prepared.ts';
 import type { Prepared } from '../test/_prepared.ts';
 import { homeOf } from './_home.ts';
-import { main, readOptions, wholeNumber } from './_options.ts';
+import { main, median, readOptions, wholeNumber } from './_options.ts';
 
 /** Tokens generated. */
 async function generate({ endpoint }: StartedEngine, tokens: number): Promise<number> {
@@ -28,8 +28,6 @@ async function rate(work: () => Promise<readonly number[]>): Promise<number> {
   const tokens = await work();
   return tokens.reduce((sum, count) => sum + count, 0) / ((performance.now() - began) / 1_000);
 }
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 async function measure(place: Prepared, tokens: number, rounds: number): Promise<void> {
   const cores = availableParallelism();
