@@ -1,7 +1,7 @@
 /**
  * The embedded engine beside llama.cpp's own server: the same file, threads, context and slots, in turn within one run.
  *
- *   npm run bench:models -- [--rounds 7] [--threads 1] [--server llama-server] [--home FOLDER] [--json]
+ *   npm run bench:models -- [--rounds 7] [--threads 1] [--home FOLDER] [--json]
  *
  * 1. Tokens a second of one request and of four at once, from sending to the end.
  * 2. Time to the first token of a conversation of 1,500 tokens, and of its second turn.
