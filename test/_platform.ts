@@ -191,3 +191,13 @@ resources: { memory: ${options.memory ?? '64MiB'} }
 idle: { after: ${options.idle ?? '10m'}, rung: cold }
 ${options.extra ?? ''}`;
 }
+
+/** The definition of a second model that is the same file under another name: its memory is its own all the same. */
+export const twinModel = (): string => `id: twin:135m
+name: Twin
+summary: The same weights again
+engine: llama
+size: 98MiB
+sources:
+  - file: { path: '${process.env.SUTAZ_TEST_MODEL}' }
+`;

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { afterEach, expect, it } from 'vitest';
 import type { ApiAccount } from '#contracts/explanations';
-import { startPlatform } from './_platform.ts';
+import { startPlatform, twinModel } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { until } from './_processes.ts';
 
@@ -10,14 +10,6 @@ let platform: TestPlatform;
 afterEach(async () => void (await platform.stop()));
 
 const cores = availableParallelism();
-const twin = `id: twin:135m
-name: Twin
-summary: The same weights again
-engine: llama
-size: 98MiB
-sources:
-  - file: { path: '${process.env.SUTAZ_TEST_MODEL}' }
-`;
 const config = `models: { context: 1024, slots: 1, threads: ${cores} }\n`;
 
 const chat = (model: string, tokens: number, signal?: AbortSignal): Promise<Response> =>
@@ -28,7 +20,7 @@ const chat = (model: string, tokens: number, signal?: AbortSignal): Promise<Resp
   });
 
 it('a model whose threads do not fit beside those of a busy one waits for its turn, is told why, and then has it', async () => {
-  platform = await startPlatform({ config, catalog: { 'models/twin.yaml': twin } });
+  platform = await startPlatform({ config, catalog: { 'models/twin.yaml': twinModel() } });
   for (const model of ['smollm2:135m', 'twin:135m']) expect((await chat(model, 1)).status).toBe(200);
   const leaving = new AbortController();
   const long = chat('smollm2:135m', 900, leaving.signal).catch(() => null);

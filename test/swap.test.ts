@@ -1,23 +1,14 @@
 import { afterEach, expect, it } from 'vitest';
 import type { ApiEvent, ApiLedgerLines } from '#contracts/api';
-import { followEvents, startPlatform } from './_platform.ts';
+import { followEvents, startPlatform, twinModel } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { exited, until } from './_processes.ts';
 
 let platform: TestPlatform;
 afterEach(async () => void (await platform.stop()));
 
-/** A second model that is the same file under another name: its memory is its own all the same. */
-const twin = `id: twin:135m
-name: Twin
-summary: The same weights again
-engine: llama
-size: 98MiB
-sources:
-  - file: { path: '${process.env.SUTAZ_TEST_MODEL}' }
-`;
 const config = 'models: { context: 1024, slots: 1 }\nscheduler: { minResidency: 0ms }\n';
-const catalog = { 'models/twin.yaml': twin };
+const catalog = { 'models/twin.yaml': twinModel() };
 
 async function chat(model: string, tokens = 8): Promise<string> {
   const body = JSON.stringify({
