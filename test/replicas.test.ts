@@ -45,10 +45,11 @@ async function watched<T>(work: Promise<T>): Promise<{ readonly result: T; reado
   let done = false;
   const mark = () => void (done = true);
   work.then(mark, mark);
-  while (!done) {
+  const look = async () => {
     states.push(await platform.state());
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    return done;
+  };
+  await until(look, 'the work to be done', 60_000);
   return { result: await work, states };
 }
 

@@ -25,12 +25,11 @@ it('two models under a limit that fits one are both served, each swap told, the 
   const events = followEvents(platform);
   const ledgers: ApiLedgerLines[] = [];
   let watching = true;
-  const watch = (async () => {
-    while (watching) {
-      ledgers.push((await (await platform.fetch('/sutaz/v1/ledger')).json()) as ApiLedgerLines);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  })();
+  const look = async () => {
+    ledgers.push((await (await platform.fetch('/sutaz/v1/ledger')).json()) as ApiLedgerLines);
+    return !watching;
+  };
+  const watch = until(look, 'the models to be served', 100_000);
   // Both at once: the second waits until the first has ended, and neither stream is cut.
   const both = await Promise.all([chat('smollm2:135m', 40), chat('twin:135m', 40)]);
   for (const text of both) expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true);
