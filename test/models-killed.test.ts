@@ -1,33 +1,22 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '#kernel/clock';
 import { silentLogger } from '#kernel/logger';
+import { digestOf, fakeServer } from '#models/server.fake';
+import type { FakeServer } from '#models/server.fake';
 import { openModelStore } from '#models/store';
 import { verifyModels } from '#models/verify';
+import { mulberry32 } from '#simulator/random';
 
 /** A file whose bytes are given by their place, large enough to be killed in the middle of. */
 const weights = Buffer.alloc(24 * 2 ** 20);
 for (let at = 0; at < weights.length; at += 4) weights.writeUInt32LE(Math.imul(at, 2654435761) >>> 0, at);
-const sha256 = createHash('sha256').update(weights).digest('hex');
-
-/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+const sha256 = digestOf(weights);
 
 interface Served {
   readonly url: string;
@@ -38,19 +27,16 @@ interface Served {
 }
 
 let folder: string;
-let server: Server;
+let server: FakeServer;
 let served: Served;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'killed-'));
   const requests: Served['requests'] = [];
-  server = createServer((request, response) => void answer(request, response, served));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/m.gguf`;
-  served = { url, requests, onSent: () => undefined };
+  server = await fakeServer({ '/m.gguf': (request, response) => void answer(request, response, served) });
+  served = { url: `${server.url}/m.gguf`, requests, onSent: () => undefined };
 });
 afterEach(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await server.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -91,7 +77,7 @@ async function pull(killAt: number | null, digest: string): Promise<string> {
 
 describe('a pull that is killed with SIGKILL at a random byte', () => {
   it.each([1, 2, 3, 4, 5, 6])('goes on where it was and verifies (seed %i)', async (seed) => {
-    const random = seeded(seed);
+    const random = mulberry32(seed);
     // Half of them know the digest beforehand, the others only that it is the same file.
     const digest = seed % 2 === 0 ? sha256 : '';
     for (let kills = 0; kills < 2; kills++) await pull(random(), digest);
