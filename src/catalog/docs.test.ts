@@ -44,7 +44,12 @@ describe('docs/definitions.md', () => {
   });
 });
 
-it('docs/configuration.md has an example that is right', async () => {
-  const [, text = ''] = /^```yaml config\n([\s\S]*?)^```/m.exec(await read('configuration.md')) ?? [];
-  expect(parseStrict(text, 'sutaz.yaml', configSchema)).toMatchObject({ ok: true });
+describe('docs/configuration.md', async () => {
+  const examples = [...(await read('configuration.md')).matchAll(/^```yaml config\n([\s\S]*?)^```/gm)];
+
+  it.each(examples.map(([, text = '']) => text))('has examples that are right (block %#)', (text) => {
+    expect(parseStrict(text, 'sutaz.yaml', configSchema)).toMatchObject({ ok: true });
+  });
+
+  it('has them', () => expect(examples.length).toBeGreaterThan(1));
 });
