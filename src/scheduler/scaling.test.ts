@@ -106,6 +106,19 @@ describe('another copy comes', () => {
     expect(ask(1_000)).toBe('starting');
   });
 
+  it.each([
+    [2, 'starting'],
+    [3, 'cold'],
+  ])('as long as there are cores for the threads of all: %i of 4 each, and it is %s', (threads, state) => {
+    const world = fakeWorld([many({ threads, replicas: { min: 1, max: 2 } })], 100);
+    world.apply({ kind: 'cores', cores: 4 });
+    awake(world);
+    requests(world, 40);
+    expect([phase(world, a), phase(world, two)]).toEqual(['ready', state]);
+    world.advance(10_000);
+    expect(phase(world, two)).toBe(state);
+  });
+
   it('at once with the first one, as many as there are to be at least', () => {
     const world = fakeWorld([many({ replicas: { min: 2, max: 3 } })], 100);
     const waiter = world.request(a);
