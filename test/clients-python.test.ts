@@ -9,6 +9,8 @@ import { startPlatform, testHome } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 
 const run = promisify(execFile);
+/** Less than a test has: a client that hangs is ended with its test, and not left to itself. */
+const bounded = { timeout: 110_000, killSignal: 'SIGKILL' } as const;
 const script = join(import.meta.dirname, 'fixtures/clients.py');
 const packages = [
   ...['openai==2.54.0', 'litellm==1.110.2'],
@@ -43,7 +45,7 @@ describe.skipIf(!hasPython)('Python clients that nobody here wrote', () => {
     async (client) => {
       // It would ask GitHub for prices of models.
       const env = { ...process.env, LITELLM_LOCAL_MODEL_COST_MAP: 'True', PYTHONWARNINGS: 'ignore' };
-      const { stdout } = await run(python, [script, platform.url, platform.key, client], { env });
+      const { stdout } = await run(python, [script, platform.url, platform.key, client], { env, ...bounded });
       expect(stdout).toContain(`${client}: all as expected`);
     },
   );

@@ -63,7 +63,10 @@ const card = async () => (await said<ApiAccount>('ledger')).devices?.[0];
 const execute = promisify(execFile);
 const sutaz = async (...words: string[]): Promise<string> => {
   const argv = ['--conditions=source', '--disable-warning=ExperimentalWarning', join(root, 'src/cli.ts'), ...words];
-  const told = await execute(process.execPath, [...argv, '--home', home]).catch((error: { stdout: string }) => error);
+  const bounded = { timeout: 60_000, killSignal: 'SIGKILL' } as const;
+  const told = await execute(process.execPath, [...argv, '--home', home], bounded).catch(
+    (error: { stdout: string }) => error,
+  );
   return told.stdout;
 };
 

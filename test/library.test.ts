@@ -16,6 +16,8 @@ import type { TestPlatform } from './_platform.ts';
 import { until } from './_processes.ts';
 
 const run = promisify(execFile);
+/** All that one test runs in turn ends within its time. */
+const bounded = { timeout: 75_000, killSignal: 'SIGKILL' } as const;
 let folder: string;
 let platform: TestPlatform;
 let server: FakeServer;
@@ -150,8 +152,9 @@ describe('an Ollama store with a real model', () => {
     expect(await inode(view.models[0]?.path ?? '')).toBe(before.ino);
     const python = join(folder, 'venv/bin/python');
     try {
-      await run('python3', ['-m', 'venv', join(folder, 'venv')]);
-      await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', 'huggingface_hub']);
+      await run('python3', ['-m', 'venv', join(folder, 'venv')], bounded);
+      const install = ['install', '--quiet', '--disable-pip-version-check', 'huggingface_hub'];
+      await run(python, ['-m', 'pip', ...install], bounded);
     } catch (error) {
       return context.skip(`Python or its package index is not to be had here: ${String(error).slice(0, 200)}`);
     }
@@ -159,7 +162,7 @@ describe('an Ollama store with a real model', () => {
       'import huggingface_hub as h; print(h.hf_hub_download("sutazai/smol-135m", "smol-135m.gguf")); ' +
       'print([r.repo_id for r in h.scan_cache_dir().repos], len(h.scan_cache_dir().warnings))';
     const env = { ...process.env, HF_HUB_OFFLINE: '1', HF_HUB_CACHE: view.root };
-    const { stdout } = await run(python, ['-c', code], { env });
+    const { stdout } = await run(python, ['-c', code], { env, ...bounded });
     const [path = '', cache] = stdout.trim().split('\n');
     expect(path.startsWith(view.root)).toBe(true);
     expect(await inode(path)).toBe(before.ino);
