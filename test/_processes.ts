@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cgroupFolder } from '#kernel/cgroups';
 
@@ -12,6 +13,12 @@ export function exited(pid: number): boolean {
   } catch {
     return true;
   }
+}
+
+/** What a process takes of the machine's memory, its part of what it shares included (PSS). */
+export async function pssBytes(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+  return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
 }
 
 /** The control group (version 2) that the driver gave an instance's process; null when it is in none of its own. */

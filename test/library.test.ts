@@ -1,8 +1,7 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiModelDetails } from '#contracts/api';
@@ -11,9 +10,10 @@ import { fakeGguf, tinyLlama } from '#models/gguf.fake';
 import type { FakeGguf } from '#models/gguf.fake';
 import { digestOf, fakeServer } from '#models/server.fake';
 import type { FakeServer } from '#models/server.fake';
-import { define, root, startPlatform, testHome } from './_platform.ts';
+import { started, stopped } from './_llama-host.ts';
+import { define, startPlatform, testHome } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
-import { until } from './_processes.ts';
+import { pssBytes, until } from './_processes.ts';
 
 const run = promisify(execFile);
 /** All that one test runs in turn ends within its time. */
@@ -85,7 +85,6 @@ describe('an Ollama store with a real model', () => {
   };
 
   it('is imported without a copy, and answers at once', async () => {
-    const source = process.env['SUTAZ_TEST_MODEL'] ?? '';
     sha256 = source.slice(-64);
     const place = join(folder, 'ollama');
     original = join(place, 'blobs', `sha256-${sha256}`);
@@ -118,11 +117,12 @@ describe('an Ollama store with a real model', () => {
     // What it takes is what it was made to use: a prompt that fills a part of the cache, not a greeting.
     const words = Array.from({ length: 250 }, (_, i) => `word${i}`).join(' ');
     expect((await chat('smol:135m', words)).status).toBe(200);
-    const details = () => api<ApiModelDetails>('GET', model('smol:135m'));
-    // The platform measures every two seconds; the figure is the highest so far, and so comes nearer to the plan.
-    const off = async () => Math.abs((await details()).estimate?.errorPercent ?? Infinity);
-    await until(async () => (await off()) < 10, 'the plan to be within a tenth', 30_000);
-    const { estimate, fit, plan } = await details();
+    const { instance } = await platform.unit('smol:135m');
+    const measured = async () => (await platform.unit('smol:135m')).bytes.measured ?? 0;
+    const grown = async () => (await measured()) >= 0.98 * (await pssBytes(instance?.pid ?? 0));
+    await until(grown, 'the platform to have measured what it takes by now', 30_000);
+    const { estimate, fit, plan } = await api<ApiModelDetails>('GET', model('smol:135m'));
+    expect(Math.abs(estimate?.errorPercent ?? Infinity)).toBeLessThan(10);
     expect(estimate?.plannedBytes).toBe(plan?.total);
     // It was trained for so many tokens; the limit of this machine is no matter for so small a model.
     expect(fit?.context).toBe(8192);
@@ -136,15 +136,17 @@ describe('an Ollama store with a real model', () => {
     expect((await chat('smol:135m@sha256:12')).status).toBe(400);
   });
 
-  it('is loaded by the embedded engine through the folder view', async (context) => {
-    const environment = process.env['SUTAZ_TEST_LLAMA_ENV'];
-    if (!environment) return context.skip('SUTAZ_TEST_LLAMA_ENV is not set');
+  it('is loaded by the embedded engine through the folder view', async () => {
     const view = await api<ApiView>('POST', '/store/views/folder', { models: ['smol:135m'] });
     const [viewed] = view.models;
     expect(viewed?.path).toBe(join(view.root, 'smol/135m.gguf'));
     expect(await inode(viewed?.path ?? '')).toBe(before.ino);
-    const loaded = await loadsInEngine(viewed?.path ?? '', environment);
-    expect(loaded).toEqual({ status: 200, opened: true });
+    const host = await started({ SUTAZ_MODEL_PATH: viewed?.path ?? '', SUTAZ_CONTEXT: '256', SUTAZ_SLOTS: '1' });
+    try {
+      expect(await readFile(`/proc/${host.process.pid}/maps`, 'utf8')).toContain(viewed?.path);
+    } finally {
+      await stopped(host);
+    }
   });
 
   it('is found by the hub’s own library through the hub view, offline', async (context) => {
@@ -180,32 +182,6 @@ describe('an Ollama store with a real model', () => {
     expect(await facts()).toEqual(before);
   });
 });
-
-/** Starts the engine's host on a path and tells whether it has that very file open. */
-async function loadsInEngine(path: string, environment: string): Promise<{ status: number; opened: boolean }> {
-  const env = {
-    ...{ PATH: process.env['PATH'], SUTAZ_PORT: '0', SUTAZ_ENGINE_KEY: 'k', SUTAZ_ENV: environment },
-    ...{ SUTAZ_MODEL_PATH: path, SUTAZ_MODEL_ID: 'v', SUTAZ_CONTEXT: '256', SUTAZ_SLOTS: '1', SUTAZ_THREADS: '1' },
-  };
-  const child = spawn(process.execPath, [join(root, 'catalog/services/llama/server.ts')], { env });
-  try {
-    let port = 0;
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const said = JSON.parse(line) as { readonly event: string; readonly port?: number };
-      if (said.event === 'listening') port = said.port ?? 0;
-    });
-    let status = 0;
-    const health = async () => {
-      if (port > 0) status = (await fetch(`http://127.0.0.1:${port}/health`)).status;
-      return status === 200;
-    };
-    await until(health, 'the engine to have loaded', 120_000);
-    const maps = await readFile(`/proc/${child.pid}/maps`, 'utf8');
-    return { status, opened: maps.includes(path) };
-  } finally {
-    child.kill('SIGKILL');
-  }
-}
 
 describe('the files of the store', () => {
   it('are found damaged, and only what is damaged is fetched again', async () => {
