@@ -85,6 +85,7 @@ describe('an Ollama store with a real model', () => {
   };
 
   it('is imported without a copy, and answers at once', async () => {
+    const source = process.env['SUTAZ_TEST_MODEL'] ?? '';
     sha256 = source.slice(-64);
     const place = join(folder, 'ollama');
     original = join(place, 'blobs', `sha256-${sha256}`);
