@@ -181,8 +181,17 @@ export interface ApiModelDetails extends ApiModel {
   readonly versions: readonly ApiModelVersion[];
 }
 
+export interface ApiModelList {
+  readonly models: readonly ApiModel[];
+}
+
 /** `progress` of a pull. */
 export type ApiPullProgress = Progress;
+
+/** `done` of a pull. */
+export interface ApiPulled {
+  readonly model: ApiModelDetails;
+}
 
 /** What is wrong with a file a person wrote, and where. `line` and `column` count from 1. */
 export interface ApiFileProblem {
@@ -242,6 +251,10 @@ export interface ApiConsoleLink {
   readonly expiresAt: string;
 }
 
+export interface ApiStopping {
+  readonly status: 'stopping';
+}
+
 /** RFC 9457, with our code of `#kernel/faults` and who spoke. */
 export interface ApiProblem {
   readonly type: string;
@@ -251,6 +264,8 @@ export interface ApiProblem {
   readonly detail: string;
   readonly traceId: string;
   readonly source: 'gateway' | 'upstream';
+  /** The parameter that is wrong. */
+  readonly param?: string;
   /** Seconds. */
   readonly retryAfter?: number;
 }

@@ -21,6 +21,11 @@ export interface ApiModelVersions {
   readonly versions: readonly ApiModelVersion[];
 }
 
+export interface ApiRollbackAsk {
+  /** Its beginning is enough. */
+  readonly digest?: string;
+}
+
 /** What a model was planned to take of memory and what it took. */
 export interface ApiEstimate {
   readonly plannedBytes: number;
@@ -36,6 +41,13 @@ export interface ApiFit {
   readonly context: number | null;
 }
 
+export interface ApiVerifyAsk {
+  /** All of them when none are named. */
+  readonly models?: readonly string[];
+  /** Fetches again what is damaged. */
+  readonly repair?: boolean;
+}
+
 export interface ApiVerified {
   readonly sha256: string;
   readonly bytes: number;
@@ -49,6 +61,13 @@ export interface ApiVerified {
 
 export interface ApiVerification {
   readonly files: readonly ApiVerified[];
+}
+
+export interface ApiCollectAsk {
+  /** Only says what would go. */
+  readonly dryRun?: boolean;
+  /** Also what was downloaded by halves. */
+  readonly downloads?: boolean;
 }
 
 export interface ApiGarbage {
@@ -93,6 +112,11 @@ export interface ApiImport {
 
 export const viewKinds = ['ollama', 'huggingface', 'folder'] as const;
 export type ApiViewKind = (typeof viewKinds)[number];
+
+export interface ApiViewAsk {
+  /** All whose file is here when none are named. */
+  readonly models?: readonly string[];
+}
 
 export interface ApiView {
   readonly kind: ApiViewKind;

@@ -1,10 +1,15 @@
+import { controlBase, operation } from '#contracts/operations';
+import type { AnswerOf, BodyOf, EventsOf, Operation, OperationId } from '#contracts/operations';
 import { toFault } from '#kernel/faults';
 import type { Clock } from '#kernel/clock';
 import { repeat } from '#kernel/repeat';
 import type { Sessions } from '#security/sessions';
 import type { Control } from './control.ts';
 import { problemOf } from './errors.ts';
+import { parseObject, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { read } from './fields.ts';
+import type { Field, Fields, Read } from './fields.ts';
 import type { Live } from './live.ts';
 import { eventStream } from './sse.ts';
 
@@ -16,22 +21,48 @@ export interface ControlDeps {
   readonly url: () => string;
 }
 
-export type Handler = (exchange: Exchange, deps: ControlDeps, name: string) => Promise<void> | void;
+/** What a handler returns is sent with the operation's status; one that has answered by itself returns nothing. */
+type Reply<Id extends OperationId> = [AnswerOf<Id>] extends [never]
+  ? void
+  : [EventsOf<Id>] extends [never]
+    ? AnswerOf<Id>
+    : AnswerOf<Id> | void;
+
+/** `name` is the segment of the path, decoded. */
+export type Handler<Id extends OperationId> = (
+  exchange: Exchange,
+  deps: ControlDeps,
+  name: string,
+) => Promise<Reply<Id>> | Reply<Id>;
 
 export interface Route {
-  readonly method: string;
+  readonly id: OperationId;
+  readonly operation: Operation;
   readonly path: RegExp;
-  readonly role: 'admin' | 'use';
-  readonly handle: Handler;
+  readonly handle: (exchange: Exchange, deps: ControlDeps, name: string) => unknown;
 }
 
-/** A path of the control API; `:name` stands for one segment, decoded. */
-export const route = (method: string, path: string, role: Route['role'], handle: Handler): Route => ({
-  method,
-  path: new RegExp(`^/sutaz/v1${path.replace(':name', '([^/]+)')}$`),
-  role,
+/** What is done for an operation of `#contracts/operations`, which says its method, its path and who may. */
+export const route = <Id extends OperationId>(id: Id, handle: Handler<Id>): Route => ({
+  id,
+  operation: operation(id),
+  path: new RegExp(`^${controlBase}${operation(id).path.replace(/\{\w+\}/, '([^/]+)')}$`),
   handle,
 });
+
+/** How each key of an operation's body is read: exactly those that its type has. */
+export type FieldsOf<Id extends OperationId> = {
+  readonly [K in keyof BodyOf<Id>]-?: Field<Exclude<BodyOf<Id>[K], undefined>>;
+};
+
+/** Longer ones are not asked for anything here. */
+const longestBody = 64 * 1024;
+
+/** The fields of a body; none at all is an empty one. Throws BAD_REQUEST with the key. */
+export async function bodyOf<F extends Fields>(exchange: Exchange, fields: F): Promise<Read<F>> {
+  const bytes = await readBody(exchange, longestBody);
+  return read(bytes.length === 0 ? {} : parseObject(bytes), fields);
+}
 
 /** Milliseconds between the events of a long work. */
 const progressEveryMs = 250;

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
+import type { Operation } from '#contracts/operations';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { demand } from './auth.ts';
@@ -44,74 +45,68 @@ export interface Control {
   shutdown(): void;
 }
 
-const routes: readonly Route[] = [
-  route('GET', '/state', 'use', (exchange, { control }) => sendJson(exchange, 200, control.state())),
-  route('GET', '/ledger', 'use', (exchange, { control }) => sendJson(exchange, 200, control.ledger())),
-  route('GET', '/savings', 'use', (exchange, { control }) => sendJson(exchange, 200, control.savings())),
-  route('GET', '/plan', 'use', sendPlan),
-  route('GET', '/events', 'use', (exchange, { live }) => live.attach(exchange)),
-  route('GET', '/units/:name', 'use', (exchange, { control }, name) =>
-    sendUnit(exchange, 200, control, control.unitId(name)),
-  ),
-  route('GET', '/units/:name/why', 'use', (exchange, { control }, name) =>
-    sendJson(exchange, 200, control.why(control.unitId(name))),
-  ),
-  route('POST', '/units/:name/start', 'admin', startUnit),
-  route('POST', '/units/:name/stop', 'admin', (exchange, { control }, name) => {
+export const routes: readonly Route[] = [
+  route('readState', (_, { control }) => control.state()),
+  route('readLedger', (_, { control }) => control.ledger()),
+  route('readSavings', (_, { control }) => control.savings()),
+  route('readPlan', readPlan),
+  route('watchEvents', (exchange, { live }) => live.attach(exchange)),
+  route('readUnit', (_, { control }, name) => control.unit(control.unitId(name))),
+  route('explainUnit', (_, { control }, name) => control.why(control.unitId(name))),
+  route('startUnit', startUnit),
+  route('stopUnit', ({ query }, { control }, name) => {
     const id = control.unitId(name);
-    control.stop(id, exchange.query.get('force') === 'true');
-    sendUnit(exchange, 200, control, id);
+    control.stop(id, query.get('force') === 'true');
+    return control.unit(id);
   }),
-  route('POST', '/units/:name/pin', 'admin', pinUnit(true)),
-  route('POST', '/units/:name/unpin', 'admin', pinUnit(false)),
-  route('GET', '/units/:name/logs', 'admin', sendLogs),
-  route('GET', '/models', 'use', (exchange, { control }) => sendJson(exchange, 200, { models: control.models() })),
-  route('GET', '/models/:name', 'use', async (exchange, { control }, name) =>
-    sendJson(exchange, 200, await control.model(name)),
-  ),
-  route('POST', '/models/:name/pull', 'admin', pullModel),
-  route('DELETE', '/models/:name', 'admin', async (exchange, { control }, name) => {
-    await control.removeModel(name);
-    exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
-  }),
+  route('pinUnit', pinUnit(true)),
+  route('unpinUnit', pinUnit(false)),
+  route('readLogs', sendLogs),
+  route('listModels', (_, { control }) => ({ models: control.models() })),
+  route('readModel', (_, { control }, name) => control.model(name)),
+  route('pullModel', pullModel),
+  route('removeModel', (_, { control }, name) => control.removeModel(name)),
   ...storeRoutes,
-  route('GET', '/catalog', 'use', (exchange, { control }) => sendJson(exchange, 200, control.catalog())),
-  route('GET', '/catalog/:name', 'use', async (exchange, { control }, name) =>
-    sendJson(exchange, 200, await control.definition(name)),
-  ),
-  route('POST', '/console-links', 'admin', (exchange, { sessions, url }) => {
+  route('readCatalog', (_, { control }) => control.catalog()),
+  route('readDefinition', (_, { control }, name) => control.definition(name)),
+  route('createConsoleLink', (exchange, { sessions, url }) => {
     const { token, expiresAt } = sessions.ticket(exchange.principal ?? { id: 'admin', name: 'admin', role: 'admin' });
-    sendJson(exchange, 201, {
+    return {
       url: `${url()}/console/open?ticket=${token}`,
       expiresAt: new Date(expiresAt).toISOString(),
-    });
+    };
   }),
-  route('POST', '/shutdown', 'admin', (exchange, { control }) => {
-    sendJson(exchange, 202, { status: 'stopping' }, { connection: 'close' });
+  route('shutDown', ({ res }, { control }) => {
+    res.setHeader('connection', 'close');
     control.shutdown();
+    return { status: 'stopping' } as const;
   }),
 ];
 
 export async function handleControl(exchange: Exchange, deps: ControlDeps): Promise<void> {
   const allowed: string[] = [];
-  for (const { method, path, role, handle } of routes) {
+  for (const { operation, path, handle } of routes) {
     const match = path.exec(exchange.path);
     if (!match) continue;
-    if (method === exchange.method) {
-      demand(exchange, role);
-      return handle(exchange, deps, decodeSegment(match[1] ?? ''));
+    if (operation.method !== exchange.method) {
+      allowed.push(operation.method);
+      continue;
     }
-    allowed.push(method);
+    if (operation.role !== null) demand(exchange, operation.role);
+    return sendReply(exchange, operation, await handle(exchange, deps, decodeSegment(match[1] ?? '')));
   }
   if (allowed.length > 0) throw onlyTakes(exchange.path, allowed);
   throw new Fault('NOT_FOUND', `There is no ${exchange.path}.`);
 }
 
-const sendUnit = (exchange: Exchange, status: number, control: Control, id: UnitId): void =>
-  sendJson(exchange, status, control.unit(id));
+/** A stream and a text were sent by their handlers. */
+function sendReply(exchange: Exchange, { answer, events, text, status }: Operation, reply: unknown): void {
+  if (answer !== undefined && reply !== undefined) return sendJson(exchange, status ?? 200, reply);
+  if (answer ?? events ?? text) return;
+  exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
+}
 
-function sendPlan(exchange: Exchange, { control }: ControlDeps): void {
-  const { query } = exchange;
+function readPlan({ query }: Exchange, { control }: ControlDeps): ApiPlan {
   const names = query.getAll('unit').filter((name) => name !== '');
   const limit = query.get('limit');
   const bytes = limit === null ? null : Number(limit);
@@ -119,23 +114,27 @@ function sendPlan(exchange: Exchange, { control }: ControlDeps): void {
   if (bytes !== null && !(Number.isSafeInteger(bytes) && bytes > 0)) {
     throw new Fault('BAD_REQUEST', `limit=${limit} is not a number of bytes.`, { param: 'limit' });
   }
-  sendJson(exchange, 200, control.plan(names, bytes));
+  return control.plan(names, bytes);
 }
 
-function pinUnit(pinned: boolean): Handler {
-  return (exchange, { control }, name) => {
+function pinUnit(pinned: boolean): Handler<'pinUnit'> {
+  return (_, { control }, name) => {
     const id = control.unitId(name);
     control.pin(id, pinned);
-    sendUnit(exchange, 200, control, id);
+    return control.unit(id);
   };
 }
 
-async function startUnit(exchange: Exchange, { control, clock }: ControlDeps, name: string): Promise<void> {
+async function startUnit(
+  exchange: Exchange,
+  { control, clock }: ControlDeps,
+  name: string,
+): Promise<ApiUnit | undefined> {
   const id = control.unitId(name);
   const started = control.start(id, exchange.principal?.id ?? 'admin');
   // Its failure is told by the unit's own state, and to who waits for it.
   started.catch(() => undefined);
-  if (exchange.query.get('wait') !== 'true') return sendUnit(exchange, 202, control, id);
+  if (exchange.query.get('wait') !== 'true') return control.unit(id);
   await streamWork(
     exchange,
     clock,
@@ -145,6 +144,7 @@ async function startUnit(exchange: Exchange, { control, clock }: ControlDeps, na
       return control.unit(id);
     },
   );
+  return undefined;
 }
 
 async function pullModel(exchange: Exchange, { control, clock }: ControlDeps, name: string): Promise<void> {

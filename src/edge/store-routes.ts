@@ -13,12 +13,11 @@ import type { OnProgress, Progress } from '#contracts/models';
 import { abortable } from '#kernel/abort';
 import { Fault } from '#kernel/faults';
 import { didYouMean } from '#kernel/nearest';
-import { route, streamWork } from './control-route.ts';
-import type { ControlDeps, Route } from './control-route.ts';
-import { parseObject, readBody, sendJson } from './exchange.ts';
+import { bodyOf, route, streamWork } from './control-route.ts';
+import type { ControlDeps, FieldsOf, Route } from './control-route.ts';
 import type { Exchange } from './exchange.ts';
-import { bad, flag, list, oneOf, read, text } from './fields.ts';
-import type { Field, Fields, Read } from './fields.ts';
+import { bad, flag, list, oneOf, text } from './fields.ts';
+import type { Field } from './fields.ts';
 
 /** What the control API does to the model store. Every method that takes a name throws NOT_FOUND with the nearest ones. */
 export interface Library {
@@ -47,29 +46,38 @@ const word: Field<string> = (value, param) => {
   return said;
 };
 
+const rollback: FieldsOf<'rollBackModel'> = { digest: word };
+const verifying: FieldsOf<'verifyStore'> = { models: list(word), repair: flag };
+const collecting: FieldsOf<'collectStore'> = { dryRun: flag, downloads: flag };
+const importing: FieldsOf<'importModels'> = {
+  path: word,
+  from: oneOf('ollama', 'huggingface'),
+  name: word,
+  copy: flag,
+};
+const view: FieldsOf<'makeView'> = { models: list(word) };
+
 export const storeRoutes: readonly Route[] = [
-  route('GET', '/models/:name/versions', 'use', async (exchange, { control }, name) =>
-    sendJson(exchange, 200, await control.library.versions(name)),
-  ),
-  route('POST', '/models/:name/rollback', 'admin', async (exchange, { control }, name) => {
-    const { digest } = await bodyOf(exchange, { digest: word });
-    sendJson(exchange, 200, await control.library.rollback(name, digest ?? null));
+  route('listVersions', (_, { control }, name) => control.library.versions(name)),
+  route('rollBackModel', async (exchange, { control }, name) => {
+    const { digest } = await bodyOf(exchange, rollback);
+    return control.library.rollback(name, digest ?? null);
   }),
-  route('GET', '/models/:name/pull', 'use', watchPull),
-  route('POST', '/store/verify', 'admin', verifyStore),
-  route('POST', '/store/collect', 'admin', async (exchange, { control }) => {
-    const { dryRun = false, downloads = false } = await bodyOf(exchange, { dryRun: flag, downloads: flag });
-    sendJson(exchange, 200, await control.library.collect({ dryRun, downloads }));
+  route('watchPull', watchPull),
+  route('verifyStore', verifyStore),
+  route('collectStore', async (exchange, { control }) => {
+    const { dryRun = false, downloads = false } = await bodyOf(exchange, collecting);
+    return control.library.collect({ dryRun, downloads });
   }),
-  route('POST', '/store/import', 'admin', importModels),
-  route('POST', '/store/views/:name', 'admin', async (exchange, { control }, name) => {
+  route('importModels', importModels),
+  route('makeView', async (exchange, { control }, name) => {
     const kind = viewKinds.find((known) => known === name);
     if (!kind) {
       const near = didYouMean(name, viewKinds) || ` Known: ${viewKinds.join(', ')}.`;
       throw new Fault('NOT_FOUND', `No view is called ${name}.${near}`);
     }
-    const { models = [] } = await bodyOf(exchange, { models: list(word) });
-    sendJson(exchange, 200, await control.library.view(kind, models));
+    const { models = [] } = await bodyOf(exchange, view);
+    return control.library.view(kind, models);
   }),
 ];
 
@@ -84,7 +92,7 @@ async function watchPull(exchange: Exchange, { control, clock }: ControlDeps, na
 }
 
 async function verifyStore(exchange: Exchange, { control, clock }: ControlDeps): Promise<void> {
-  const { models = [], repair = false } = await bodyOf(exchange, { models: list(word), repair: flag });
+  const { models = [], repair = false } = await bodyOf(exchange, verifying);
   let latest: Progress | null = null;
   await streamWork(
     exchange,
@@ -95,8 +103,7 @@ async function verifyStore(exchange: Exchange, { control, clock }: ControlDeps):
 }
 
 async function importModels(exchange: Exchange, { control, clock }: ControlDeps): Promise<void> {
-  const from = oneOf('ollama', 'huggingface');
-  const ask = await bodyOf(exchange, { path: word, from, name: word, copy: flag });
+  const ask = await bodyOf(exchange, importing);
   if ((ask.path === undefined) === (ask.from === undefined)) {
     throw bad('path', 'Say what to import: a path, or from: "ollama" or "huggingface".');
   }
@@ -107,13 +114,4 @@ async function importModels(exchange: Exchange, { control, clock }: ControlDeps)
     () => latest,
     () => control.library.importFrom(ask as ApiImportAsk, exchange.signal, (progress) => (latest = progress)),
   );
-}
-
-/** Longer ones are not asked for anything here. */
-const longestBody = 64 * 1024;
-
-/** The fields of a body; none at all is an empty one. Throws BAD_REQUEST with the key. */
-async function bodyOf<F extends Fields>(exchange: Exchange, fields: F): Promise<Read<F>> {
-  const bytes = await readBody(exchange, longestBody);
-  return read(bytes.length === 0 ? {} : parseObject(bytes), fields);
 }

@@ -1,0 +1,55 @@
+import { modelOperations, storeOperations } from './operations/models.ts';
+import type { Operation, QueryParameter } from './operations/operation.ts';
+import { platformOperations } from './operations/platform.ts';
+import { unitOperations } from './operations/units.ts';
+import type { Wire, WireName } from './operations/wire.ts';
+
+export { faultsOf } from './operations/operation.ts';
+export type { Operation, QueryParameter } from './operations/operation.ts';
+export type { Wire, WireName } from './operations/wire.ts';
+
+/** The prefix of every path below. */
+export const controlBase = '/sutaz/v1';
+
+/** Every call of the control API, by the name it has in the SDK and in `docs/openapi.json`. */
+export const operations = {
+  ...platformOperations,
+  ...unitOperations,
+  ...modelOperations,
+  ...storeOperations,
+} as const;
+
+type Table = typeof operations;
+export type OperationId = keyof Table;
+
+/** The same, with what it leaves out visible as undefined. */
+export const operation = (id: OperationId): Operation => operations[id];
+
+export const operationIds = Object.keys(operations) as OperationId[];
+
+type TypeOf<Name> = Name extends WireName ? Wire[Name] : never;
+
+/** The JSON of a plain answer; never where there is none. */
+export type AnswerOf<Id extends OperationId> = Table[Id] extends { readonly answer: infer Name } ? TypeOf<Name> : never;
+/** The body that goes with it; never where there is none. */
+export type BodyOf<Id extends OperationId> = Table[Id] extends { readonly body: infer Name } ? TypeOf<Name> : never;
+/** Its events by name; never where it streams none. */
+export type EventsOf<Id extends OperationId> = Table[Id] extends { readonly events: infer Events }
+  ? { readonly [E in keyof Events]: TypeOf<Events[E]> }
+  : never;
+
+type ValueOf<P extends QueryParameter> = {
+  readonly string: string;
+  readonly integer: number;
+  readonly boolean: boolean;
+}[P['type']];
+type Given<P> = P extends QueryParameter
+  ? P extends { readonly many: true }
+    ? readonly ValueOf<P>[]
+    : ValueOf<P>
+  : never;
+type Required<Q> = { [K in keyof Q]: Q[K] extends { readonly required: true } ? K : never }[keyof Q];
+/** Its query; nothing where it has none. */
+export type QueryOf<Id extends OperationId> = Table[Id] extends { readonly query: infer Q }
+  ? { readonly [K in Required<Q>]: Given<Q[K]> } & { readonly [K in Exclude<keyof Q, Required<Q>>]?: Given<Q[K]> }
+  : Readonly<Record<never, never>>;

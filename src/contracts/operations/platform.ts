@@ -1,0 +1,56 @@
+import type { Operations } from './operation.ts';
+
+/** Of the platform as a whole: what it does and what it knows. */
+export const platformOperations = {
+  readState: {
+    ...{ method: 'GET', path: '/state', role: 'use', topic: 'state', answer: 'ApiState' },
+    summary: 'Show the platform, its ledger and every unit',
+  },
+  watchEvents: {
+    ...{ method: 'GET', path: '/events', role: 'use', topic: 'state' },
+    summary: 'Follow what changes',
+    detail:
+      'The whole state first, then each unit that differs from what was told last. A client that falls behind misses single ' +
+      'changes and gets the whole state again when it has caught up. Comments keep the line open.',
+    events: { state: 'ApiState', unit: 'ApiUnit', ledger: 'ApiLedger', log: 'ApiEvent' },
+    faults: ['SHUTTING_DOWN'],
+  },
+  readLedger: {
+    ...{ method: 'GET', path: '/ledger', role: 'use', topic: 'state', answer: 'ApiAccount' },
+    summary: 'Show the account of memory with what decisions rest on',
+  },
+  readSavings: {
+    ...{ method: 'GET', path: '/savings', role: 'use', topic: 'state', answer: 'ApiSavings' },
+    summary: 'Show what was spared against keeping everything awake',
+  },
+  readPlan: {
+    ...{ method: 'GET', path: '/plan', role: 'use', topic: 'state', answer: 'ApiPlan' },
+    summary: 'Say whether units can be awake together',
+    detail: 'Nothing is started for it.',
+    query: {
+      unit: { type: 'string', many: true, required: true, about: 'What is to be awake.' },
+      limit: { type: 'integer', about: 'Bytes of another limit than the present one.' },
+    },
+    faults: ['NOT_FOUND', 'CONFLICT'],
+    example: { query: 'unit=chroma&unit=smollm2:135m' },
+  },
+  readCatalog: {
+    ...{ method: 'GET', path: '/catalog', role: 'use', topic: 'catalogue', answer: 'ApiCatalog' },
+    summary: 'List the definitions, those that are disabled with their reasons',
+  },
+  readDefinition: {
+    ...{ method: 'GET', path: '/catalog/{name}', role: 'use', topic: 'catalogue', answer: 'ApiDefinition' },
+    summary: 'Show one definition as it was written and as it was read',
+    example: { segments: ['chroma'] },
+  },
+  createConsoleLink: {
+    ...{ method: 'POST', path: '/console-links', role: 'admin', topic: 'platform' },
+    ...{ answer: 'ApiConsoleLink', status: 201 },
+    summary: 'Make a link that opens the console once',
+  },
+  shutDown: {
+    ...{ method: 'POST', path: '/shutdown', role: 'admin', topic: 'platform', answer: 'ApiStopping', status: 202 },
+    summary: 'Stop the platform',
+    detail: 'What is under way may finish within 30 seconds; then every instance is stopped.',
+  },
+} as const satisfies Operations;

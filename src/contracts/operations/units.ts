@@ -1,0 +1,57 @@
+import { work } from './operation.ts';
+import type { Operations } from './operation.ts';
+
+const common = { topic: 'units', example: { segments: ['chroma'] } } as const;
+
+/** Of services and models alike. A unit is named by its id, its bare name or a model's alias. */
+export const unitOperations = {
+  readUnit: {
+    ...common,
+    ...{ method: 'GET', path: '/units/{name}', role: 'use', answer: 'ApiUnit' },
+    summary: 'Show one unit',
+  },
+  explainUnit: {
+    ...common,
+    ...{ method: 'GET', path: '/units/{name}/why', role: 'use', answer: 'ApiWhy' },
+    summary: 'Say why a unit is in its state, and what would happen if somebody asked for it now',
+  },
+  startUnit: {
+    ...common,
+    ...{ method: 'POST', path: '/units/{name}/start', role: 'admin', answer: 'ApiUnit', status: 202 },
+    summary: 'Wake a unit',
+    detail: 'It goes on until the unit is ready or has failed, whoever leaves meanwhile.',
+    query: { wait: { type: 'boolean', about: 'Answer with a stream that tells of the wake and ends with it.' } },
+    events: work('ApiProgress', 'ApiUnit'),
+    streamedWhen: 'wait=true',
+    faults: ['CONFLICT', 'START_FAILED', 'NO_MEMORY', 'SHUTTING_DOWN'],
+  },
+  stopUnit: {
+    ...common,
+    ...{ method: 'POST', path: '/units/{name}/stop', role: 'admin', answer: 'ApiUnit' },
+    summary: 'Put a unit to sleep',
+    detail: 'A busy one is refused with CONFLICT, and so is one that is pinned or core.',
+    query: { force: { type: 'boolean', about: 'Stop it although it is busy: what it works on is lost.' } },
+    faults: ['CONFLICT'],
+  },
+  pinUnit: {
+    ...common,
+    ...{ method: 'POST', path: '/units/{name}/pin', role: 'admin', answer: 'ApiUnit' },
+    summary: 'Keep a unit awake until it is unpinned',
+    faults: ['CONFLICT'],
+  },
+  unpinUnit: {
+    ...common,
+    ...{ method: 'POST', path: '/units/{name}/unpin', role: 'admin', answer: 'ApiUnit' },
+    summary: 'Let a pinned unit sleep again',
+    faults: ['CONFLICT'],
+  },
+  readLogs: {
+    ...common,
+    ...{ method: 'GET', path: '/units/{name}/logs', role: 'admin', text: true },
+    summary: 'Read the last lines that a unit wrote',
+    query: {
+      lines: { type: 'integer', about: 'How many, up to 10,000; 100 unless this says otherwise.' },
+      follow: { type: 'boolean', about: 'Go on with what it writes, until the caller leaves.' },
+    },
+  },
+} as const satisfies Operations;

@@ -1,0 +1,63 @@
+import type {
+  ApiCatalog,
+  ApiConsoleLink,
+  ApiDefinition,
+  ApiEvent,
+  ApiLedger,
+  ApiModelDetails,
+  ApiModelList,
+  ApiProblem,
+  ApiProgress,
+  ApiPulled,
+  ApiPullProgress,
+  ApiState,
+  ApiStopping,
+  ApiUnit,
+} from '../api.ts';
+import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '../explanations.ts';
+import type {
+  ApiCollectAsk,
+  ApiCollected,
+  ApiImport,
+  ApiImportAsk,
+  ApiModelVersions,
+  ApiRollbackAsk,
+  ApiVerification,
+  ApiVerifyAsk,
+  ApiView,
+  ApiViewAsk,
+} from '../store-api.ts';
+
+/** The types that bodies, answers and events of the control API have, by the names under which operations speak of them. */
+export interface Wire {
+  readonly ApiAccount: ApiAccount;
+  readonly ApiCatalog: ApiCatalog;
+  readonly ApiCollectAsk: ApiCollectAsk;
+  readonly ApiCollected: ApiCollected;
+  readonly ApiConsoleLink: ApiConsoleLink;
+  readonly ApiDefinition: ApiDefinition;
+  readonly ApiEvent: ApiEvent;
+  readonly ApiImport: ApiImport;
+  readonly ApiImportAsk: ApiImportAsk;
+  readonly ApiLedger: ApiLedger;
+  readonly ApiModelDetails: ApiModelDetails;
+  readonly ApiModelList: ApiModelList;
+  readonly ApiModelVersions: ApiModelVersions;
+  readonly ApiPlan: ApiPlan;
+  readonly ApiProblem: ApiProblem;
+  readonly ApiProgress: ApiProgress;
+  readonly ApiPulled: ApiPulled;
+  readonly ApiPullProgress: ApiPullProgress;
+  readonly ApiRollbackAsk: ApiRollbackAsk;
+  readonly ApiSavings: ApiSavings;
+  readonly ApiState: ApiState;
+  readonly ApiStopping: ApiStopping;
+  readonly ApiUnit: ApiUnit;
+  readonly ApiVerification: ApiVerification;
+  readonly ApiVerifyAsk: ApiVerifyAsk;
+  readonly ApiView: ApiView;
+  readonly ApiViewAsk: ApiViewAsk;
+  readonly ApiWhy: ApiWhy;
+}
+
+export type WireName = keyof Wire;
