@@ -2,16 +2,16 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
-import type { Principal } from '#security/keys';
+import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
 import { authenticate, demand, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
 import { beginExchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
 import { redeemTicket } from './services.ts';
 
-const admin: Principal = { id: 'admin', name: 'the owner', role: 'admin' };
-const own: Principal = { id: 'b', name: 'browser at x', role: 'service', service: 'x' };
-const sessions = createSessions(fakeClock());
+const admin = principalWith('admin');
+const own = principalWith(null, ['services:use:x']);
+const sessions = createSessions({ clock: fakeClock(), present: (principal) => principal });
 const identity = { verifyKey: (key: string) => (key === 'sutaz-good' ? admin : null), sessions, hosts: () => [] };
 
 function exchangeWith(headers: Record<string, string>, url = '/', method = 'GET') {
@@ -70,7 +70,7 @@ describe('who asks', () => {
     demandService(exchange, 'x');
     expect(() => demandService(exchange, 'y')).toThrow(code('FORBIDDEN'));
     expect(() => demand(exchange, 'use')).toThrow(code('FORBIDDEN'));
-    exchange.principal = { ...own, role: 'use' };
+    exchange.principal = principalWith('user');
     demandService(exchange, 'y');
     expect(() => demand(exchange, 'admin')).toThrow(code('FORBIDDEN'));
   });

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '#kernel/faults';
 import { isSameOrigin, nameHost } from '#security/hosts';
-import type { Principal } from '#security/keys';
+import type { Principal } from '#security/principal';
+import { allows, covers } from '#security/scopes';
 import type { Sessions } from '#security/sessions';
 import { header } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -87,14 +88,14 @@ export function cookie(req: IncomingMessage, name: string): string | undefined {
 
 /** Throws FORBIDDEN unless the caller may do what the role stands for. */
 export function demand(exchange: Exchange, role: 'admin' | 'use'): void {
-  const held = exchange.principal?.role;
-  if (held === 'admin' || (held === 'use' && role === 'use')) return;
+  const rights = exchange.principal?.rights;
+  if (rights && (role === 'admin' ? covers(rights, '*') : allows(rights, 'state:read'))) return;
   throw new Fault('FORBIDDEN', `This needs a key of the role ${role}.`);
 }
 
 /** Throws FORBIDDEN unless the caller may reach the service. */
 export function demandService(exchange: Exchange, service: string): void {
   const { principal } = exchange;
-  if (principal?.role === 'service' && principal.service === service) return;
-  demand(exchange, 'use');
+  if (principal && allows(principal.rights, 'services:use', service)) return;
+  throw new Fault('FORBIDDEN', `This key may not use ${service}.`);
 }

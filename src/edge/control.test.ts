@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
+import { principalWith } from '#security/principal.fake';
 import { openDoor } from './door.fake.ts';
 import type { OpenDoor } from './door.fake.ts';
 
@@ -131,7 +132,7 @@ describe('the console', () => {
 
 it('a page of a service is moved from the door to a host of its own, and stays apart from the console', async () => {
   const { ask, sessions, port } = await open();
-  const session = sessions.redeem(sessions.ticket({ id: 'admin', name: '', role: 'admin' }).token)?.token;
+  const session = sessions.redeem(sessions.ticket(principalWith('admin')).token)?.token;
   const headers = { cookie: `sutaz_session=${session}` };
   const moved = await ask('/services/x/page?a=1', { key: null, headers });
   const location = new URL(String(moved.headers.location));

@@ -70,7 +70,8 @@ export const routes: readonly Route[] = [
   route('readCatalog', (_, { control }) => control.catalog()),
   route('readDefinition', (_, { control }, name) => control.definition(name)),
   route('createConsoleLink', (exchange, { sessions, url }) => {
-    const { token, expiresAt } = sessions.ticket(exchange.principal ?? { id: 'admin', name: 'admin', role: 'admin' });
+    if (!exchange.principal) throw new Fault('UNAUTHENTICATED', 'A key is needed.');
+    const { token, expiresAt } = sessions.ticket(exchange.principal);
     return {
       url: `${url()}/console/open?ticket=${token}`,
       expiresAt: new Date(expiresAt).toISOString(),

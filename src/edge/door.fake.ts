@@ -12,7 +12,8 @@ import type { LogFields } from '#kernel/logger';
 import { silentLogger } from '#kernel/logger';
 import { createLines } from '#routing/lines';
 import type { Awake, Caller, Waker } from '#routing/wake';
-import type { Principal } from '#security/keys';
+import type { Principal } from '#security/principal';
+import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
 import type { Control } from './control.ts';
 import { createDoor } from './door.ts';
@@ -23,8 +24,8 @@ import { createUpstreams } from './upstream.ts';
 
 export const adminKey = 'sutaz-admin';
 const principals: Readonly<Record<string, Principal>> = {
-  [adminKey]: { id: 'admin', name: 'the owner', role: 'admin' },
-  'sutaz-use': { id: 'user', name: 'a user', role: 'use' },
+  [adminKey]: principalWith('admin', [], 'admin'),
+  'sutaz-use': principalWith('user', [], 'user'),
 };
 
 export interface Answer {
@@ -41,7 +42,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
   const clock = fakeClock();
   const logged: LogFields[] = [];
   const world = fakeWaker(`http://127.0.0.1:${portOf(upstream)}`, clock);
-  const sessions = createSessions(clock);
+  const sessions = createSessions({ clock, present: (principal) => principal });
   const upstreams = createUpstreams();
   const control = fakeControl();
   const state = () => control.state();

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Fault, faults, toFault } from '#kernel/faults';
 import { newTraceId } from '#kernel/ids';
 import { isRecord } from '#kernel/json';
-import type { Principal } from '#security/keys';
+import type { Principal } from '#security/principal';
 import { dialectOf } from './dialects.ts';
 
 /** One request and its answer, with what was found out about it. */

@@ -1,3 +1,4 @@
+import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { demandService, sessionCookie } from './auth.ts';
 import type { Identity } from './auth.ts';
@@ -51,8 +52,8 @@ export async function handleService(exchange: Exchange, address: Address, deps: 
  */
 function moveToOwnHost(exchange: Exchange, address: Address, { identity, port }: ServiceDeps): void {
   const { service } = address;
-  const holder = exchange.principal?.id ?? 'session';
-  const { token } = identity.sessions.ticket({ id: holder, name: `browser at ${service}`, role: 'service', service });
+  if (!exchange.principal) throw new Fault('UNAUTHENTICATED', 'A key is needed.');
+  const { token } = identity.sessions.ticket(exchange.principal, [`services:use:${service}`]);
   const mark = address.path.includes('?') ? '&' : '?';
   const location = `http://${service}.localhost:${port()}${address.path}${mark}${ticketParameter}=${token}`;
   exchange.res.writeHead(303, { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });

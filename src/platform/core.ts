@@ -28,6 +28,7 @@ import type { AppOptions } from '../app.ts';
 import { openAccount } from './account.ts';
 import { createCards } from './cards.ts';
 import type { Cards } from './cards.ts';
+import { scopesOfInstance } from './instance-rights.ts';
 import { createNeeds } from './needs.ts';
 import type { Needs } from './needs.ts';
 import { offering } from './offer.ts';
@@ -116,12 +117,8 @@ export async function createCore(
       bound: async (unit) => void (await stores.logs.bound(logFile(unit))),
     },
     outcomes: outcomesFor({
-      scheduler,
-      units,
-      identity: stores.identity,
-      store: stores.models,
-      usedFiles: stores.usedFiles,
-      needs,
+      ...{ scheduler, units, needs, identity: stores.identity, store: stores.models, usedFiles: stores.usedFiles },
+      scopesOf: (unit) => scopesOfInstance(unit, definitionsOf(stores.catalog.current().services)),
     }),
     blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
@@ -144,6 +141,9 @@ export async function createCore(
   const waker = offering(plainWaker, units.plans);
   return { directory, scheduler, units, supervisor, waker, needs, views, savings, cards, tellTime, limit, logFile };
 }
+
+const definitionsOf = <T>(services: ReadonlyMap<string, { readonly definition: T }>): ReadonlyMap<string, T> =>
+  new Map([...services].map(([id, { definition }]) => [id, definition]));
 
 /** The processes that instances began with. */
 const processesOf = (records: Records) =>

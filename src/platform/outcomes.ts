@@ -3,6 +3,7 @@ import type { UnitId } from '#kernel/ids';
 import type { ModelStore } from '#models/store';
 import type { Outcomes } from '#runtime/instance';
 import type { Scheduler } from '#scheduler/run-loop';
+import { compileRights } from '#security/scopes';
 import type { Units } from '#units/units';
 import type { PlatformIdentity } from './identity.ts';
 import type { Needs } from './needs.ts';
@@ -10,15 +11,18 @@ import type { Needs } from './needs.ts';
 export interface OutcomeDeps {
   readonly scheduler: Scheduler;
   readonly units: Units;
-  readonly identity: PlatformIdentity;
+  readonly identity: Pick<PlatformIdentity, 'minted'>;
   readonly store: ModelStore;
   readonly needs: Needs;
+  /** What an instance of the unit may ask the door for. */
+  readonly scopesOf: (unit: UnitId) => readonly string[];
   /** Digests of the model files that engines have open, by unit. */
   readonly usedFiles: Map<UnitId, string>;
 }
 
 /** What happens to an instance, as the scheduler's events; and what else follows from it. */
-export function outcomesFor({ scheduler, units, identity, usedFiles, store, needs }: OutcomeDeps): Outcomes {
+export function outcomesFor(deps: OutcomeDeps): Outcomes {
+  const { scheduler, units, identity, usedFiles, store, needs, scopesOf } = deps;
   const file = (unit: UnitId) =>
     unit.startsWith('model/') ? store.get(originalOf(unit).slice('model/'.length))?.sha256 : undefined;
   const remember = (unit: UnitId) => {
@@ -31,7 +35,9 @@ export function outcomesFor({ scheduler, units, identity, usedFiles, store, need
     begun({ unit, key }) {
       // Copies are one principal: asking for things in turns, a unit has no more turns for having more of them.
       const id = originalOf(unit);
-      identity.minted.mint(unit, { id, name: `instance of ${id}`, role: 'use' }, key);
+      const rights = compileRights(scopesOf(id));
+      const facts = { id, name: `instance of ${id}`, keyId: null, roles: [], rights, expiresAt: null };
+      identity.minted.mint(unit, facts, key);
       const sha256 = file(unit);
       if (sha256) usedFiles.set(unit, sha256);
     },

@@ -2,12 +2,12 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ServiceDefinition } from '#catalog/service';
 import type { ApiEvent } from '#contracts/api';
-import type { Json } from '#contracts/driver';
-import type { StateStore } from '#contracts/state';
+import { memoryState } from '#contracts/state.fake';
 import { fakeClock } from '#kernel/clock.fake';
 import { replicaId, unitId } from '#kernel/ids';
-import type { InstanceId } from '#kernel/ids';
+import type { InstanceId, UnitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import type { ModelStore } from '#models/store';
 import { openHome } from '#runtime/home';
@@ -16,6 +16,7 @@ import type { Supervisor } from '#runtime/supervisor';
 import type { Scheduler } from '#scheduler/run-loop';
 import type { Units } from '#units/units';
 import { openIdentity } from './identity.ts';
+import { scopesOfInstance } from './instance-rights.ts';
 import type { Needs } from './needs.ts';
 import { outcomesFor } from './outcomes.ts';
 import { createReporter } from './reporter.ts';
@@ -23,17 +24,6 @@ import { targetOf } from './targets.ts';
 
 const model = unitId('model', 'm');
 const service = unitId('service', 's');
-
-function memoryState(): StateStore {
-  const rows = new Map<string, Json>();
-  const table = <T extends Json>() => ({
-    get: (key: string) => (rows.get(key) as T | undefined) ?? null,
-    put: (key: string, value: T) => void rows.set(key, value),
-    delete: (key: string) => void rows.delete(key),
-    list: () => [...rows].map(([key, value]) => ({ key, value: value as T })),
-  });
-  return { table, close: async () => undefined };
-}
 
 describe('the first key', () => {
   let folder: string;
@@ -52,7 +42,7 @@ describe('the first key', () => {
     const state = memoryState();
     const identity = await openIdentity(state, home, fakeClock(), []);
     const first = await key();
-    expect(identity.verifyKey(first)).toMatchObject({ role: 'admin' });
+    expect(identity.verifyKey(first)).toMatchObject({ roles: ['admin'] });
     expect((await stat(home.keyFile)).mode & 0o777).toBe(0o600);
     await openIdentity(state, home, fakeClock(), []);
     expect(await key()).toBe(first);
@@ -65,7 +55,7 @@ describe('the first key', () => {
     await writeFile(home.keyFile, 'sutaz-made-up\n');
     const identity = await openIdentity(state, home, fakeClock(), []);
     expect([identity.verifyKey(first), identity.verifyKey('sutaz-made-up')]).toEqual([null, null]);
-    expect(identity.verifyKey(await key())).toMatchObject({ role: 'admin' });
+    expect(identity.verifyKey(await key())).toMatchObject({ roles: ['admin'] });
   });
 });
 
@@ -109,6 +99,7 @@ it('an instance has its identity, its file and what it needs for as long as it l
     store: { get: () => ({ sha256: 'abc' }) } as unknown as ModelStore,
     needs: { give: () => told.push('give') } as unknown as Needs,
     usedFiles,
+    scopesOf: () => [],
   });
   const id = 'i-1' as InstanceId;
   outcomes.begun({ id, unit: model, handle: null, host: '', port: 1, key: 'k', startedAt: '' });
@@ -119,6 +110,26 @@ it('an instance has its identity, its file and what it needs for as long as it l
   expect(usedFiles.size).toBe(0);
   const learn = `learn ${model} 7 8 5 6 4`;
   expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', 'stopped', learn]);
+});
+
+describe('what an instance may', () => {
+  const definition = (id: string, more: Partial<ServiceDefinition> = {}) =>
+    ({ id, consumes: {}, needs: [], provides: [], run: {}, ...more }) as unknown as ServiceDefinition;
+  const all = [
+    definition('plain'),
+    definition('flow', { consumes: { openai: {}, 'vectors.x': {} }, needs: ['postgres'] }),
+    definition('postgres'),
+    definition('chroma', { provides: ['vectors.x'] }),
+    definition('ui', { run: { process: { command: ['ui', '--api', '{openai.url}'] } } as never }),
+  ];
+  const services = new Map(all.map((one) => [one.id, one]));
+  it.each([
+    ['service/plain', []],
+    ['service/flow', ['models:use', 'services:use:postgres', 'services:use:chroma']],
+    ['service/ui', ['models:use']],
+    ['service/gone', []],
+    ['model/m', []],
+  ])('%s: %j', (unit, scopes) => expect(scopesOfInstance(unit as UnitId, services)).toEqual(scopes));
 });
 
 it('copies use the file of their unit, and speak for it: they are one principal', () => {
@@ -136,6 +147,7 @@ it('copies use the file of their unit, and speak for it: they are one principal'
     store: { get: (name: string) => (model === `model/${name}` ? { sha256: 'abc' } : null) } as unknown as ModelStore,
     needs: { give: () => undefined } as unknown as Needs,
     usedFiles,
+    scopesOf: () => [],
   });
   const copy = replicaId(model, 2);
   const record = { id: 'i-1' as InstanceId, handle: null, host: '', port: 1, key: 'k', startedAt: '' };

@@ -1,77 +1,121 @@
-import { hash } from 'node:crypto';
-import type { Json } from '#contracts/driver';
-import type { StateStore } from '#contracts/state';
-import type { Clock } from '#kernel/clock';
+import { hash, randomBytes } from 'node:crypto';
 import { newSecret } from '#kernel/ids';
+import { openKeyTable } from './key-table.ts';
+import type { KeyEntry, KeysDeps } from './key-table.ts';
+import type { Principal } from './principal.ts';
+import type { StoredKey } from './stored-key.ts';
 
-/** Who asks: a person's key, a browser's session, or the identity minted for an instance. */
-export interface Principal {
-  readonly id: string;
+export interface NewKey {
+  /** For people, to tell keys apart by. */
   readonly name: string;
-  /** `admin` may do everything; `use` may ask models and services; `service` reaches one service's own address. */
-  readonly role: 'admin' | 'use' | 'service';
-  /** For the role `service`: which one. */
-  readonly service?: string;
+  /** Whom it speaks for. */
+  readonly principal: string;
+  readonly roles: readonly string[];
+  readonly scopes: readonly string[];
+  /** Milliseconds since the epoch; null for never. */
+  readonly expiresAt: number | null;
+}
+
+/** What may be told of a key: everything but the key. */
+export interface KeyFacts extends StoredKey {
+  readonly lastUsedAt: string | null;
+  readonly expired: boolean;
+}
+
+export interface MadeKey {
+  readonly key: string;
+  readonly facts: KeyFacts;
 }
 
 export interface Keys {
   /** Makes a key and returns it, the only time it is ever seen: its hash is what is kept. */
-  create(principal: Principal): string;
+  create(key: NewKey): MadeKey;
+  /** Who speaks with it; null for one that is unknown, revoked or expired. */
   verify(key: string): Principal | null;
-  /** Keys of a principal stop working at once. */
-  revoke(principalId: string): void;
-  list(): readonly (Principal & { readonly prefix: string; readonly createdAt: string })[];
+  /** The same by the key's id, for what was opened with it earlier. */
+  principalOf(keyId: string): Principal | null;
+  /** A new key for the same; the old one goes on for `overlapMs`. Null when no key of that id is good. */
+  rotate(keyId: string, overlapMs: number): MadeKey | null;
+  /** It stops working at once. False when there is none of that id. */
+  revoke(keyId: string): boolean;
+  get(keyId: string): KeyFacts | null;
+  list(): readonly KeyFacts[];
+  /** Writes down when keys were used last, if any was since. */
+  flush(): void;
 }
 
-type Stored = Principal & { readonly prefix: string; readonly createdAt: string };
+/** Every key begins so, for people and for scanners that look for leaked ones. */
+export const keyPrefix = 'sutaz-';
 
 /**
  * Keys are 256 random bits, so that a plain SHA-256 is enough to keep them by (nothing can be guessed), and so that the
- * look-up by hash leaks nothing through its timing that would help to make another one.
+ * look-up by hash leaks nothing through its timing that would help to make another one. One that is wrong costs a hash and
+ * a look-up, and leaves nothing behind.
  */
-export function openKeys(store: StateStore, clock: Clock): Keys {
-  const table = store.table<Json>('keys');
-  const known = new Map<string, Stored>(table.list().map(({ key, value }) => [key, value as unknown as Stored]));
-  return {
-    create(principal) {
-      const key = newSecret('sutaz-');
-      const stored: Stored = {
-        ...principal,
-        prefix: key.slice(0, 10),
-        createdAt: new Date(clock.wall()).toISOString(),
-      };
-      const digest = hash('sha256', key);
-      table.put(digest, stored as unknown as Json);
-      known.set(digest, stored);
-      return key;
-    },
-    verify: (key) => known.get(hash('sha256', key)) ?? null,
-    revoke(principalId) {
-      for (const [digest, stored] of known) {
-        if (stored.id !== principalId) continue;
-        table.delete(digest);
-        known.delete(digest);
-      }
-    },
-    list: () => [...known.values()],
+export function openKeys(deps: KeysDeps): Keys {
+  const { clock } = deps;
+  const table = openKeyTable(deps);
+  let dirty = false;
+
+  const facts = (entry: KeyEntry): KeyFacts => ({
+    ...entry.stored,
+    lastUsedAt: entry.usedAt === null ? null : new Date(entry.usedAt).toISOString(),
+    expired: table.isExpired(entry),
+  });
+  const entryOf = (keyId: string) => table.get(table.digestOf(keyId) ?? '');
+  const create = ({ expiresAt, ...rest }: NewKey): MadeKey => {
+    const key = newSecret(keyPrefix);
+    const stored: StoredKey = {
+      ...{ ...rest, keyId: `key-${randomBytes(6).toString('hex')}`, prefix: key.slice(0, keyPrefix.length + 4) },
+      createdAt: new Date(clock.wall()).toISOString(),
+      expiresAt: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    };
+    return { key, facts: facts(table.put(hash('sha256', key), stored)) };
   };
-}
-
-/** Identities of instances: minted at their start, withdrawn at their end, never written to disk by this table. */
-export interface Minted {
-  /** `holder` is the instance: several may speak for one principal. */
-  mint(holder: string, principal: Principal, key: string): void;
-  withdraw(holder: string): void;
-  verify(key: string): Principal | null;
-}
-
-export function createMinted(): Minted {
-  const known = new Map<string, { readonly holder: string; readonly principal: Principal }>();
   return {
-    mint: (holder, principal, key) => void known.set(hash('sha256', key), { holder, principal }),
-    withdraw(holder) {
-      for (const [digest, one] of known) if (one.holder === holder) known.delete(digest);
+    create,
+    verify(key) {
+      const entry = table.get(hash('sha256', key));
+      const principal = table.holder(entry);
+      if (entry && principal) {
+        entry.usedAt = clock.wall();
+        dirty = true;
+      }
+      return principal;
     },
-    verify: (key) => known.get(hash('sha256', key))?.principal ?? null,
+    principalOf: (keyId) => table.holder(entryOf(keyId)),
+    rotate(keyId, overlapMs) {
+      const digest = table.digestOf(keyId) ?? '';
+      const entry = table.get(digest);
+      if (!entry || !table.holder(entry)) return null;
+      const { name, principal, roles, scopes } = entry.stored;
+      const ends = entry.stored.expiresAt === null ? null : Date.parse(entry.stored.expiresAt);
+      const made = create({ name, principal, roles, scopes, expiresAt: ends });
+      const end = Math.min(clock.wall() + overlapMs, ends ?? Infinity);
+      try {
+        const replaced = { expiresAt: new Date(end).toISOString(), replacedBy: made.facts.keyId };
+        table.put(digest, { ...entry.stored, ...replaced });
+      } catch (error) {
+        // Nobody will ever see the new one.
+        table.drop(hash('sha256', made.key), made.facts);
+        throw error;
+      }
+      return made;
+    },
+    revoke(keyId) {
+      const entry = entryOf(keyId);
+      if (entry) table.drop(table.digestOf(keyId) ?? '', entry.stored);
+      return entry !== undefined;
+    },
+    get(keyId) {
+      const entry = entryOf(keyId);
+      return entry ? facts(entry) : null;
+    },
+    list: () => [...table.all()].map(facts),
+    flush() {
+      if (!dirty) return;
+      table.writeUses();
+      dirty = false;
+    },
   };
 }

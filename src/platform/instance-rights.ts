@@ -1,0 +1,21 @@
+import type { ServiceDefinition } from '#catalog/service';
+import { parseUnitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+
+/** What an instance may ask the door for: what its definition consumes and needs, and nothing else. */
+export function scopesOfInstance(unit: UnitId, services: ReadonlyMap<string, ServiceDefinition>): readonly string[] {
+  const { kind, name } = parseUnitId(unit);
+  const definition = kind === 'service' ? services.get(name) : undefined;
+  if (!definition) return [];
+  const { consumes, needs } = definition;
+  const providers = [...services.values()].filter(({ provides }) =>
+    provides.some((one) => Object.hasOwn(consumes, one)),
+  );
+  const reached = new Set([...needs, ...providers.map(({ id }) => id)]);
+  reached.delete(name);
+  return [...(asksModels(definition) ? ['models:use'] : []), ...[...reached].map((id) => `services:use:${id}`)];
+}
+
+/** Whoever is told the address of the models, in whatever variable or argument, asks them. */
+const asksModels = (definition: ServiceDefinition): boolean =>
+  Object.hasOwn(definition.consumes, 'openai') || JSON.stringify(definition.run).includes('{openai.url}');
