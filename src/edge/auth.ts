@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '#kernel/faults';
+import { everything } from '#kernel/scopes';
+import type { Scope } from '#kernel/scopes';
 import { isSameOrigin, nameHost } from '#security/hosts';
 import type { Principal } from '#security/principal';
 import { allows, covers } from '#security/scopes';
@@ -86,10 +88,16 @@ export function cookie(req: IncomingMessage, name: string): string | undefined {
   return undefined;
 }
 
+/** Throws FORBIDDEN unless the caller has the scope, for all there is or for some of it. */
+export function demandScope(exchange: Exchange, scope: Scope): void {
+  if (exchange.principal && allows(exchange.principal.rights, scope)) return;
+  throw new Fault('FORBIDDEN', `This needs a key with the scope ${scope}.`);
+}
+
 /** Throws FORBIDDEN unless the caller may do what the role stands for. */
 export function demand(exchange: Exchange, role: 'admin' | 'use'): void {
   const rights = exchange.principal?.rights;
-  if (rights && (role === 'admin' ? covers(rights, '*') : allows(rights, 'state:read'))) return;
+  if (rights && (role === 'admin' ? covers(rights, everything) : allows(rights, 'state:read'))) return;
   throw new Fault('FORBIDDEN', `This needs a key of the role ${role}.`);
 }
 
