@@ -1,4 +1,4 @@
-import type { ChatMessage, Likelihood, Likely, Shape, ToolCall } from './contract.ts';
+import type { ChatMessage, Form, Likelihood, Likely, ToolCall } from './contract.ts';
 import { badParam } from './errors.ts';
 import type { Piece, Usage } from './generation.ts';
 import type { Json } from './json.ts';
@@ -77,7 +77,11 @@ const message: Field<ChatMessage> = (value, param) => {
 const onlyWith = (key: string, role: string, param: string) =>
   badParam(`${param}.${key}`, `'${param}.${key}' belongs to a message of the role '${role}'.`, 'invalid_value');
 
-const jsonSchema: Field<Shape> = (value, param) => {
+interface Plain {
+  readonly kind: 'text';
+}
+
+const jsonSchema: Field<Form> = (value, param) => {
   const fields = { name: text, description: text, strict: flag, schema: object };
   const read = parse(object(value, param), fields, `${param}.`);
   required(read.name, `${param}.name`);
@@ -85,7 +89,7 @@ const jsonSchema: Field<Shape> = (value, param) => {
   return { kind: 'schema', schema: grammarSchema(required(read.schema, at), at), param: at };
 };
 
-const responseFormat: Field<Shape> = (value, param) => {
+const responseFormat: Field<Form | Plain> = (value, param) => {
   const fields = { type: oneOf('text', 'json_object', 'json_schema'), json_schema: jsonSchema };
   const read = parse(object(value, param), fields, `${param}.`);
   const type = required(read.type, `${param}.type`);

@@ -50,12 +50,18 @@ export interface Prompt {
   readonly syntax?: CallSyntax;
 }
 
+/** A JSON object: any, or one that keeps to a schema. */
+export type Form =
+  | { readonly kind: 'json' }
+  /** `param`: where the client gave the schema, for an error to name. */
+  | { readonly kind: 'schema'; readonly schema: JsonObject; readonly param: string };
+
 /** What a generated text must look like. */
 export type Shape =
   | { readonly kind: 'text' }
-  | { readonly kind: 'json' }
-  /** `param`: where the client gave the schema, for an error to name. */
-  | { readonly kind: 'schema'; readonly schema: JsonObject; readonly param: string }
+  | Form
+  /** Begins with one of the openings, and goes on as it likes; else it is in the form. */
+  | { readonly kind: 'callOr'; readonly openings: readonly string[]; readonly form: Form }
   /** One of these texts, and nothing else. */
   | { readonly kind: 'choice'; readonly options: readonly string[] };
 

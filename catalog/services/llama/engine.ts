@@ -308,7 +308,7 @@ async function* generate(
     await sequence.adaptStateToTokens(prompt.slice(0, -1), false);
     yield { kind: 'prompt', cachedTokens: sequence.nextTokenIndex };
     const left = await evaluatePrompt(sequence, prompt.slice(sequence.nextTokenIndex), machinery.pace, signal);
-    const decoder = createDecoder(model, prompt);
+    const decoder = createDecoder(model, prompt, request.shape.kind === 'callOr');
     const tokens = evaluated(model, sequence, left, options, request.likelihoods);
     const limit = request.limit ?? Infinity;
     // Penalties count a token before the next is chosen.

@@ -12,10 +12,18 @@ const schema = { type: 'object', properties: { city: { type: 'string' } } };
 const weather: Tool = { name: 'weather', parameters: schema, grammar: schema, param: 'tools[0]' };
 const time: Tool = { name: 'time', parameters: {}, grammar: null, param: 'tools[1]' };
 
-function begin(tools: readonly Tool[], more: Partial<GenerationOptions> = {}, forced = false, most = 16) {
+function begin(
+  tools: readonly Tool[],
+  more: Partial<GenerationOptions> = {},
+  forced = false,
+  most = 16,
+  marker?: string,
+) {
   const engine = createFakeEngine({ slots: 1, contextTokens: 300 });
   const pool = createSlotPool({ slots: 1, maxWaiting: 1, held: () => [] });
-  const prompt = engine.renderChat([{ role: 'user', text: 'q' }], tools);
+  const rendered = engine.renderChat([{ role: 'user', text: 'q' }], tools);
+  const { syntax } = rendered;
+  const prompt = { ...rendered, ...(syntax && { syntax: { ...syntax, marker: marker ?? syntax.marker } }) };
   const options = {
     ...{ maxTokens: undefined, stops: [], sampling, shape: { kind: 'text' } as const },
     ...(tools.length > 0 && { toolUse: { tools, forced, most } }),
@@ -73,6 +81,47 @@ describe('an answer with tools', () => {
       { kind: 'arguments', index: 1, text: '{}' },
     ]);
     expect(reason()).toBe('tool_calls');
+  });
+
+  const json = { kind: 'json' } as const;
+
+  it('keeps to the form that is asked for where the model calls nothing', async () => {
+    const { engine, done, pieces, reason } = begin([weather], { shape: json });
+    const run = await say(engine, '{"a":', ' {}', '}\n', '\n');
+    expect(run.shape).toEqual({ kind: 'callOr', openings: ['<call>'], form: json });
+    await done;
+    expect(pieces()).toEqual([
+      { kind: 'text', text: '{"a":' },
+      { kind: 'text', text: ' {}' },
+      { kind: 'text', text: '}' },
+    ]);
+    expect(reason()).toBe('stop');
+  });
+
+  it('calls instead of answering in the form, and is asked for nothing more in it after that', async () => {
+    const { engine, done, pieces, reason } = begin([weather], { shape: json });
+    await say(engine, '<ca', 'll>{');
+    expect((await say(engine, '{}')).shape).toMatchObject({ kind: 'schema' });
+    expect((await say(engine, 'Done.')).shape).toEqual({ kind: 'text' });
+    await done;
+    expect(pieces().map(({ kind }) => kind)).toEqual(['call', 'arguments']);
+    expect(reason()).toBe('tool_calls');
+  });
+
+  it('tells a call from an answer by the name of the tool where both are JSON', async () => {
+    const marker = '{"name": "';
+    const called = begin([weather, time], { shape: json }, false, 1, marker);
+    expect((await say(called.engine, '{"name": "we', 'ather')).shape).toMatchObject({
+      openings: ['{"name": "weather', '{"name": "time'],
+    });
+    await say(called.engine, 'weather');
+    await say(called.engine, '{}');
+    await called.done;
+    expect(called.reason()).toBe('tool_calls');
+    const answered = begin([weather, time], { shape: json }, false, 1, marker);
+    await say(answered.engine, '{"name": "wea', 'ver"}');
+    await answered.done;
+    expect(answered.pieces()).toEqual([{ kind: 'text', text: '{"name": "weaver"}' }]);
   });
 
   it('begins with a call where one is forced, and makes only one where only one may be', async () => {

@@ -1,4 +1,4 @@
-import type { CallSyntax, Engine, Likelihood, Prompt, Said, Sampling, Shape } from './contract.ts';
+import type { CallSyntax, Engine, Form, Likelihood, Prompt, Said, Sampling } from './contract.ts';
 import { contextExceeded } from './errors.ts';
 import { run, type Pass, type PassEnd } from './pass.ts';
 import type { SlotPool } from './slots.ts';
@@ -9,7 +9,7 @@ export interface GenerationOptions {
   readonly maxTokens: number | undefined;
   readonly stops: readonly string[];
   readonly sampling: Sampling;
-  readonly shape: Shape;
+  readonly shape: { readonly kind: 'text' } | Form;
   readonly toolUse?: ToolUse | undefined;
   /** Tells of each token of its text how likely it was, beside so many others. */
   readonly likelihoods?: number | undefined;
@@ -124,7 +124,7 @@ export async function* generation(
     };
     const reason =
       toolUse && syntax
-        ? yield* calling(begin, say, prompt, syntax, toolUse, stops)
+        ? yield* calling(begin, say, { ...toolUse, syntax, form: options.shape }, prompt.tokens, stops)
         : yield* texts(begin({ tokens: prompt.tokens, stops }), say);
     const started = evaluated ?? now();
     yield {
@@ -167,23 +167,22 @@ async function* told(running: Running, piece: Say) {
 
 /**
  * An answer that may call tools.
- * 1. Unless a call is forced the model says what it likes, until it writes what a call begins with.
+ * 1. Unless a call is forced the model says what it likes, in the form that is asked for, until it writes what a call
+ *    begins with.
  * 2. From there on it has no choice but of a name that exists, and of arguments that its schema allows.
  * 3. After a call it may go on with another one; anything else it would say ends the answer.
  */
 async function* calling(
   begin: Begin,
   say: Say,
-  prompt: Prompt,
-  syntax: CallSyntax,
-  { tools, forced, most }: ToolUse,
+  { tools, forced, most, syntax, form }: Calling,
+  prompt: readonly number[],
   stops: readonly string[],
 ): AsyncGenerator<Piece, Reason, void> {
   let said: Said = { text: '', calls: [] };
-  const tokens = (open?: string) => [...prompt.tokens, ...syntax.tokens(open === undefined ? said : { ...said, open })];
-  const { marker } = syntax;
+  const tokens = (open?: string) => [...prompt, ...syntax.tokens(open === undefined ? said : { ...said, open })];
   if (!forced) {
-    const first = begin({ tokens: prompt.tokens, stops, marker });
+    const first = begin({ tokens: prompt, stops, ...freely(form, syntax, tools) });
     const { text, end } = yield* told(first, say); // 1
     if (end !== 'marker') return end === 'length' ? 'length' : 'stop';
     said = { text, calls: [] };
@@ -196,8 +195,24 @@ async function* calling(
     const json = yield* argued(begin, tokens(name), tool, index);
     if (json === undefined) return 'length';
     said = { ...said, calls: [...said.calls, { name, json }] };
-    if (index + 1 >= most || !(await goesOn(begin({ tokens: tokens(), stops, marker })))) return 'tool_calls'; // 3
+    if (index + 1 >= most || !(await goesOn(begin({ tokens: tokens(), stops, ...freely(plain, syntax, tools) }))))
+      return 'tool_calls'; // 3
   }
+}
+
+interface Calling extends ToolUse {
+  readonly syntax: CallSyntax;
+  readonly form: GenerationOptions['shape'];
+}
+
+const plain = { kind: 'text' } as const;
+
+/** A text that may become a call. */
+function freely(form: GenerationOptions['shape'], { marker }: CallSyntax, tools: ToolUse['tools']) {
+  if (form.kind === 'text') return { shape: form, markers: [marker] };
+  // Where calls are written as JSON an answer in the form may begin like one: the name of a tool tells them apart.
+  const openings = marker.startsWith('{') ? tools.map(({ name }) => marker + name) : [marker];
+  return { shape: { kind: 'callOr', openings, form } as const, markers: openings };
 }
 
 async function chosenName(begin: Begin, tokens: readonly number[], tools: ToolUse['tools']): Promise<string> {

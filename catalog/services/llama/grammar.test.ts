@@ -29,6 +29,20 @@ describe('the grammar of a shape', () => {
     expect(choice).toEqual<Grammar>({ grammar: 'root ::= "a" | "b\\""' });
   });
 
+  it('is the form or an opening of a call, whichever rules the form has', async () => {
+    const made: object[] = [];
+    const llama = llamaOf({
+      getGrammarFor: () => Promise.resolve({ grammar: 'root ::= object' }),
+      createGrammar: (options) => {
+        made.push(options);
+        return Promise.resolve(options);
+      },
+    });
+    await grammarFor(llama, { kind: 'callOr', openings: ['<call>', '{"name": "f'], form: { kind: 'json' } });
+    const grammar = 'root ::= object\nanswer ::= ("<call>" | "{\\"name\\": \\"f") .* | root\n';
+    expect(made).toEqual([{ grammar, rootRuleName: 'answer' }]);
+  });
+
   it('regression: that of a tool which cannot be made was blamed on response_format', async () => {
     const llama = llamaOf({ createGrammarForJsonSchema: () => Promise.reject(new Error('Failed to parse grammar')) });
     const blamed = (shape: Shape) => grammarFor(llama, shape).catch((error: unknown) => (error as { api: object }).api);

@@ -51,7 +51,7 @@ export async function chat(call: Call): Promise<void> {
   const choice = streamOf(params);
   const sampling = samplingOf(params, call.engine.vocabulary, randomSeed, likelihoods !== undefined);
   const stops = stopsOf(params);
-  const toolUse = toolUseOf(params, shape);
+  const toolUse = toolUseOf(params);
   const prompt = chatPrompt(call.engine, messages, toolUse?.tools);
   checkFits(call.engine, prompt, 'messages');
   const envelope = envelopeOf(call, 'chatcmpl-');

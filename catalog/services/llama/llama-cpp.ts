@@ -181,7 +181,7 @@ export interface Llama {
   }): Promise<Model>;
   createGrammarForJsonSchema(schema: object): Promise<Grammar>;
   /** A grammar in llama.cpp's own notation, GBNF. */
-  createGrammar(options: { readonly grammar: string }): Promise<Grammar>;
+  createGrammar(options: { readonly grammar: string; readonly rootRuleName?: string }): Promise<Grammar>;
   getGrammarFor(type: 'json'): Promise<Grammar>;
   getLlamaMemoryUsage(): Promise<{ readonly cpuRam: number }>;
   dispose(): Promise<void>;

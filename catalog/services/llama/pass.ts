@@ -7,8 +7,8 @@ export interface Pass {
   readonly sampling: Sampling;
   readonly shape: Shape;
   readonly stops: readonly string[];
-  /** Ends the pass when it is met, without being a part of its text. */
-  readonly marker?: string;
+  /** The first of them that is met ends the pass, without being a part of its text. */
+  readonly markers?: readonly string[];
   /** Tokens to generate at most. */
   readonly limit: number;
   /** As in the engine's contract. */
@@ -37,7 +37,7 @@ export async function* run(
   const { shape, limit } = pass;
   if (limit <= 0) return 'length';
   const stops = createTextGate(pass.stops);
-  const marker = createTextGate(pass.marker === undefined ? [] : [pass.marker]);
+  const marker = createTextGate(pass.markers ?? []);
   const endOf = createEnd(shape);
   let generated = 0;
   for await (const event of engine.generate(slot, pass.tokens, pass, signal)) {

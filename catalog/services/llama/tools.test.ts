@@ -19,8 +19,8 @@ const city = { type: 'object', properties: { city: { type: 'string' } }, require
 const weather = { type: 'function', function: { name: 'weather', description: 'Of a city', parameters: city } };
 const time = { type: 'function', function: { name: 'time' } };
 const use = (extra: Record<string, Json>) => {
-  const { params, shape } = parseChat({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...extra });
-  return toolUseOf(params, shape);
+  const { params } = parseChat({ model: 'm', messages: [{ role: 'user', content: 'hi' }], ...extra });
+  return toolUseOf(params);
 };
 const conversation = (...messages: Json[]) => historyOf(parseChat({ model: 'm', messages }).messages);
 const call = (id: string, name = 'weather', given = '{"city":"Paris"}') => ({
@@ -119,7 +119,6 @@ describe('tools', () => {
     [{ tools: [time], tool_choice: 'always' }, 'tool_choice'],
     [{ tools: [time], tool_choice: { type: 'function', function: { name: 'tiem' } } }, 'tool_choice'],
     [{ tool_choice: 'required' }, 'tool_choice'],
-    [{ tools: [time], response_format: { type: 'json_object' } }, 'response_format'],
   ] as const)('names what is wrong in %j', (extra, param) => {
     expect(refusal(() => use(extra as unknown as Record<string, Json>))).toMatchObject({ param });
   });

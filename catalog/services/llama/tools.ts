@@ -1,4 +1,4 @@
-import type { Shape, Tool } from './contract.ts';
+import type { Tool } from './contract.ts';
 import { badParam, isApiError } from './errors.ts';
 import { isObject, type Json, type JsonObject } from './json.ts';
 import { nearest } from './nearest.ts';
@@ -137,14 +137,13 @@ const mostCalls = 16;
 
 /**
  * Undefined where no tool is in play.
- * @throws a 400 where the choice names a tool that is not there, or asks for two forms at once.
+ * @throws a 400 where the choice names a tool that is not there.
  */
-export function toolUseOf(
-  params: { readonly tools?: readonly Tool[] | undefined; readonly tool_choice?: Choice | undefined } & {
-    readonly parallel_tool_calls?: boolean | undefined;
-  },
-  shape: Shape,
-): ToolUse | undefined {
+export function toolUseOf(params: {
+  readonly tools?: readonly Tool[] | undefined;
+  readonly tool_choice?: Choice | undefined;
+  readonly parallel_tool_calls?: boolean | undefined;
+}): ToolUse | undefined {
   const { tools: offered = [], tool_choice: choice, parallel_tool_calls: parallel = true } = params;
   if (offered.length === 0) {
     if (choice && choice.mode !== 'none')
@@ -152,10 +151,6 @@ export function toolUseOf(
     return undefined;
   }
   if (choice?.mode === 'none') return undefined;
-  if (shape.kind !== 'text') {
-    const message = "'response_format' can't be combined with 'tools': an answer is either a call or in that form.";
-    throw badParam('response_format', message, 'unsupported_parameter');
-  }
   const usable = choice?.names ? choice.names.map((name) => find(offered, name)) : offered;
   return { tools: usable, forced: choice?.mode === 'required', most: choice?.one || !parallel ? 1 : mostCalls };
 }
