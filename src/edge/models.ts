@@ -18,7 +18,7 @@ export interface ModelChoice {
   readonly unit: UnitId;
   /** Its id in the catalogue. */
   readonly id: string;
-  /** What its engine can do: `openai.chat`. */
+  /** What its engine can do with it: `openai.chat`. */
   readonly provides: readonly string[];
   /** Null when requests go on as they are. */
   readonly manner: Manner | null;
@@ -39,13 +39,20 @@ export interface ModelDirectory {
   choose(name: string, capability: Capability): readonly ModelChoice[];
   /** Throws NOT_FOUND as `choose` does. Of several models the best one. */
   unit(name: string): UnitId;
-  /** What the engine of the model of this id can do. */
+  /** What the engine of the model of this id can do with it. */
   providedBy(id: string): readonly string[];
   list(): readonly ApiModel[];
   names(): readonly NamedModels[];
 }
 
 export type Capability = 'openai.chat' | 'openai.completions' | 'openai.embeddings' | 'jina.rerank';
+
+/** What a model can do, in the words of Ollama's API. */
+export const capabilitiesOf = (provides: readonly string[]): string[] => [
+  ...(provides.includes('openai.chat') ? ['completion', 'tools'] : []),
+  ...(provides.includes('openai.vision') ? ['vision'] : []),
+  ...(provides.includes('openai.embeddings') ? ['embedding'] : []),
+];
 
 /** The parameter model of a body, or BAD_REQUEST. */
 export function modelOf({ model }: Readonly<Record<string, unknown>>): string {

@@ -5,7 +5,8 @@ import { decodeSegment, onlyTakes, parseObject, readBody, sendJson } from './exc
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
-import { inManner, inOrder, modelOf } from './models.ts';
+import { imageIn, seeing } from './images.ts';
+import { capabilitiesOf, inManner, inOrder, modelOf } from './models.ts';
 import type { Capability, ModelDirectory, NamedModels } from './models.ts';
 import { handleResponses } from './responses/handler.ts';
 
@@ -49,7 +50,7 @@ async function callEngine(exchange: Exchange, capability: Capability, deps: Open
   const body = await readBody(exchange, deps.limits().body);
   const parsed = parseObject(body);
   const name = modelOf(parsed);
-  const choices = deps.models.choose(name, capability);
+  const choices = seeing(deps.models.choose(name, capability), imageIn(parsed));
   const stream = parsed.stream === true;
   await inOrder(choices, (choice) => {
     // Nothing to add: the engine gets the very bytes that were sent.
@@ -60,7 +61,7 @@ async function callEngine(exchange: Exchange, capability: Capability, deps: Open
 
 const epochSeconds = (iso: string | undefined): number => (iso ? Math.floor(Date.parse(iso) / 1000) : 0);
 
-const describe = ({ id, pulled, name, state, context, aliases }: ApiModel) => ({
+const describe = ({ id, pulled, name, state, context, aliases }: ApiModel, { models }: OpenaiDeps) => ({
   id,
   object: 'model',
   created: epochSeconds(pulled?.pulledAt),
@@ -69,6 +70,7 @@ const describe = ({ id, pulled, name, state, context, aliases }: ApiModel) => ({
   state,
   context_length: context,
   aliases,
+  capabilities: capabilitiesOf(models.providedBy(id)),
   ...forAnthropic(name, pulled?.pulledAt),
 });
 
@@ -85,17 +87,19 @@ const describeName = ({ name, first }: NamedModels) => ({
   ...forAnthropic(name),
 });
 
-function listModels(exchange: Exchange, { models }: OpenaiDeps): void {
-  const data = [...models.list().map(describe), ...models.names().map(describeName)];
+function listModels(exchange: Exchange, deps: OpenaiDeps): void {
+  const { models } = deps;
+  const data = [...models.list().map((model) => describe(model, deps)), ...models.names().map(describeName)];
   const pages = { has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
   sendJson(exchange, 200, { object: 'list', data, ...pages });
 }
 
-function showModel(exchange: Exchange, name: string, { models }: OpenaiDeps): void {
+function showModel(exchange: Exchange, name: string, deps: OpenaiDeps): void {
+  const { models } = deps;
   const named = models.names().find((one) => one.name === name);
   if (named) return sendJson(exchange, 200, describeName(named));
   const unit = models.unit(name);
   const model = models.list().find(({ id }) => `model/${id}` === unit);
   if (!model) throw new Fault('NOT_FOUND', `No model is called ${name}.`, { param: 'model' });
-  sendJson(exchange, 200, describe(model));
+  sendJson(exchange, 200, describe(model, deps));
 }

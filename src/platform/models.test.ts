@@ -10,7 +10,7 @@ import type { ModelDirectoryDeps } from './models.ts';
 
 const provides: Readonly<Record<string, readonly string[]>> = {
   talks: ['openai.chat'],
-  both: ['openai.chat', 'openai.embeddings'],
+  both: ['openai.chat', 'openai.embeddings', 'openai.vision'],
 };
 const engines: Readonly<Record<string, string>> = { large: 'talks', small: 'both', tiny: 'both' };
 
@@ -26,7 +26,8 @@ function open(models: object, readyNow: readonly string[] = []) {
   }
   const model = (name: string) => {
     if (!engines[name]) throw new Fault('NOT_FOUND', `No model is called ${name}.`, { param: 'model' });
-    return { definition: { id: name, engine: engines[name], size: sizes[name] } };
+    const kinds = ['chat', ...(name === 'large' ? [] : ['embedding']), ...(name === 'tiny' ? ['vision'] : [])];
+    return { definition: { id: name, engine: engines[name], size: sizes[name], kinds } };
   };
   const engineOf = ({ engine }: { engine: string }) => ({ definition: { provides: provides[engine] } });
   const config = configSchema.parse({ models });
@@ -50,6 +51,13 @@ describe('names of the configuration', () => {
     expect(ids(open({ names }, ['large']), 'any')).toEqual(['large', 'tiny', 'small']);
     expect(open({ names }).unit('any')).toBe('model/tiny');
     expect(open({ names }).names()).toEqual([{ name: 'any', first: names.any.first }]);
+  });
+
+  it('see only where a model does and its engine can pass on what it sees', () => {
+    const seers = open({ names })
+      .choose('any', 'openai.chat')
+      .filter((choice) => choice.provides.includes('openai.vision'));
+    expect(seers.map(({ id }) => id)).toEqual(['tiny']);
   });
 
   it('may be what default stands for', () => {

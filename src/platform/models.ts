@@ -1,3 +1,4 @@
+import type { ModelDefinition } from '#catalog/model';
 import type { Config } from '#config/static';
 import type { Control } from '#edge/control';
 import type { Capability, Manner, ModelChoice, ModelDirectory } from '#edge/models';
@@ -26,7 +27,7 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
   };
   const choiceOf = (name: string): ModelChoice => {
     const { definition } = directory.model(name);
-    const { provides } = directory.engineOf(definition).definition;
+    const provides = providedFor(definition, directory.engineOf(definition).definition.provides);
     const manner = mannerOf(models().settings[definition.id]);
     return { unit: unitId('model', definition.id), id: definition.id, provides, manner };
   };
@@ -59,6 +60,10 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
     names: () => Object.entries(models().names).map(([name, { first }]) => ({ name, first })),
   };
 }
+
+/** What an engine can do is told of it for all its models. Whether one of them sees, only its definition knows. */
+const providedFor = ({ kinds }: Pick<ModelDefinition, 'kinds'>, provides: readonly string[]): readonly string[] =>
+  kinds.includes('vision') ? provides : provides.filter((one) => one !== 'openai.vision');
 
 /** Those that are there: one that is missing or disabled must not take the others with it. Throws when none is left. */
 function known(names: readonly string[], find: (name: string) => ModelChoice): ModelChoice[] {

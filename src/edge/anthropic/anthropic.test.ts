@@ -80,7 +80,7 @@ describe('a request for a message', () => {
     [{ mcp_servers: [{}] }, 'mcp_servers'],
     [{ container: 'x' }, 'container'],
     [{ tool_choice: { type: 'tool' } }, 'tool_choice.name'],
-    [{ messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 'messages[0].content[0].type'],
+    [{ messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 'messages[0].content[0].source.type'],
     [{ messages: [{ role: 'system', content: 'x' }] }, 'messages[0].role'],
     [
       { messages: [{ role: 'assistant', content: [{ type: 'tool_result', tool_use_id: 'x' }] }] },

@@ -6,6 +6,7 @@ import { askChunks, askWhole } from '../engine-call.ts';
 import { onlyTakes, parseObject, readBody, sendJson } from '../exchange.ts';
 import type { Exchange } from '../exchange.ts';
 import { timingHeader } from '../headers.ts';
+import { seeing } from '../images.ts';
 import { inManner } from '../models.ts';
 import type { ModelChoice } from '../models.ts';
 import type { OpenaiDeps } from '../openai.ts';
@@ -30,9 +31,9 @@ export async function handleAnthropic(exchange: Exchange, deps: OpenaiDeps): Pro
 }
 
 async function messages(exchange: Exchange, deps: OpenaiDeps, value: unknown): Promise<void> {
-  const { model, body, stream } = messagesCall(value);
+  const { model, body, stream, image } = messagesCall(value);
   const call = {
-    choices: deps.models.choose(model, 'openai.chat'),
+    choices: seeing(deps.models.choose(model, 'openai.chat'), image),
     path: '/v1/chat/completions',
     body: (choice: ModelChoice) => inManner(body, choice, 'openai.chat'),
     names: { stop: 'stop_sequences', response_format: 'output_config.format' },
@@ -57,8 +58,8 @@ async function messages(exchange: Exchange, deps: OpenaiDeps, value: unknown): P
 
 /** By the engine's own tokens where it tells them, else by what it says of a request that wants one token. */
 async function countTokens(exchange: Exchange, deps: OpenaiDeps, value: unknown): Promise<void> {
-  const { model, body } = countCall(value);
-  const choices = deps.models.choose(model, 'openai.chat');
+  const { model, body, image } = countCall(value);
+  const choices = seeing(deps.models.choose(model, 'openai.chat'), image);
   const tells = choices.every(({ provides }) => provides.includes('tokenize'));
   const call = {
     choices,

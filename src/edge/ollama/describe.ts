@@ -1,5 +1,6 @@
 import type { ApiModel, ApiModelDetails, ApiUnit } from '#contracts/api';
 import type { Progress } from '#contracts/models';
+import { capabilitiesOf } from '../models.ts';
 
 type Header = ApiModelDetails['header'];
 
@@ -48,12 +49,6 @@ export function loadedOf(model: ApiModelDetails, unit: ApiUnit, now: number) {
     expires_at: left === null ? never : new Date(now + left).toISOString(),
   };
 }
-
-/** What a model can do, in Ollama's words, by what its engine provides. */
-export const capabilitiesOf = (provides: readonly string[]): string[] => [
-  ...(provides.includes('openai.chat') ? ['completion', 'tools'] : []),
-  ...(provides.includes('openai.embeddings') ? ['embedding'] : []),
-];
 
 export function showOf(model: ApiModelDetails, license: string, provides: readonly string[]) {
   const { header } = model;

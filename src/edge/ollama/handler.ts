@@ -12,6 +12,7 @@ import type { Exchange } from '../exchange.ts';
 import { flag } from '../fields.ts';
 import { wakePlain } from '../forward.ts';
 import { timingHeader } from '../headers.ts';
+import { seeing } from '../images.ts';
 import { inManner, inOrder } from '../models.ts';
 import type { Capability, ModelChoice } from '../models.ts';
 import type { OpenaiDeps } from '../openai.ts';
@@ -78,7 +79,7 @@ async function generate(
   call: OllamaCall,
 ): Promise<void> {
   const capability: Capability = call.path === '/v1/completions' ? 'openai.completions' : 'openai.chat';
-  const choices = chosen(call.model, capability, deps);
+  const choices = seeing(chosen(call.model, capability, deps), call.image);
   const about = { kind, model: call.model, now: () => new Date(deps.clock.wall()), clock: () => deps.clock.now() };
   if (call.path === null) return load(exchange, deps, choices, call, about);
   const stream = createOllamaStream(about);

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
 import { createOllamaStream, folded, loadedAnswer } from './answer.ts';
 import type { ApiModelDetails, ApiUnit } from '#contracts/api';
-import { capabilitiesOf, detailsOf, loadedOf, pullStatus } from './describe.ts';
+import { detailsOf, loadedOf, pullStatus } from './describe.ts';
+import { capabilitiesOf } from '../models.ts';
 import { checkContext } from './options.ts';
 import { chatCall, embedCall, embeddingsCall, generateCall, namedModel } from './request.ts';
 
@@ -110,7 +111,7 @@ describe('a request of Ollama', () => {
     ['format', () => chatCall({ model: 'm', messages, format: 'xml' })],
     ['think', () => chatCall({ model: 'm', messages, think: true })],
     ['logprobs', () => chatCall({ model: 'm', messages, logprobs: true })],
-    ['messages[0].images', () => chatCall({ model: 'm', messages: [{ role: 'user', images: ['x'] }] })],
+    ['messages[0].images[0]', () => chatCall({ model: 'm', messages: [{ role: 'user', images: ['x'] }] })],
     ['messages[0].role', () => chatCall({ model: 'm', messages: [{ role: 'robot' }] })],
     ['model', () => chatCall({ messages })],
     ['template', () => generateCall({ model: 'm', prompt: 'p', template: '{{ .Prompt }}' })],

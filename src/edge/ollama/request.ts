@@ -1,6 +1,8 @@
 import { parseDuration } from '#kernel/quantities';
 import { asIs, bad, flag, given, ignored, list, oneOf, read, record, refused, required, text } from '../fields.ts';
 import type { Field } from '../fields.ts';
+import { base64Image, contentOf, firstImage } from '../images.ts';
+import type { SaidPart } from '../images.ts';
 import { noOptions, options, usual } from './options.ts';
 import type { OllamaOptions } from './options.ts';
 
@@ -19,7 +21,11 @@ const keepAlive: Field<KeepAlive> = (value, param) => {
   return parts.reduce((sum, part) => sum + (parseDuration(part) ?? 0), 0);
 };
 
-const noImages = 'this model takes no images';
+const image: Field<SaidPart> = (value, at) => ({ kind: 'image', url: base64Image(value, at), at });
+
+/** As Ollama has it: first what is shown, then what is said of it. */
+const contentWith = (images: readonly SaidPart[] = [], content = '') =>
+  contentOf([...images, ...(content === '' && images.length > 0 ? [] : [{ kind: 'text' as const, text: content }])]);
 
 const format: Field<unknown> = (value, param) => {
   if (value === '') return undefined;
@@ -62,7 +68,7 @@ const messageFields = {
   role: oneOf('system', 'user', 'assistant', 'tool'),
   content: text,
   thinking: ignored,
-  images: refused(noImages, []),
+  images: list(image),
   tool_calls: list(functionCall),
   tool_name: text,
   tool_call_id: text,
@@ -71,7 +77,10 @@ const messageFields = {
 type Message = ReturnType<typeof readMessage>;
 const readMessage = (value: unknown, param: string) => {
   const message = read(value, messageFields, `${param}.`);
-  return { ...message, role: required(message.role, `${param}.role`) };
+  const role = required(message.role, `${param}.role`);
+  if (role !== 'user' && firstImage(message.images ?? []) !== undefined)
+    throw bad(`${param}.images`, `${param}.images belongs to a message of the role user.`);
+  return { ...message, role };
 };
 
 /** What a call of a model comes to, in OpenAI's API. */
@@ -85,12 +94,15 @@ export interface OllamaCall {
   readonly stream: boolean;
   readonly keepAlive: KeepAlive;
   readonly options: OllamaOptions;
+  /** Where its first image is. */
+  readonly image: string | undefined;
 }
 
 export function chatCall(body: unknown): OllamaCall {
   const params = read(body, { ...common, messages: list(readMessage), tools: list(asIs) });
   const { messages = [], tools } = params;
-  return callOf(params, messages.length === 0 ? null : '/v1/chat/completions', {
+  const shown = messages.flatMap(({ images = [] }) => images);
+  return callOf({ ...params, shown }, messages.length === 0 ? null : '/v1/chat/completions', {
     messages: messagesOf(messages),
     ...(tools && tools.length > 0 ? { tools } : {}),
     ...(params.format === undefined ? {} : { response_format: params.format }),
@@ -111,7 +123,7 @@ function messagesOf(messages: readonly Message[]): Record<string, unknown>[] {
       const [answered] = open.splice(Math.max(0, found), 1);
       return { role, content, tool_call_id: answered?.id ?? message.tool_call_id ?? `call_${index}` };
     }
-    if (calls.length === 0) return { role, content };
+    if (calls.length === 0) return { role, content: contentWith(message.images, content) };
     const made = calls.map(({ id: own, name, json }, at) => {
       const id = own ?? `call_${index}_${at}`;
       open.push({ id, name });
@@ -126,7 +138,7 @@ const generateFields = {
   prompt: text,
   system: text,
   raw: flag,
-  images: refused(noImages, []),
+  images: list(image),
   suffix: refused('text is only generated at the end', ''),
   template: refused("the model's own template is used; with raw a prompt goes in as it is", ''),
   context: refused('a conversation is told by its messages: use /api/chat', []),
@@ -137,15 +149,16 @@ const generateFields = {
 
 export function generateCall(body: unknown): OllamaCall {
   const params = read(body, generateFields);
-  const { prompt = '', system, raw = false } = params;
+  const { prompt = '', system, raw = false, images: shown = [] } = params;
   if (raw && (system ?? '') !== '')
     throw bad('system', 'system is not supported with raw: the prompt goes in as it is.');
   if (raw && params.format !== undefined) throw bad('format', 'format is not supported with raw.');
-  if (prompt === '') return callOf(params, null, {});
+  if (raw && shown.length > 0) throw bad('images', 'images is not supported with raw: the prompt goes in as it is.');
+  if (prompt === '' && shown.length === 0) return callOf(params, null, {});
   if (raw) return callOf(params, '/v1/completions', { prompt });
   const instructions = system ? [{ role: 'system', content: system }] : [];
-  return callOf(params, '/v1/chat/completions', {
-    messages: [...instructions, { role: 'user', content: prompt }],
+  return callOf({ ...params, shown }, '/v1/chat/completions', {
+    messages: [...instructions, { role: 'user', content: contentWith(shown, prompt) }],
     ...(params.format === undefined ? {} : { response_format: params.format }),
   });
 }
@@ -156,6 +169,7 @@ interface CommonParams {
   readonly stream: boolean | undefined;
   readonly keep_alive: KeepAlive | undefined;
   readonly options: OllamaOptions | undefined;
+  readonly shown?: readonly SaidPart[];
 }
 
 function callOf(params: CommonParams, path: OllamaCall['path'], body: Record<string, unknown>): OllamaCall {
@@ -170,6 +184,7 @@ function callOf(params: CommonParams, path: OllamaCall['path'], body: Record<str
     stream: params.stream ?? true,
     keepAlive: params.keep_alive ?? null,
     options: asked,
+    image: firstImage(params.shown ?? []),
   };
 }
 

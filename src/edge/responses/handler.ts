@@ -3,6 +3,7 @@ import { askChunks, askWhole } from '../engine-call.ts';
 import { parseObject, readBody, sendJson } from '../exchange.ts';
 import type { Exchange } from '../exchange.ts';
 import { timingHeader } from '../headers.ts';
+import { seeing } from '../images.ts';
 import { inManner } from '../models.ts';
 import type { ModelChoice } from '../models.ts';
 import type { OpenaiDeps } from '../openai.ts';
@@ -14,9 +15,10 @@ const waiting = ': waking\n\n';
 
 /** OpenAI's responses, of which nothing is kept: each request brings its whole conversation. */
 export async function handleResponses(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
-  const { model, body, stream, echo } = responsesCall(parseObject(await readBody(exchange, deps.limits().body)));
+  const asked = parseObject(await readBody(exchange, deps.limits().body));
+  const { model, body, stream, echo, image } = responsesCall(asked);
   const call = {
-    choices: deps.models.choose(model, 'openai.chat'),
+    choices: seeing(deps.models.choose(model, 'openai.chat'), image),
     path: '/v1/chat/completions',
     body: (choice: ModelChoice) => inManner(body, choice, 'openai.chat'),
     names: { max_tokens: 'max_output_tokens', messages: 'input', response_format: 'text.format' },

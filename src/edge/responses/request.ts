@@ -14,8 +14,10 @@ import {
   text,
 } from '../fields.ts';
 import type { Field } from '../fields.ts';
+import { contentOf, firstImage } from '../images.ts';
+import type { SaidPart } from '../images.ts';
 
-const textOnly = 'this model takes only text';
+const textOnly = 'only text stands there';
 
 const part: Field<string> = (value, param) => {
   const { type } = record(value, param);
@@ -28,48 +30,79 @@ const part: Field<string> = (value, param) => {
 
 const words: Field<string> = (value, param) => (typeof value === 'string' ? value : list(part)(value, param).join(''));
 
+/** An image stands at an address, or in one that holds it. */
+const imageAddress: Field<string> = (value, param) => {
+  const url = text(value, param);
+  if (/^(https?:\/\/.|data:image\/)/.test(url)) return url;
+  throw bad(param, `${param} must be an address with http or https, or one with the image in it (data:image/...).`);
+};
+
+const imageFields = {
+  type: text,
+  image_url: imageAddress,
+  detail: oneOf('auto', 'low', 'high', 'original'),
+  file_id: refused('no files are kept here'),
+} as const;
+
+const said: Field<SaidPart> = (value, param) => {
+  const { type } = record(value, param);
+  if (type !== 'input_image') return { kind: 'text', text: part(value, param) };
+  const { image_url: url, detail } = read(value, imageFields, `${param}.`);
+  return { kind: 'image', url: required(url, `${param}.image_url`), detail, at: param };
+};
+
+const saidParts: Field<readonly SaidPart[]> = (value, param) =>
+  typeof value === 'string' ? [{ kind: 'text', text: value }] : list(said)(value, param);
+
 type Message = Record<string, unknown>;
+
+/** What an item becomes, and where its first image is. */
+interface Turn {
+  readonly message: Message | null;
+  readonly image?: string | undefined;
+}
 
 const itemFields = { type: text, id: ignored, status: ignored, phase: ignored } as const;
 
-const readers: Readonly<Record<string, (value: unknown, at: string) => Message | null>> = {
+const readers: Readonly<Record<string, (value: unknown, at: string) => Turn>> = {
   message(value, at) {
-    const fields = { ...itemFields, role: oneOf('user', 'assistant', 'system', 'developer'), content: words };
+    const fields = { ...itemFields, role: oneOf('user', 'assistant', 'system', 'developer'), content: saidParts };
     const { role, content } = read(value, fields, `${at}.`);
-    return { role: required(role, `${at}.role`), content: required(content, `${at}.content`) };
+    const parts = required(content, `${at}.content`);
+    const image = firstImage(parts);
+    if (image !== undefined && role !== 'user') throw bad(image, `${image} is an image: those belong to the user.`);
+    return { message: { role: required(role, `${at}.role`), content: contentOf(parts) }, image };
   },
   function_call(value, at) {
     const fields = { ...itemFields, call_id: text, name: text, arguments: text, namespace: ignored };
     const { call_id: id, name, arguments: json = '{}' } = read(value, fields, `${at}.`);
     const called = { name: required(name, `${at}.name`), arguments: json };
-    return {
-      role: 'assistant',
-      content: '',
-      tool_calls: [{ id: required(id, `${at}.call_id`), type: 'function', function: called }],
-    };
+    const tool_calls = [{ id: required(id, `${at}.call_id`), type: 'function', function: called }];
+    return { message: { role: 'assistant', content: '', tool_calls } };
   },
   function_call_output(value, at) {
     const { call_id: id, output } = read(value, { ...itemFields, call_id: text, output: words }, `${at}.`);
-    return { role: 'tool', tool_call_id: required(id, `${at}.call_id`), content: required(output, `${at}.output`) };
+    const content = required(output, `${at}.output`);
+    return { message: { role: 'tool', tool_call_id: required(id, `${at}.call_id`), content } };
   },
   // What a model thought aloud in an earlier turn is not told to it again.
-  reasoning: () => null,
+  reasoning: () => ({ message: null }),
 };
 
-const item: Field<Message | null> = (value, param) => {
+const item: Field<Turn> = (value, param) => {
   const { type = 'message' } = record(value, param);
   const reader = typeof type === 'string' && Object.hasOwn(readers, type) ? readers[type] : undefined;
   if (!reader) throw bad(`${param}.type`, `${param} is of the type ${String(type)}, which is not supported here.`);
   return reader(value, param);
 };
 
-const input: Field<readonly (Message | null)[]> = (value, param) =>
-  typeof value === 'string' ? [{ role: 'user', content: value }] : list(item, 1)(value, param);
+const input: Field<readonly Turn[]> = (value, param) =>
+  typeof value === 'string' ? [{ message: { role: 'user', content: value } }] : list(item, 1)(value, param);
 
 /** What the assistant said and called in one turn is one message in the chat API. */
-function joined(items: readonly (Message | null)[]): Message[] {
+function joined(turns: readonly Turn[]): Message[] {
   const messages: Message[] = [];
-  for (const one of items) {
+  for (const { message: one } of turns) {
     const last = messages.at(-1);
     if (one === null) continue;
     if (last?.role === 'assistant' && one.role === 'assistant' && one.tool_calls) {
@@ -164,13 +197,16 @@ export interface ResponsesCall {
   readonly stream: boolean;
   /** What an answer says again of its request. */
   readonly echo: Record<string, unknown>;
+  /** Where its first image is. */
+  readonly image: string | undefined;
 }
 
 /** A request for a response as one for a chat completion. */
 export function responsesCall(value: Readonly<Record<string, unknown>>): ResponsesCall {
   const params = read(value, fields);
   const { instructions, stream = false, temperature, top_p, tools = [], parallel_tool_calls: parallel } = params;
-  const said = joined(required(params.input, 'input'));
+  const turns = required(params.input, 'input');
+  const said = joined(turns);
   const messages = instructions === undefined ? said : [{ role: 'system', content: instructions }, ...said];
   const body = given({
     ...{ messages, temperature, top_p, max_tokens: params.max_output_tokens, response_format: params.text },
@@ -178,7 +214,8 @@ export function responsesCall(value: Readonly<Record<string, unknown>>): Respons
     ...(tools.length === 0 && isFree(params.tool_choice) ? {} : { tool_choice: params.tool_choice }),
     ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
   });
-  return { model: required(params.model, 'model'), body, stream, echo: echoOf(value) };
+  const image = turns.find((turn) => turn.image !== undefined)?.image;
+  return { model: required(params.model, 'model'), body, stream, echo: echoOf(value), image };
 }
 
 /** Without tools these ask for nothing, and clients send them all the same. */

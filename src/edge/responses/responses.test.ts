@@ -67,7 +67,7 @@ describe('a request for a response', () => {
     [{ tools: [{ type: 'web_search' }] }, 'tools[0].type'],
     [{ text: { verbosity: 'low' } }, 'text.verbosity'],
     [{ input: [{ type: 'item_reference', id: 'x' }] }, 'input[0].type'],
-    [{ input: [{ role: 'user', content: [{ type: 'input_image' }] }] }, 'input[0].content[0].type'],
+    [{ input: [{ role: 'user', content: [{ type: 'input_image' }] }] }, 'input[0].content[0].image_url'],
     [{ input: null }, 'input'],
     [{ inputs: 1 }, 'inputs'],
   ])('names what is wrong in %j', (more, param) => {
