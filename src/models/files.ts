@@ -17,6 +17,9 @@ export async function writeAtomic(path: string, content: string, sync: Sync = sy
   }
 }
 
+/** Whether a file is what `writeAtomic` was writing when its process was killed, or is writing now. */
+export const isHalfWritten = (file: string): boolean => /\.\d+\.tmp$/.test(file);
+
 /** Makes what was written to a file or a folder's entries survive a loss of power. */
 export type Sync = (path: string) => Promise<void>;
 

@@ -2,6 +2,7 @@ import { readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
+import { isHalfWritten } from './files.ts';
 
 /** A download that was cut can be taken up again for this long. */
 const keptMs = 7 * 86_400_000;
@@ -29,14 +30,8 @@ export async function sweep(
   now: number,
   log: Logger,
 ): Promise<void> {
-  const drop = async (path: string, olderThan: number): Promise<void> => {
-    if ((await modified(path)) >= olderThan) return;
-    await rm(path, { recursive: true, force: true });
-    log.info('leftover removed', { path });
-  };
-  for (const file of await readdir(folders.manifests)) {
-    if (file.endsWith('.tmp')) await drop(join(folders.manifests, file), now);
-  }
+  const drop = (path: string, olderThan: number) => dropOlder(path, olderThan, log);
+  await dropHalfWritten(folders.manifests, now, log);
   for (const name of await readdir(folders.partial)) {
     const folder = join(folders.partial, name);
     for (const entry of await entries(folder)) {
@@ -48,6 +43,19 @@ export async function sweep(
     const sha256 = blob.replace(/^sha256-/, '');
     if (named && !named.has(sha256)) await drop(join(folders.blobs, blob), now - keptMs);
   }
+}
+
+/** Clears files that an earlier process was killed in the middle of writing from a folder, which need not be there. */
+export async function dropHalfWritten(folder: string, now: number, log: Logger): Promise<void> {
+  for (const file of await readdir(folder).catch(() => [])) {
+    if (isHalfWritten(file)) await dropOlder(join(folder, file), now, log);
+  }
+}
+
+async function dropOlder(path: string, than: number, log: Logger): Promise<void> {
+  if ((await modified(path)) >= than) return;
+  await rm(path, { recursive: true, force: true });
+  log.info('leftover removed', { path });
 }
 
 /** Milliseconds since the epoch; what has gone meanwhile counts as new, so that nobody removes it twice. */

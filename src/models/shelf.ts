@@ -10,7 +10,7 @@ import { sizeOf, syncToDisk, writeAtomic } from './files.ts';
 import type { Sync } from './files.ts';
 import { createHolds } from './holds.ts';
 import type { Holds } from './holds.ts';
-import { sweep } from './leftovers.ts';
+import { dropHalfWritten, sweep } from './leftovers.ts';
 import type { Folders } from './leftovers.ts';
 import { keptDigests } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
@@ -77,7 +77,9 @@ export async function openShelf(options: ModelStoreOptions): Promise<Shelf> {
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
   const blobPath = (sha256: string) => join(folders.blobs, `sha256-${sha256}`);
   const { models, fileless, unread } = await readManifests(folders.manifests, blobPath, log);
-  const damages = await openDamages(join(dir, 'damaged'));
+  const damaged = join(dir, 'damaged');
+  await dropHalfWritten(damaged, clock.wall(), log);
+  const damages = await openDamages(damaged);
   const holds = createHolds();
   const listeners = new Set<(name: string) => void>();
   const named = (without?: string) => {

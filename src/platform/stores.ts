@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { openCatalog } from '#catalog/source';
 import type { CatalogSource } from '#catalog/source';
 import type { RuntimeDriver } from '#contracts/runtime';
@@ -5,6 +6,7 @@ import type { StateStore } from '#contracts/state';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
 import { checkFormat } from '#models/formats';
+import { dropHalfWritten } from '#models/leftovers';
 import { createPuller } from '#models/pull';
 import type { FormatCheck, Puller } from '#models/pull';
 import { openModelStore } from '#models/store';
@@ -44,6 +46,8 @@ export async function openStores(
   const state = await drivers.openState(home.stateFile);
   closers.add(() => state.close());
   const users = [home.catalog, ...more.folders].map((path) => ({ path, origin: 'user' as const }));
+  // An import was killed while it defined a model: the definition is made when it is asked for again.
+  await dropHalfWritten(join(home.catalog, 'models'), clock.wall(), log);
   const catalog = await openCatalog({
     folders: [{ path: builtIn, origin: 'built-in' }, ...users],
     clock,
