@@ -187,6 +187,14 @@ const limits = section(
     headerTimeout: duration.prefault('30s').describe('How long a client may take to send its headers.'),
     keepAlive: duration.prefault('75s').describe('How long an idle connection is kept open.'),
     connections: count(1, 100_000).default(4096).describe('Open connections at most.'),
+    headers: bytes.prefault('32KiB').describe("All of a request's headers together. Read at start."),
+    headerCount: count(16, 2_000).default(128).describe('How many headers a request may have.'),
+    url: bytes.prefault('8KiB').describe('The longest address of a request, path and query.'),
+    streams: count(1, 10_000).default(128).describe('Requests under way on one connection of HTTP/2. Read at start.'),
+    bodyTimeout: duration
+      .prefault('30s')
+      .describe('How long a client may send nothing, or less than bodyRate, of a body that is waited for.'),
+    bodyRate: bytes.prefault('64B').describe('What a body must come to each second, as seen over bodyTimeout.'),
   },
   'What one client may take.',
 );

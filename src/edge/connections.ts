@@ -7,6 +7,8 @@ export interface Connections {
   closeUnused(): void;
   /** Closes those that became something else than HTTP. They never end by themselves. */
   closeUpgraded(): void;
+  /** Forgets one that others look after: it speaks HTTP/2, or it is only what TLS runs over. */
+  forget(socket: Socket): void;
 }
 
 export function trackConnections(server: Server): Connections {
@@ -33,6 +35,7 @@ export function trackConnections(server: Server): Connections {
     upgraded.add(socket);
   });
   return {
+    forget: (socket) => void requests.delete(socket),
     closeUnused() {
       for (const [socket, busy] of requests) if (busy === 0) socket.destroy();
     },

@@ -54,7 +54,10 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
       error: (_, fields) => logged.push(fields ?? {}),
     },
     holdMs: () => 10_000,
-    limits: () => ({ body: 1_000, headerTimeout: 1_000, keepAlive: 1_000, connections: 100 }),
+    limits: () => ({
+      ...{ body: 1_000, headerTimeout: 1_000, keepAlive: 1_000, connections: 100 },
+      ...{ headers: 16_384, headerCount: 100, url: 4_096, bodyTimeout: 4_000, bodyRate: 100 },
+    }),
     models: fakeModels,
     services: { unit: (name) => namedUnit('service', name), describe: () => ({ title: '<x>', why: 'asked' }) },
     identity: { verifyKey: (key) => principals[key] ?? null, sessions, hosts: () => [] },

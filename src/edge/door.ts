@@ -2,7 +2,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#kernel/clock';
-import { Fault, faults, systemCode } from '#kernel/faults';
+import { Fault, faults } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { nodeHttp } from '#kernel/node-http';
 import type { Counter, Histogram } from '#observe/metrics';
@@ -19,8 +19,14 @@ import { callerOf, serving, untilOver, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
 import { handleAnthropic } from './anthropic/handler.ts';
 import { handleOllama } from './ollama/handler.ts';
+import { createBodyWatch } from './protocols/body-watch.ts';
+import type { BodyLimits } from './protocols/body-watch.ts';
+import { demandSound, plainTarget } from './protocols/bounds.ts';
+import type { RequestLimits } from './protocols/bounds.ts';
+import { continueWhenRead } from './protocols/expect.ts';
 import { handleOpenai } from './openai.ts';
 import { handleRerank } from './rerank.ts';
+import { lingerMs, refuseBytes, statusOf } from './protocols/refuse-bytes.ts';
 import type { OpenaiDeps } from './openai.ts';
 import { handleService, redeemTicket } from './services.ts';
 import type { Address, ServiceDeps } from './services.ts';
@@ -34,30 +40,44 @@ export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
   readonly renderMetrics: () => string;
   /** Null while ready, else why not. */
   readonly notReady: () => string | null;
-  readonly limits: () => {
-    readonly body: number;
-    readonly headerTimeout: number;
-    readonly keepAlive: number;
-    readonly connections: number;
-  };
+  readonly limits: () => RequestLimits &
+    BodyLimits & {
+      readonly body: number;
+      readonly headerTimeout: number;
+      readonly keepAlive: number;
+      readonly connections: number;
+    };
   readonly requests: Counter;
   readonly seconds: Histogram;
 }
 
 /** The one listener. Everything that comes in passes here; nothing of the platform's is reached another way. */
 export function createDoor(deps: DoorDeps): Server {
-  const { headerTimeout, keepAlive, connections } = deps.limits();
+  const { headerTimeout, keepAlive, connections, headers: headerBytes, headerCount, url } = deps.limits();
   const server = nodeHttp.createServer({
     keepAliveTimeout: keepAlive,
     headersTimeout: headerTimeout,
+    connectionsCheckingInterval: headerTimeout / 4,
     requestTimeout: 0,
+    // Somewhat more is read than is allowed, so that who sends it learns which limit it was.
+    maxHeaderSize: headerBytes + url,
     // Java's client and `curl --http2` offer HTTP/2 with every request: that is an offer, and HTTP/1.1 is an answer to it.
     shouldUpgradeCallback: ({ headers }) => !/\bh2c\b/i.test(headers.upgrade ?? ''),
   });
   server.maxConnections = connections;
+  // Node leaves out what comes after so many: here they are counted, and refused.
+  server.maxHeadersCount = headerCount + 1;
+  const bodies = createBodyWatch(deps.clock, deps.limits);
+  server.on('checkContinue', (req, res) => {
+    continueWhenRead(req, res);
+    server.emit('request', req, res);
+  });
+  server.on('connect', (_, socket) => refuseBytes('405 Method Not Allowed', socket as Socket, deps.clock));
   server.on('request', (req, res) => {
+    plainTarget(req);
     const exchange = beginExchange(req, res, deps.clock.now());
     res.on('close', () => measure(exchange, deps));
+    bodies.watch(exchange);
     serve(exchange, deps).catch((error: unknown) => refuse(exchange, error, deps));
   });
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -66,21 +86,8 @@ export function createDoor(deps: DoorDeps): Server {
       logFault(exchange, refuseUpgrade(exchange, socket, error), deps),
     );
   });
-  server.on('clientError', (error, socket) => refuseBytes(systemCode(error), socket as Socket));
+  server.on('clientError', (error, socket) => refuseBytes(statusOf(error), socket as Socket, deps.clock));
   return server;
-}
-
-/** Statuses for what Node's parser refuses; everything else is a bad request. */
-const parserStatus: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-};
-
-function refuseBytes(code: string | undefined, socket: Socket): void {
-  // In the middle of an answer, or after one, a status line would be taken for a part of it.
-  if (!socket.writable || code === 'ECONNRESET' || socket.bytesWritten > 0) return void socket.destroy();
-  const status = parserStatus[code ?? ''] ?? '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`, () => socket.destroy());
 }
 
 /**
@@ -92,6 +99,7 @@ function refuseBytes(code: string | undefined, socket: Socket): void {
  */
 async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   const { path, res } = exchange;
+  demandSound(exchange.req, deps.limits());
   if (!path.startsWith('/')) throw new Fault('BAD_REQUEST', 'The address of a request must begin with a slash.');
   const service = serviceOfHost(exchange.req, deps.identity);
   if (service !== null) {
@@ -159,6 +167,7 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   client.socket.on('error', () => left.abort(new Fault('CANCELLED', 'The client left.')));
   client.socket.on('close', () => left.abort(new Fault('CANCELLED', 'The client left.')));
   if (client.socket.destroyed) return;
+  demandSound(exchange.req, deps.limits());
   const url = exchange.req.url ?? '/';
   const service = serviceOfHost(exchange.req, deps.identity);
   if (service === null) demandOwnHost(exchange.req, deps.identity);
@@ -173,9 +182,6 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   const pass = () => passUpgrade(own, client, address.path, address.prefix, awake, line);
   await serving(awake, () => untilOver(pass, (broken) => line?.close(broken)));
 }
-
-/** Milliseconds that a client may go on sending a body which was refused. */
-const lingerMs = 5_000;
 
 function refuse(exchange: Exchange, error: unknown, deps: DoorDeps): void {
   const { res, req } = exchange;

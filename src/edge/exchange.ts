@@ -16,6 +16,8 @@ export interface Exchange {
   readonly traceId: string;
   /** Aborts when the client leaves before its answer is whole. */
   readonly signal: AbortSignal;
+  /** Aborts the signal for another reason than the client's leaving. */
+  readonly abort: (why: Fault) => void;
   /** Milliseconds of the clock at which it came. */
   readonly since: number;
   /** Set once the caller is known. */
@@ -54,6 +56,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     traceId: traceOf(req),
     signal: left.signal,
+    abort: (why) => left.abort(why),
     since: now,
     principal: null,
     streaming: false,

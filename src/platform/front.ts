@@ -5,6 +5,8 @@ import { loadConsole } from '#edge/console';
 import type { Control } from '#edge/control';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
+import { speakProtocols } from '#edge/protocols/speak';
+import type { Protocols } from '#edge/protocols/speak';
 import { createUpstreams } from '#edge/upstream';
 import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
@@ -31,6 +33,7 @@ export interface FrontParts {
 export interface Front {
   readonly server: Server;
   readonly connections: Connections;
+  readonly protocols: Protocols;
 }
 
 /** The door and all it leads to. It does not listen yet. */
@@ -75,8 +78,13 @@ export async function createFront(
     notReady,
   });
   const connections = trackConnections(door);
-  closers.add(() => closeNow(door, connections));
-  return { server: door, connections };
+  const { limits } = config.current();
+  const protocols = speakProtocols(door, { clock, limits, onHandedOver: connections.forget });
+  closers.add(() => {
+    protocols.close();
+    return closeNow(door, connections);
+  });
+  return { server: door, connections, protocols };
 }
 
 export const portOf = (door: Server): number => {
@@ -103,9 +111,10 @@ const upgradedMs = 2_000;
  * No new connection; what is under way may finish until the time, in milliseconds, is up. A connection whose request has
  * ended stays open for its next one: those are closed as they become free.
  */
-export async function drain({ server, connections }: Front, clock: Clock, ms: number): Promise<void> {
+export async function drain({ server, connections, protocols }: Front, clock: Clock, ms: number): Promise<void> {
   let open = true;
   server.close(() => (open = false));
+  protocols.drain();
   const began = clock.now();
   while (open && clock.now() < began + ms) {
     connections.closeUnused();

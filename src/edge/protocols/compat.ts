@@ -1,0 +1,54 @@
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+
+/** Headers that HTTP/2 does not have (RFC 9113, section 8.2.2): the connection is no business of a stream's. */
+const ofConnections = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
+/** A stream that broke off, which a clean reset would hide (RFC 9113, section 7). */
+const internalError = 0x2;
+
+/**
+ * A request of HTTP/2 and its answer, as handlers know those of HTTP/1.1. Node's own compatibility leaves these out:
+ * 1. the authority is the Host, and the pseudo-headers are no headers;
+ * 2. a body of unknown length is one that `transfer-encoding` would announce;
+ * 3. an answer that is destroyed is a reset with an error, never a clean end;
+ * 4. headers of connections are left out of the answer, instead of an exception.
+ * Null for a request with two hosts, which each hop could take differently.
+ */
+export function asHttp1(
+  req: Http2ServerRequest,
+  res: Http2ServerResponse,
+): { readonly req: IncomingMessage; readonly res: ServerResponse } | null {
+  const headers = plainHeaders(req);
+  if (headers === null) return null;
+  const { stream } = res;
+  const writeHead = res.writeHead.bind(res) as (status: number, headers?: OutgoingHttpHeaders) => Http2ServerResponse;
+  Object.defineProperties(req, { headers: { value: headers } });
+  Object.defineProperties(res, {
+    destroyed: { get: () => stream.destroyed },
+    destroy: { value: () => (stream.close(internalError), res) },
+    writeHead: {
+      value: (status: number, given: OutgoingHttpHeaders = {}) => {
+        writeHead(status, ofStreams(given));
+        return res;
+      },
+    },
+  });
+  return { req: req as unknown as IncomingMessage, res: res as unknown as ServerResponse };
+}
+
+function plainHeaders({ headers: all, stream }: Http2ServerRequest): IncomingHttpHeaders | null {
+  const headers: IncomingHttpHeaders = {};
+  for (const [name, value] of Object.entries(all)) if (!name.startsWith(':')) headers[name] = value;
+  const authority = all[':authority'];
+  if (authority !== undefined && headers.host !== undefined && headers.host !== authority) return null;
+  if (authority !== undefined) headers.host = authority;
+  const endless = !stream.endAfterHeaders && headers['content-length'] === undefined;
+  if (endless) headers['transfer-encoding'] = 'chunked';
+  return headers;
+}
+
+function ofStreams(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const kept = { ...headers };
+  for (const name of ofConnections) delete kept[name];
+  return kept;
+}

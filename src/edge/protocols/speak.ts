@@ -1,0 +1,103 @@
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { SecureContextOptions, Server as TlsServer, TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '#kernel/clock';
+import { protocolOf } from './first-bytes.ts';
+import type { Protocol } from './first-bytes.ts';
+import { createSessions } from './http2.ts';
+import type { Http2Limits } from './http2.ts';
+
+export interface ProtocolDeps {
+  readonly clock: Clock;
+  readonly limits: Http2Limits & {
+    /** Milliseconds in which a client has said what it speaks. */
+    readonly headerTimeout: number;
+  };
+  /** Told of a connection that is no longer one of HTTP/1.1, or not yet. */
+  readonly onHandedOver: (socket: Socket) => void;
+}
+
+/** What the listener speaks beside HTTP/1.1. */
+export interface Protocols {
+  /** Certificate and key for connections from now on; those that are open keep theirs. */
+  secure(pair: SecureContextOptions): void;
+  /** HTTP/2 clients are told to ask elsewhere. */
+  drain(): void;
+  close(): void;
+}
+
+/**
+ * Lets the listener of HTTP/1.1 take HTTP/2 and TLS on the same port: the first bytes of a connection decide, once. Node's
+ * own handler gets what is left, with those bytes, so that a request of HTTP/1.1 costs nothing more.
+ */
+export function speakProtocols(server: Server, { clock, limits, onHandedOver }: ProtocolDeps): Protocols {
+  const http1 = server.listeners('connection') as ((socket: Duplex) => void)[];
+  const sessions = createSessions((req, res) => server.emit('request', req, res), limits);
+  let tls: TlsServer | null = null;
+  const plain = (socket: Duplex) => {
+    for (const handle of http1) handle.call(server, socket);
+  };
+  const handOver = (socket: Socket, take: (socket: Socket) => void) => {
+    onHandedOver(socket);
+    take(socket);
+  };
+  const decide = (socket: Socket, protocol: Protocol) => {
+    const secure = protocol === 'tls' ? tls : null;
+    if (protocol === 'http2') return handOver(socket, sessions.take);
+    if (secure) return handOver(socket, () => secure.emit('connection', socket));
+    plain(socket);
+    socket.resume();
+  };
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    if (!isSecured(socket)) return onProtocol(socket, clock, limits.headerTimeout, (found) => decide(socket, found));
+    if (socket.alpnProtocol === 'h2') return handOver(socket, sessions.take);
+    plain(socket);
+  });
+  return {
+    secure(pair) {
+      if (tls) tls.setSecureContext(pair);
+      else tls = listenTls(pair, server, limits.headerTimeout);
+    },
+    drain: () => sessions.drain(),
+    close: () => sessions.close(),
+  };
+}
+
+const isSecured = (socket: Socket): socket is TLSSocket => 'encrypted' in socket && socket.encrypted === true;
+
+function listenTls(pair: SecureContextOptions, server: Server, handshakeTimeout: number): TlsServer {
+  const tls = process.getBuiltinModule('node:tls').createServer({
+    ...{ ...pair, handshakeTimeout },
+    ALPNProtocols: ['h2', 'http/1.1'],
+  });
+  tls.on('secureConnection', (socket) => server.emit('connection', socket));
+  tls.on('tlsClientError', (_, socket) => socket.destroy());
+  return tls;
+}
+
+const late = 'HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n';
+
+/** Reads until it is certain what is spoken; what was read is in the socket again then. One that says too little is closed. */
+function onProtocol(socket: Socket, clock: Clock, ms: number, decide: (protocol: Protocol) => void): void {
+  let seen: Buffer = Buffer.alloc(0);
+  const onData = (chunk: Buffer) => {
+    seen = seen.byteLength === 0 ? chunk : Buffer.concat([seen, chunk]);
+    const protocol = protocolOf(seen);
+    if (protocol === null) return;
+    settle();
+    socket.pause();
+    socket.unshift(seen);
+    decide(protocol);
+  };
+  const cancel = clock.after(ms, () => socket.end(late, () => socket.destroy()));
+  const onEnd = () => socket.destroy();
+  const settle = () => {
+    cancel();
+    socket.off('data', onData).off('end', onEnd).off('close', settle);
+  };
+  // Unheard, the reset of a connection would end the process.
+  socket.on('error', () => undefined);
+  socket.on('data', onData).on('end', onEnd).on('close', settle);
+}
