@@ -111,6 +111,7 @@ export const chatFields = {
   reasoning_effort: refused('the model decides how long it reasons'),
   verbosity: refused('say in the prompt how long the answer should be'),
   web_search_options: refused('the engine has no web search'),
+  moderation: refused('nothing is judged here'),
 } as const;
 
 export function parseChat(body: Json) {

@@ -54,6 +54,8 @@ export const samplingFields = {
   store: ignored,
   safety_identifier: ignored,
   prompt_cache_key: ignored,
+  prompt_cache_options: ignored,
+  prompt_cache_retention: ignored,
   service_tier: ignored,
 } as const;
 

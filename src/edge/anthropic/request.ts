@@ -191,6 +191,7 @@ const messageFields = {
   metadata: loose,
   service_tier: loose,
   inference_geo: loose,
+  diagnostics: refused('nothing is told of a request but its usage'),
   speed: refused('there is one speed', 'standard'),
   container: refused('nothing is run here for an answer'),
 } as const;

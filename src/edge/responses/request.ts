@@ -188,6 +188,8 @@ const fields = {
   safety_identifier: ignored,
   prompt_cache_key: ignored,
   prompt_cache_retention: ignored,
+  prompt_cache_options: ignored,
+  moderation: refused('nothing is judged here'),
   service_tier: ignored,
 } as const;
 
