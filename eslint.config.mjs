@@ -53,7 +53,7 @@ export default tseslint.config(
   },
   {
     // Tests and tools print, and a describe block is as long as its cases.
-    files: ['**/*.test.ts', '**/*.conformance.ts', 'test/**', 'bench/**', 'scripts/**'],
+    files: ['**/*.test.ts', '**/*.conformance.ts', 'test/**', 'bench/**', 'scripts/**', 'examples/**'],
     rules: { 'no-console': 'off', 'max-lines-per-function': 'off' },
   },
   ...boundaries,

@@ -40,6 +40,8 @@ export interface AppOptions {
   readonly catalog: string;
   /** The folder of the built console. It need not exist. */
   readonly console: string;
+  /** The file that describes the control API. */
+  readonly openapi: string;
   /** Someone asked the platform to end. */
   readonly onShutdown: () => void;
 }

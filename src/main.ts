@@ -38,6 +38,7 @@ export const runPlatform: RunPlatform = async ({ home: path, configFile, onReady
         // Beside the sources in a checkout, beside their compiled form in the published package.
         catalog: join(import.meta.dirname, '../catalog'),
         console: join(packageRoot(import.meta.dirname), 'console/dist'),
+        openapi: join(packageRoot(import.meta.dirname), 'docs/openapi.json'),
         onShutdown: asked.ask,
       }).catch(nameThePort(loaded.value.listen.port));
       onReady({ url: app.url, pid: app.pid, keyFile: app.keyFile });

@@ -9,7 +9,7 @@ import type { SseItem } from '#kernel/sse';
 // 70 ms that every command would pay.
 const { request: httpRequest } = process.getBuiltinModule('node:http');
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface CallOptions {
   /** Sent as JSON. */

@@ -4,7 +4,7 @@ import { platformOperations } from './operations/platform.ts';
 import { unitOperations } from './operations/units.ts';
 import type { Wire, WireName } from './operations/wire.ts';
 
-export { faultsOf } from './operations/operation.ts';
+export { faultsOf, segmentsOf } from './operations/operation.ts';
 export type { Operation, QueryParameter } from './operations/operation.ts';
 export type { Wire, WireName } from './operations/wire.ts';
 
@@ -38,6 +38,15 @@ export type EventsOf<Id extends OperationId> = Table[Id] extends { readonly even
   ? { readonly [E in keyof Events]: TypeOf<Events[E]> }
   : never;
 
+/** Whether its address names something. */
+export type IsNamed<Id extends OperationId> = Table[Id]['path'] extends `${string}{${string}` ? true : false;
+/** The parameter by which a plain answer becomes a stream. */
+export type StreamedBy<Id extends OperationId> = Table[Id] extends { readonly streamedBy: infer P extends string }
+  ? P
+  : never;
+/** Whether its answer is lines of text. */
+export type IsText<Id extends OperationId> = Table[Id] extends { readonly text: true } ? true : false;
+
 type ValueOf<P extends QueryParameter> = {
   readonly string: string;
   readonly integer: number;
@@ -48,8 +57,8 @@ type Given<P> = P extends QueryParameter
     ? readonly ValueOf<P>[]
     : ValueOf<P>
   : never;
-type Required<Q> = { [K in keyof Q]: Q[K] extends { readonly required: true } ? K : never }[keyof Q];
+type RequiredOf<Q> = { [K in keyof Q]: Q[K] extends { readonly required: true } ? K : never }[keyof Q];
 /** Its query; nothing where it has none. */
 export type QueryOf<Id extends OperationId> = Table[Id] extends { readonly query: infer Q }
-  ? { readonly [K in Required<Q>]: Given<Q[K]> } & { readonly [K in Exclude<keyof Q, Required<Q>>]?: Given<Q[K]> }
+  ? { readonly [K in RequiredOf<Q>]: Given<Q[K]> } & { readonly [K in Exclude<keyof Q, RequiredOf<Q>>]?: Given<Q[K]> }
   : Readonly<Record<never, never>>;

@@ -1,10 +1,11 @@
 import { controlBase, operation } from '#contracts/operations';
-import type { AnswerOf, BodyOf, EventsOf, Operation, OperationId } from '#contracts/operations';
+import type { AnswerOf, BodyOf, Operation, OperationId } from '#contracts/operations';
 import { toFault } from '#kernel/faults';
 import type { Clock } from '#kernel/clock';
 import { repeat } from '#kernel/repeat';
 import type { Sessions } from '#security/sessions';
 import type { Control } from './control.ts';
+import type { Description } from './description.ts';
 import { problemOf } from './errors.ts';
 import { parseObject, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -19,14 +20,14 @@ export interface ControlDeps {
   readonly sessions: Sessions;
   readonly clock: Clock;
   readonly url: () => string;
+  readonly description: Description;
 }
 
-/** What a handler returns is sent with the operation's status; one that has answered by itself returns nothing. */
-type Reply<Id extends OperationId> = [AnswerOf<Id>] extends [never]
-  ? void
-  : [EventsOf<Id>] extends [never]
-    ? AnswerOf<Id>
-    : AnswerOf<Id> | void;
+/** What a handler returns that has answered by itself, with a stream for instance. */
+export const sent = Symbol('sent');
+
+/** It is sent with the operation's status; a stream, a text and an answer without a body are the handler's own. */
+type Reply<Id extends OperationId> = [AnswerOf<Id>] extends [never] ? void : AnswerOf<Id> | typeof sent;
 
 /** `name` is the segment of the path, decoded. */
 export type Handler<Id extends OperationId> = (

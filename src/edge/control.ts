@@ -6,8 +6,9 @@ import type { Operation } from '#contracts/operations';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { demand } from './auth.ts';
-import { route, streamWork } from './control-route.ts';
+import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
+import { sendDescription } from './description.ts';
 import { decodeSegment, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { storeRoutes } from './store-routes.ts';
@@ -69,6 +70,10 @@ export const routes: readonly Route[] = [
   ...storeRoutes,
   route('readCatalog', (_, { control }) => control.catalog()),
   route('readDefinition', (_, { control }, name) => control.definition(name)),
+  route('readDescription', async (exchange, { description }): Promise<typeof sent> => {
+    await sendDescription(exchange, description.json());
+    return sent;
+  }),
   route('createConsoleLink', (exchange, { sessions, url }) => {
     if (!exchange.principal) throw new Fault('UNAUTHENTICATED', 'A key is needed.');
     const { token, expiresAt } = sessions.ticket(exchange.principal);
@@ -83,6 +88,11 @@ export const routes: readonly Route[] = [
     return { status: 'stopping' } as const;
   }),
 ];
+
+/** Whether a call is open to everyone who reaches the door. */
+export const needsNoKey = ({ method, path: asked }: Exchange): boolean =>
+  open.some(({ operation, path }) => operation.method === method && path.test(asked));
+const open = routes.filter(({ operation }) => operation.role === null);
 
 export async function handleControl(exchange: Exchange, deps: ControlDeps): Promise<void> {
   const allowed: string[] = [];
@@ -102,7 +112,7 @@ export async function handleControl(exchange: Exchange, deps: ControlDeps): Prom
 
 /** A stream and a text were sent by their handlers. */
 function sendReply(exchange: Exchange, { answer, events, text, status }: Operation, reply: unknown): void {
-  if (answer !== undefined && reply !== undefined) return sendJson(exchange, status ?? 200, reply);
+  if (answer !== undefined && reply !== sent) return sendJson(exchange, status ?? 200, reply);
   if (answer ?? events ?? text) return;
   exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
 }
@@ -130,7 +140,7 @@ async function startUnit(
   exchange: Exchange,
   { control, clock }: ControlDeps,
   name: string,
-): Promise<ApiUnit | undefined> {
+): Promise<ApiUnit | typeof sent> {
   const id = control.unitId(name);
   const started = control.start(id, exchange.principal?.id ?? 'admin');
   // Its failure is told by the unit's own state, and to who waits for it.
@@ -145,7 +155,7 @@ async function startUnit(
       return control.unit(id);
     },
   );
-  return undefined;
+  return sent;
 }
 
 async function pullModel(exchange: Exchange, { control, clock }: ControlDeps, name: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingHttpHeaders, RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,6 +17,7 @@ import type { Principal } from '#security/principal';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
 import type { Control } from './control.ts';
+import { createDescription } from './description.ts';
 import { createDoor } from './door.ts';
 import type { DoorDeps } from './door.ts';
 import { createLive } from './live.ts';
@@ -67,6 +69,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     console: new Map([
       ['/console/index.html', { body: Buffer.from('<page>'), type: 'text/html; charset=utf-8', etag: '"1"' }],
     ]),
+    description: createDescription(() => readFile(new URL('../../docs/openapi.json', import.meta.url))),
     renderMetrics: () => 'metrics\n',
     notReady: () => null,
     requests: { add: () => undefined },

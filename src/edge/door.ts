@@ -10,8 +10,9 @@ import { authenticate, demandOwnHost, demandService, serviceOfHost } from './aut
 import type { Identity } from './auth.ts';
 import { handleConsole, sendPage } from './console.ts';
 import type { ConsoleFiles } from './console.ts';
-import { handleControl } from './control.ts';
+import { handleControl, needsNoKey } from './control.ts';
 import type { ControlDeps } from './control.ts';
+import { sendDescription } from './description.ts';
 import { isAnthropic, isOllama, isRerank } from './dialects.ts';
 import { beginExchange, decodeSegment, faultHeaders, onlyTakes, sendFault, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -94,7 +95,7 @@ export function createDoor(deps: DoorDeps): Server {
  * Where a request goes. In this order:
  * 1. a host name `{id}.localhost` is that service, whatever the path;
  * 2. `/healthz` and `/readyz` need no name of ours and no key;
- * 3. the console's own files need no key: they hold nothing;
+ * 3. the console's own files and the description of the API need no key: they hold nothing;
  * 4. everything else needs a key, then goes by its path.
  */
 async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
@@ -112,6 +113,8 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   demandOwnHost(exchange.req, deps.identity);
   if (path === '/console' || path.startsWith('/console/')) return handleConsole(exchange, deps.console, deps.sessions); // 3
   if (path === '/') return greet(exchange);
+  if (path === '/docs') return sendDescription(exchange, deps.description.html());
+  if (needsNoKey(exchange)) return handleControl(exchange, deps);
   exchange.principal = authenticate(exchange, deps.identity); // 4
   if (isAnthropic(path)) return handleAnthropic(exchange, deps);
   if (isOllama(path)) return handleOllama(exchange, deps);
@@ -123,7 +126,7 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   if (path === '/metrics') return sendMetrics(exchange, deps);
   throw new Fault(
     'NOT_FOUND',
-    `There is nothing at ${path}. The door serves /v1, /api, /services/{id}/, /sutaz/v1, /console/ and /metrics.`,
+    `There is nothing at ${path}. The door serves /v1, /api, /services/{id}/, /sutaz/v1, /docs, /console/ and /metrics.`,
   );
 }
 

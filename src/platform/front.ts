@@ -1,8 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { trackConnections } from '#edge/connections';
 import type { Connections } from '#edge/connections';
 import { loadConsole } from '#edge/console';
 import type { Control } from '#edge/control';
+import { createDescription } from '#edge/description';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
 import { speakProtocols } from '#edge/protocols/speak';
@@ -38,7 +40,7 @@ export interface Front {
 
 /** The door and all it leads to. It does not listen yet. */
 export async function createFront(
-  { config, clock, log, console: folder }: AppOptions,
+  { config, clock, log, console: folder, openapi }: AppOptions,
   parts: FrontParts,
   closers: Closers,
 ): Promise<Front> {
@@ -74,6 +76,7 @@ export async function createFront(
     port: () => portOf(door),
     url,
     console: await loadConsole(folder),
+    description: createDescription(() => readFile(openapi)),
     renderMetrics: () => metrics.render(),
     notReady,
   });

@@ -1,4 +1,4 @@
-import type { ApiCatalog, ApiDefinition, ApiFileProblem } from '#contracts/api';
+import type { ApiCatalog, ApiFileProblem } from '#contracts/api';
 import { defineCommand } from './command.ts';
 import { painter } from './style.ts';
 import { renderTable } from './table.ts';
@@ -31,7 +31,7 @@ export const catalogLs = defineCommand({
   examples: ['sutaz catalog ls'],
   async run(_values, _words, context) {
     const client = await context.connect();
-    const catalog = await client.json<ApiCatalog>('GET', '/sutaz/v1/catalog');
+    const catalog = await client.readCatalog();
     if (context.json) return context.printJson(catalog);
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderTable(columns, rowsOf(catalog), { width, paint: painter(context.outTty, context.env) }));
@@ -55,7 +55,7 @@ export const catalogShow = defineCommand({
   examples: ['sutaz catalog show chroma > my-chroma.yaml'],
   async run(_values, [id = ''], context) {
     const client = await context.connect();
-    const shown = await client.json<ApiDefinition>('GET', `/sutaz/v1/catalog/${encodeURIComponent(id)}`);
+    const shown = await client.readDefinition(id);
     if (context.json) return context.printJson(shown);
     context.err(`# ${shown.origin}: ${shown.path}\n`);
     context.out(shown.text.endsWith('\n') ? shown.text : `${shown.text}\n`);

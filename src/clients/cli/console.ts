@@ -1,4 +1,3 @@
-import type { ApiConsoleLink } from '#contracts/api';
 import { defineCommand } from './command.ts';
 
 export const consoleLink = defineCommand({
@@ -8,7 +7,7 @@ export const consoleLink = defineCommand({
   examples: ['sutaz console', 'xdg-open "$(sutaz console)"'],
   async run(_values, _words, context) {
     const client = await context.connect();
-    const link = await client.json<ApiConsoleLink>('POST', '/sutaz/v1/console-links');
+    const link = await client.createConsoleLink();
     if (context.json) context.printJson(link);
     else context.out(`${link.url}\n`);
   },

@@ -3,7 +3,8 @@ import type { ApiPlan } from '#contracts/explanations';
 import type { RunPlatform } from '#contracts/platform';
 import type { Clock } from '#kernel/clock';
 import type { HomePaths } from '../home.ts';
-import type { Client } from '../http.ts';
+import type { Client as Http } from '../http.ts';
+import type { Client } from '../sdk.ts';
 import type { CommandTable } from './command.ts';
 
 /** The terminal, or what stands for it. */
@@ -66,6 +67,9 @@ export interface CatalogReport {
   readonly problems: readonly ApiFileProblem[];
 }
 
+/** A platform: the calls of its control API by name, and whatever else it answers. */
+export type Connection = Client & Http;
+
 /** What a command runs in. */
 export interface Context extends Io {
   readonly clock: Clock;
@@ -74,7 +78,7 @@ export interface Context extends Io {
   readonly composition: Composition;
   readonly commands: CommandTable;
   /** The platform of this home. Exit code 3 when none runs. */
-  connect(): Promise<Client>;
+  connect(): Promise<Connection>;
   /** From the first call on, Ctrl-C aborts this signal; a second one ends the process. */
   interrupt(): AbortSignal;
   /** JSON on one line. */

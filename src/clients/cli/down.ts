@@ -20,7 +20,7 @@ export const down = defineCommand({
     if (patience === null) throw usageError(`--timeout ${values.timeout} is not a time. Write it as 30s or 10m.`);
     const client = await context.connect();
     const pid = (await readPlatformFile(home))?.pid;
-    await client.json('POST', '/sutaz/v1/shutdown');
+    await client.shutDown();
     const signal = context.interrupt();
     const line = progressLine(context, clock);
     const begun = clock.now();

@@ -1,6 +1,5 @@
 import { defineCommand } from './command.ts';
 import { usageError } from './failure.ts';
-import { unitPath } from './units.ts';
 
 export const logs = defineCommand({
   arguments: 'NAME',
@@ -16,8 +15,10 @@ export const logs = defineCommand({
     const count = values.lines ?? '100';
     if (!/^\d{1,6}$/.test(count)) throw usageError(`--lines ${count} is not a number of lines.`);
     const client = await context.connect();
-    const path = unitPath(name, `/logs?lines=${count}${values.follow ? '&follow=true' : ''}`);
-    for await (const line of client.lines(path, values.follow ? { signal: context.interrupt() } : {})) {
+    const lines = values.follow
+      ? client.readLogs(name, { lines: Number(count), follow: true }, { signal: context.interrupt() })
+      : client.readLogs(name, { lines: Number(count) });
+    for await (const line of lines) {
       if (context.json) context.printJson({ line });
       else context.out(`${line}\n`);
       await context.drained();

@@ -2,9 +2,9 @@ import { homedir } from 'node:os';
 import type { Clock } from '#kernel/clock';
 import { homePaths, isAlive, readKey, readPlatformFile, resolveHome } from '../home.ts';
 import type { HomePaths } from '../home.ts';
-import type { Client } from '../http.ts';
+
 import { commands } from './commands.ts';
-import type { Composition, Context, Io } from './context.ts';
+import type { Connection, Composition, Context, Io } from './context.ts';
 import { CliFailure, describeError, errorJson, exitCodeOf, exitCodes } from './failure.ts';
 import type { ExitCode } from './failure.ts';
 import { parseCommand, resolveCommand } from './parse.ts';
@@ -70,7 +70,7 @@ function contextFor({ io, composition, clock, interrupt }: CliOptions, json: boo
   };
 }
 
-async function connect(home: HomePaths): Promise<Client> {
+async function connect(home: HomePaths): Promise<Connection> {
   const file = await readPlatformFile(home);
   // A file left by a platform that was killed may name a port that is someone else's now, who must not get the key.
   if (!file || !isAlive(file.pid)) {
@@ -78,5 +78,7 @@ async function connect(home: HomePaths): Promise<Client> {
     throw new CliFailure(exitCodes.notRunning, message, { home: home.root });
   }
   const { createClient } = await import('../http.ts');
-  return createClient({ url: file.url, key: await readKey(home) });
+  const { clientOver } = await import('../sdk.ts');
+  const http = createClient({ url: file.url, key: await readKey(home) });
+  return { ...clientOver(http), ...http };
 }

@@ -1,4 +1,4 @@
-import type { ApiCollected, ApiGarbage } from '#contracts/store-api';
+import type { ApiGarbage } from '#contracts/store-api';
 import { formatBytes } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
 
@@ -15,7 +15,7 @@ export const modelsGc = defineCommand({
   async run({ 'dry-run': dryRun = false, downloads = false }, _words, context) {
     const client = await context.connect();
     const body = { dryRun, downloads };
-    const result = await client.json<ApiCollected>('POST', '/sutaz/v1/store/collect', { body });
+    const result = await client.collectStore(body);
     if (context.json) return context.printJson(result);
     const line = (verb: string) => (one: ApiGarbage) => `${verb} ${one.path} (${formatBytes(one.bytes)}): ${one.why}\n`;
     context.out(result.removed.map(line(dryRun ? 'would remove' : 'removed')).join(''));

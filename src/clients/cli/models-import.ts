@@ -29,7 +29,7 @@ export const modelsImport = defineCommand({
     const place =
       path === undefined ? { from: ollama ? 'ollama' : 'huggingface' } : { path: resolve(context.cwd, path) };
     const ask = { ...place, copy, ...(name !== undefined && { name }) } as ApiImportAsk;
-    const result = await storeWork<ApiImport>('/sutaz/v1/store/import', ask, context);
+    const result = await storeWork((client, calling) => client.importModels(ask, calling), context);
     if (context.json) context.printJson(result);
     else context.out(importText(result));
     return result.imported.length === 0 ? exitCodes.failed : exitCodes.ok;

@@ -1,9 +1,8 @@
-import type { ApiModel, ApiPullProgress } from '#contracts/api';
+import type { ApiPulled, ApiPullProgress } from '#contracts/api';
 import { formatBytes } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
-import { modelPath } from './models.ts';
 import { createMeter, formatPull, progressLine } from './progress.ts';
-import { followWork } from './units.ts';
+import { finished } from '../sdk.ts';
 
 export const modelsPull = defineCommand({
   arguments: 'MODEL',
@@ -24,11 +23,13 @@ export const modelsPull = defineCommand({
       const rate = progress.unit === 'steps' ? null : meter.rate(progress.done);
       line.show(formatPull(progress, rate, context.columns() - 1), `${progress.phase} ${progress.what}`);
     };
-    const path = modelPath(name, update ? '/pull?update=true' : '/pull');
-    const items = client.events(watch ? 'GET' : 'POST', path, { signal: context.interrupt() });
-    let done: { readonly model: ApiModel };
+    const calling = { signal: context.interrupt() };
+    const events = watch
+      ? client.watchPull(name, {}, calling)
+      : client.pullModel(name, update ? { update } : {}, calling);
+    let done: ApiPulled;
     try {
-      done = await followWork<ApiPullProgress, { readonly model: ApiModel }>(items, onProgress);
+      done = await finished(events, onProgress);
     } finally {
       line.clear();
     }

@@ -1,4 +1,4 @@
-import type { ApiVerification, ApiVerified } from '#contracts/store-api';
+import type { ApiVerified } from '#contracts/store-api';
 import { defineCommand } from './command.ts';
 import { exitCodes } from './failure.ts';
 import { storeWork } from './models-work.ts';
@@ -11,7 +11,7 @@ export const modelsVerify = defineCommand({
   options: { repair: { type: 'boolean', help: 'Fetch what is broken again' } },
   examples: ['sutaz models verify', 'sutaz models verify smollm2:135m --repair'],
   async run({ repair = false }, models, context) {
-    const result = await storeWork<ApiVerification>('/sutaz/v1/store/verify', { models, repair }, context);
+    const result = await storeWork((client, calling) => client.verifyStore({ models, repair }, calling), context);
     const broken = result.files.filter(({ problem, repaired }) => problem !== null && !repaired);
     if (context.json) context.printJson(result);
     else context.out(result.files.length === 0 ? 'No model is here.\n' : result.files.map(verifiedLine).join(''));

@@ -1,8 +1,6 @@
-import type { ApiModelDetails } from '#contracts/api';
-import type { ApiModelVersion, ApiModelVersions } from '#contracts/store-api';
+import type { ApiModelVersion } from '#contracts/store-api';
 import { formatBytes } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
-import { modelPath } from './models.ts';
 import { painter } from './style.ts';
 import { renderTable } from './table.ts';
 import type { Column } from './table.ts';
@@ -29,7 +27,7 @@ export const modelsVersions = defineCommand({
   examples: ['sutaz models versions smollm2:135m'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    const list = await client.json<ApiModelVersions>('GET', modelPath(name, '/versions'));
+    const list = await client.listVersions(name);
     if (context.json) return context.printJson(list);
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderTable(columns, list.versions, { width, paint: painter(context.outTty, context.env) }));
@@ -49,7 +47,7 @@ export const modelsRollback = defineCommand({
   async run(_values, [name = '', version], context) {
     const client = await context.connect();
     const body = version === undefined ? {} : { digest: version };
-    const model = await client.json<ApiModelDetails>('POST', modelPath(name, '/rollback'), { body });
+    const model = await client.rollBackModel(name, body);
     if (context.json) return context.printJson(model);
     const loaded = model.state === 'cold' ? '' : ` It is ${model.state}: stop it to have it loaded anew.`;
     context.out(`${model.id} is at sha256:${model.pulled?.sha256.slice(0, 12)} now.${loaded}\n`);

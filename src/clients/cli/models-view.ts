@@ -1,4 +1,3 @@
-import type { ApiView } from '#contracts/store-api';
 import { defineCommand } from './command.ts';
 
 export const modelsView = defineCommand({
@@ -14,8 +13,7 @@ export const modelsView = defineCommand({
   ],
   async run(_values, [kind = '', ...models], context) {
     const client = await context.connect();
-    const path = `/sutaz/v1/store/views/${encodeURIComponent(kind)}`;
-    const view = await client.json<ApiView>('POST', path, { body: { models } });
+    const view = await client.makeView(kind, { models });
     if (context.json) return context.printJson(view);
     context.out(`${view.root}\n`);
     const named = view.models.map(({ id, path: file }) => `${id}: ${file}\n`).join('');

@@ -5,8 +5,6 @@ import { painter } from './style.ts';
 import { renderTable } from './table.ts';
 import type { Column } from './table.ts';
 
-export const modelPath = (name: string, rest = ''): string => `/sutaz/v1/models/${encodeURIComponent(name)}${rest}`;
-
 const columns: readonly Column<ApiModel>[] = [
   { title: 'NAME', value: ({ id }) => id },
   { title: 'STATE', value: ({ pulled, state }) => (pulled || state !== 'cold' ? state : 'not pulled') },
@@ -26,7 +24,7 @@ export const modelsLs = defineCommand({
   examples: ['sutaz models ls'],
   async run(_values, _words, context) {
     const client = await context.connect();
-    const list = await client.json<{ models: readonly ApiModel[] }>('GET', '/sutaz/v1/models');
+    const list = await client.listModels();
     if (context.json) return context.printJson(list);
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderTable(columns, list.models, { width, paint: painter(context.outTty, context.env) }));
@@ -42,7 +40,7 @@ export const modelsShow = defineCommand({
   examples: ['sutaz models show smollm2:135m'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    const model = await client.json<ApiModelDetails>('GET', modelPath(name));
+    const model = await client.readModel(name);
     if (context.json) context.printJson(model);
     else context.out(renderModel(model));
   },
@@ -109,7 +107,7 @@ export const modelsRm = defineCommand({
   examples: ['sutaz models rm gemma3:270m', 'sutaz models rm gemma3:270m@sha256:a5fd3b62230a'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    await client.json('DELETE', modelPath(name));
+    await client.removeModel(name);
     if (context.json) context.printJson({ removed: name });
     else context.out(`The file of ${name} is removed.\n`);
   },

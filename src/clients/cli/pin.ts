@@ -1,6 +1,4 @@
-import type { ApiUnit } from '#contracts/api';
 import { defineCommand } from './command.ts';
-import { unitPath } from './units.ts';
 
 export const pin = defineCommand({
   arguments: 'NAME',
@@ -9,7 +7,7 @@ export const pin = defineCommand({
   examples: ['sutaz pin smollm2:135m'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    const unit = await client.json<ApiUnit>('POST', unitPath(name, '/pin'));
+    const unit = await client.pinUnit(name);
     if (context.json) context.printJson(unit);
     else context.out(`${unit.name} is pinned (${unit.state}).\n`);
   },
@@ -22,7 +20,7 @@ export const unpin = defineCommand({
   examples: ['sutaz unpin smollm2:135m'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    const unit = await client.json<ApiUnit>('POST', unitPath(name, '/unpin'));
+    const unit = await client.unpinUnit(name);
     if (context.json) context.printJson(unit);
     else context.out(`${unit.name} is no longer pinned (${unit.state}).\n`);
   },

@@ -45,10 +45,7 @@ async function ask(names: readonly string[], limitBytes: number | null, context:
     throw error;
   });
   if (!client) return context.composition.planOffline({ home: context.home.root, names, limitBytes });
-  const query = new URLSearchParams();
-  for (const name of names) query.append('unit', name);
-  if (limitBytes !== null) query.set('limit', String(limitBytes));
-  return client.json<ApiPlan>('GET', `/sutaz/v1/plan?${query}`);
+  return client.readPlan({ unit: names, ...(limitBytes === null ? {} : { limit: limitBytes }) });
 }
 
 const nameOf = (id: string): string => id.slice(id.indexOf('/') + 1);

@@ -18,7 +18,7 @@ export const ps = defineCommand({
   examples: ['sutaz ps', 'sutaz ps --all', 'sutaz ps --json | jq \'.units[] | select(.state == "ready") | .id\''],
   async run(values, _words, context) {
     const client = await context.connect();
-    const state = await client.json<ApiState>('GET', '/sutaz/v1/state');
+    const state = await client.readState();
     if (context.json)
       return context.printJson(values.all ? state : { ...state, units: state.units.filter(isOfInterest) });
     const paint = painter(context.outTty, context.env);

@@ -15,7 +15,7 @@ export const savings = defineCommand({
   examples: ['sutaz savings', 'sutaz savings --json | jq .sparedByteSeconds'],
   async run(_values, _words, context) {
     const client = await context.connect();
-    const told = await client.json<ApiSavings>('GET', '/sutaz/v1/savings');
+    const told = await client.readSavings();
     if (context.json) return context.printJson(told);
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderSavings(told, { width, paint: painter(context.outTty, context.env) }));

@@ -1,7 +1,8 @@
 import type { ApiUnit } from '#contracts/api';
 import { defineCommand } from './command.ts';
 import { formatWake, progressLine } from './progress.ts';
-import { followWake, stateLine, unitPath } from './units.ts';
+import { finished } from '../sdk.ts';
+import { stateLine } from './units.ts';
 
 export const start = defineCommand({
   arguments: 'NAME',
@@ -14,15 +15,15 @@ export const start = defineCommand({
   examples: ['sutaz start chroma', 'sutaz start smollm2:135m --no-wait'],
   async run(values, [name = ''], context) {
     const client = await context.connect();
-    const unit = values['no-wait'] ? await client.json<ApiUnit>('POST', unitPath(name, '/start')) : await wait();
+    const unit = values['no-wait'] ? await client.startUnit(name) : await wait();
     if (context.json) context.printJson(unit);
     else context.out(stateLine(unit));
 
     async function wait(): Promise<ApiUnit> {
       const line = progressLine(context, context.clock);
-      const items = client.events('POST', unitPath(name, '/start?wait=true'), { signal: context.interrupt() });
+      const events = client.startUnit(name, { wait: true }, { signal: context.interrupt() });
       try {
-        return await followWake(items, (progress) => line.show(formatWake(name, progress), progress.phase));
+        return await finished(events, (progress) => line.show(formatWake(name, progress), progress.phase));
       } finally {
         line.clear();
       }

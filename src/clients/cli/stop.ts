@@ -1,6 +1,5 @@
-import type { ApiUnit } from '#contracts/api';
 import { defineCommand } from './command.ts';
-import { stateLine, unitPath } from './units.ts';
+import { stateLine } from './units.ts';
 
 export const stop = defineCommand({
   arguments: 'NAME',
@@ -11,7 +10,7 @@ export const stop = defineCommand({
   examples: ['sutaz stop chroma'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    const unit = await client.json<ApiUnit>('POST', unitPath(name, '/stop'));
+    const unit = await client.stopUnit(name);
     if (context.json) context.printJson(unit);
     else context.out(stateLine(unit));
   },

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
-import type { ApiConsoleLink } from '#contracts/api';
 import type { PlatformOptions } from '#contracts/platform';
 import { parseBytes } from '#kernel/quantities';
 import { isAlive, readKey, readPlatformFile } from '../home.ts';
 import { createClient } from '../http.ts';
+import { clientOver } from '../sdk.ts';
 import { defineCommand } from './command.ts';
 import type { Values } from './command.ts';
 import type { Context } from './context.ts';
@@ -94,8 +94,7 @@ async function announce(context: Context, { url, pid }: Started): Promise<void> 
   const { home, json, printJson, out } = context;
   if (json) return printJson({ url, home: home.root, pid, keyFile: home.keyFile });
   out(`SutazAI is ready at ${url}\n`);
-  const client = createClient({ url, key: await readKey(home) });
-  const link = await client.json<ApiConsoleLink>('POST', '/sutaz/v1/console-links');
+  const link = await clientOver(createClient({ url, key: await readKey(home) })).createConsoleLink();
   out(`  console  ${link.url}  (opens once; \`sutaz console\` makes another)\n`);
   out(`  key      ${home.keyFile}  (\`sutaz key\` prints it)\n`);
 }

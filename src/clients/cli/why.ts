@@ -5,7 +5,7 @@ import { defineCommand } from './command.ts';
 import { painter } from './style.ts';
 import { renderTable } from './table.ts';
 import type { Column, TableOptions } from './table.ts';
-import { stateLine, unitPath } from './units.ts';
+import { stateLine } from './units.ts';
 
 export const why = defineCommand({
   arguments: 'NAME',
@@ -18,7 +18,7 @@ export const why = defineCommand({
   examples: ['sutaz why chroma', 'sutaz why qwen3:0.6b --json | jq .outlook.fits'],
   async run(_values, [name = ''], context) {
     const client = await context.connect();
-    const told = await client.json<ApiWhy>('GET', unitPath(name, '/why'));
+    const told = await client.explainUnit(name);
     if (context.json) return context.printJson(told);
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderWhy(told, { width, paint: painter(context.outTty, context.env) }));

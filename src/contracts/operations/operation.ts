@@ -24,9 +24,9 @@ export interface Operation {
   readonly answer?: WireName;
   /** Of a plain answer: 200 unless this says otherwise, 204 where it has no body. */
   readonly status?: 201 | 202;
-  /** Server-sent events by their name. Beside `answer`, a stream is what `streamedWhen` asks for. */
+  /** Server-sent events by their name. Beside `answer`, they are what the parameter `streamedBy` asks for. */
   readonly events?: Readonly<Record<string, WireName>>;
-  readonly streamedWhen?: string;
+  readonly streamedBy?: string;
   /** Lines of plain text. */
   readonly text?: true;
   /** Beyond those that any call may end with (`faultsOf`). */
@@ -41,7 +41,16 @@ export interface OperationExample {
   readonly body?: unknown;
 }
 
-export type Topic = 'state' | 'units' | 'models' | 'store' | 'catalogue' | 'platform';
+/** What calls are about, in the order in which they are described. */
+export const topics = {
+  state: 'What the platform does now, and why',
+  units: 'Services and models as the scheduler sees them: awake, asleep, waiting',
+  models: 'Models and their files',
+  store: 'The store that the files are in',
+  catalogue: 'The definitions of services and models',
+  platform: 'The platform itself',
+} as const;
+export type Topic = keyof typeof topics;
 
 export interface QueryParameter {
   readonly type: 'string' | 'integer' | 'boolean';
@@ -52,6 +61,10 @@ export interface QueryParameter {
 }
 
 export type Operations = Readonly<Record<string, Operation>>;
+
+/** The parameters `{…}` of a path, in their order. */
+export const segmentsOf = (path: string): readonly string[] =>
+  [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => name);
 
 /** The events of a long work: how far it is, and one of `done` and `error` as the last. */
 export const work = <P extends WireName, D extends WireName>(progress: P, done: D) =>

@@ -43,6 +43,10 @@ export const platformOperations = {
     summary: 'Show one definition as it was written and as it was read',
     example: { segments: ['chroma'] },
   },
+  readDescription: {
+    ...{ method: 'GET', path: '/openapi.json', role: null, topic: 'platform', answer: 'JsonObject' },
+    summary: 'Describe this API in OpenAPI 3.1',
+  },
   createConsoleLink: {
     ...{ method: 'POST', path: '/console-links', role: 'admin', topic: 'platform' },
     ...{ answer: 'ApiConsoleLink', status: 201 },

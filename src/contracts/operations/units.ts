@@ -22,7 +22,7 @@ export const unitOperations = {
     detail: 'It goes on until the unit is ready or has failed, whoever leaves meanwhile.',
     query: { wait: { type: 'boolean', about: 'Answer with a stream that tells of the wake and ends with it.' } },
     events: work('ApiProgress', 'ApiUnit'),
-    streamedWhen: 'wait=true',
+    streamedBy: 'wait',
     faults: ['CONFLICT', 'START_FAILED', 'NO_MEMORY', 'SHUTTING_DOWN'],
   },
   stopUnit: {

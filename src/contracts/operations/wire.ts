@@ -28,6 +28,9 @@ import type {
   ApiViewAsk,
 } from '../store-api.ts';
 
+/** JSON whose form is another's: OpenAPI says what this description looks like. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
 /** The types that bodies, answers and events of the control API have, by the names under which operations speak of them. */
 export interface Wire {
   readonly ApiAccount: ApiAccount;
@@ -58,6 +61,7 @@ export interface Wire {
   readonly ApiView: ApiView;
   readonly ApiViewAsk: ApiViewAsk;
   readonly ApiWhy: ApiWhy;
+  readonly JsonObject: JsonObject;
 }
 
 export type WireName = keyof Wire;
