@@ -116,8 +116,8 @@ it('a model that sees is told of as one', async () => {
     data: readonly { readonly id: string; readonly capabilities?: readonly string[] }[];
   };
   const can = (id: string) => data.find((one) => one.id === id)?.capabilities;
-  expect(can('eyes')).toEqual(['completion', 'tools', 'vision', 'embedding']);
-  expect(can('blind')).toEqual(['completion', 'tools', 'embedding']);
+  expect(can('eyes')).toEqual(['completion', 'tools', 'vision']);
+  expect(can('blind')).toEqual(['completion', 'tools']);
   const client = new Ollama({ host: platform.url, headers: headers() });
   expect((await client.show({ model: 'eyes' })).capabilities).toContain('vision');
 });

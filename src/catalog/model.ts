@@ -66,10 +66,12 @@ const form = z.strictObject({
     .default([]),
   engine: z.string().default('llama').describe('The id of the engine that runs it.'),
   kinds: z
-    .array(z.enum(['chat', 'completion', 'embedding', 'vision']))
+    .array(z.enum(['chat', 'completion', 'embedding', 'vision', 'rerank']))
     .min(1)
     .default(['chat', 'completion', 'embedding'])
-    .describe('What it is made for. `vision`: it is shown images in a chat, where its engine can pass them on.'),
+    .describe(
+      'What it is made for. `vision`: it is shown images in a chat, where its engine can pass them on. `rerank`: a cross-encoder.',
+    ),
   priority: z.number().int().min(0).max(100).default(50),
   context: z.number().int().min(256).default(4096).describe('Tokens for each request, prompt and answer together.'),
   slots: z.number().int().min(1).max(64).default(2).describe('How many requests it generates at once.'),

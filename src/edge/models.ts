@@ -52,6 +52,7 @@ export const capabilitiesOf = (provides: readonly string[]): string[] => [
   ...(provides.includes('openai.chat') ? ['completion', 'tools'] : []),
   ...(provides.includes('openai.vision') ? ['vision'] : []),
   ...(provides.includes('openai.embeddings') ? ['embedding'] : []),
+  ...(provides.includes('jina.rerank') ? ['rerank'] : []),
 ];
 
 /** The parameter model of a body, or BAD_REQUEST. */

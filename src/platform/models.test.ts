@@ -74,7 +74,7 @@ describe('names of the configuration', () => {
     expect(ids(directory, 'half')).toEqual(['small']);
     expect(() => directory.choose('none', 'openai.chat')).toThrow('No model is called gone.');
     expect(() => directory.choose('large', 'openai.embeddings')).toThrow(
-      'large cannot do that: its engine provides openai.chat, and this needs openai.embeddings.',
+      'large cannot do that: it provides openai.chat, and this needs openai.embeddings.',
     );
   });
 

@@ -61,9 +61,20 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
   };
 }
 
-/** What an engine can do is told of it for all its models. Whether one of them sees, only its definition knows. */
-const providedFor = ({ kinds }: Pick<ModelDefinition, 'kinds'>, provides: readonly string[]): readonly string[] =>
-  kinds.includes('vision') ? provides : provides.filter((one) => one !== 'openai.vision');
+type Kind = ModelDefinition['kinds'][number];
+
+/** What takes a model of some kind. A model that makes vectors ranks by how near they are. */
+const neededKinds: Readonly<Record<string, readonly Kind[]>> = {
+  'openai.embeddings': ['embedding'],
+  'openai.vision': ['vision'],
+  'jina.rerank': ['rerank', 'embedding'],
+};
+
+/** What an engine can do is told of it for all its models; what one of them is made for, only its definition knows. */
+function providedFor({ kinds }: Pick<ModelDefinition, 'kinds'>, provides: readonly string[]): readonly string[] {
+  const can = (capability: string): boolean => neededKinds[capability]?.some((kind) => kinds.includes(kind)) ?? true;
+  return provides.filter(can);
+}
 
 /** Those that are there: one that is missing or disabled must not take the others with it. Throws when none is left. */
 function known(names: readonly string[], find: (name: string) => ModelChoice): ModelChoice[] {
@@ -97,6 +108,6 @@ function withManner(choice: ModelChoice, over: Manner | null): ModelChoice {
 
 function cannot(name: string, capability: Capability, choices: readonly ModelChoice[]): Fault {
   const can = [...new Set(choices.flatMap(({ provides }) => provides))];
-  const message = `${name} cannot do that: its engine provides ${can.join(', ') || 'nothing'}, and this needs ${capability}.`;
+  const message = `${name} cannot do that: it provides ${can.join(', ') || 'nothing'}, and this needs ${capability}.`;
   return new Fault('NOT_SUPPORTED', message, { param: 'model', details: { provides: can, needs: capability } });
 }

@@ -7,8 +7,9 @@ import { apiError, badParam, contextExceeded, isApiError, toApiError } from '../
 import type { Json } from '../llama/json.ts';
 import type { Log } from '../llama/log.ts';
 import { createSlotPool, type SlotPool } from '../llama/slots.ts';
-import type { Embedder } from './embedder.ts';
-import { parseRerank, rerankAnswer } from './rerank.ts';
+import type { Encoded } from './libraries.ts';
+import type { Model } from './model.ts';
+import { nearness, parseRerank, rerankAnswer } from './rerank.ts';
 
 export interface HostOptions {
   readonly key: string;
@@ -21,19 +22,19 @@ export interface HostOptions {
 export interface Host {
   readonly server: Server;
   /** From here on requests are answered. */
-  ready(embedder: Embedder): void;
+  ready(model: Model): void;
   /** Takes no more requests; resolves when those in flight have ended. */
   drain(): Promise<void>;
 }
 
-type Handler = (embedder: Embedder, body: Json, signal: AbortSignal) => Promise<unknown>;
+type Handler = (model: Model, body: Json, signal: AbortSignal) => Promise<unknown>;
 
 /** Embeddings and reranking of one model, as OpenAI and Jina have them. */
 export function createHost({ key, modelId, log, slots }: HostOptions): Host {
   const keyFits = createKeyCheck(key);
   const pool = createSlotPool({ slots, maxWaiting: 256, held: () => [] });
   const flying = new Set<Promise<void>>();
-  let embedder: Embedder | undefined;
+  let model: Model | undefined;
   let draining = false;
 
   const handlers = handlersOf(modelId, pool);
@@ -41,7 +42,7 @@ export function createHost({ key, modelId, log, slots }: HostOptions): Host {
   async function route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
     if (path === '/health') {
-      const status = draining ? 'stopping' : embedder ? 'ok' : 'loading';
+      const status = draining ? 'stopping' : model ? 'ok' : 'loading';
       return sendJson(response, status === 'ok' ? 200 : 503, { status });
     }
     if (!keyFits(request.headers.authorization)) {
@@ -56,10 +57,10 @@ export function createHost({ key, modelId, log, slots }: HostOptions): Host {
       const message = `There is no ${String(request.method)} ${path.slice(0, 256)}. Served here by POST: ${known}.`;
       throw apiError(404, message, { code: 'unknown_url' });
     }
-    if (draining || !embedder) {
+    if (draining || !model) {
       throw apiError(503, draining ? 'The model is shutting down.' : 'The model is loading.', { retryAfter: 1 });
     }
-    const answer = await handler(embedder, await readJson(request), signal);
+    const answer = await handler(model, await readJson(request), signal);
     sendJson(response, 200, answer);
   }
 
@@ -87,7 +88,7 @@ export function createHost({ key, modelId, log, slots }: HostOptions): Host {
 
   return {
     server,
-    ready: (loaded) => void (embedder = loaded),
+    ready: (loaded) => void (model = loaded),
     async drain() {
       draining = true;
       pool.close();
@@ -100,50 +101,68 @@ export function createHost({ key, modelId, log, slots }: HostOptions): Host {
 }
 
 function handlersOf(modelId: string, pool: SlotPool): Readonly<Record<string, Handler>> {
-  async function vectorsOf(embedder: Embedder, texts: readonly (readonly number[])[], signal: AbortSignal) {
+  /** One after the other, in a slot of their own. */
+  async function each<T>(
+    texts: readonly Encoded[],
+    signal: AbortSignal,
+    evaluate: (text: Encoded) => Promise<T>,
+  ): Promise<readonly T[]> {
     const slot = await pool.acquire([], signal);
     try {
-      const vectors: (readonly number[])[] = [];
-      for (const tokens of texts) {
+      const answers: T[] = [];
+      for (const text of texts) {
         signal.throwIfAborted();
-        vectors.push(await embedder.embed(tokens));
+        answers.push(await evaluate(text));
       }
-      return vectors;
+      return answers;
     } finally {
       slot.release();
     }
   }
   return {
-    async '/v1/embeddings'(embedder, body, signal) {
+    async '/v1/embeddings'(model, body, signal) {
       const { inputs, encoding } = parseEmbeddings(body);
-      const tokens = inputs.map((input) =>
-        typeof input === 'string' ? fitting(embedder, input, 'input') : fits(embedder, input, 'input'),
+      if (model.kind !== 'embedder') {
+        const message = 'This model ranks documents only: it makes no vectors.';
+        throw apiError(400, message, { param: 'model', code: 'model_not_supported' });
+      }
+      const texts = inputs.map((input) =>
+        typeof input === 'string' ? fitting(model, [input], 'input') : fits(model, { ids: input }, 'input'),
       );
-      return embeddingsAnswer(modelId, await vectorsOf(embedder, tokens, signal), sum(tokens), encoding);
+      return embeddingsAnswer(modelId, await each(texts, signal, model.embed), sum(texts), encoding);
     },
-    async '/v1/rerank'(embedder, body, signal) {
+    async '/v1/rerank'(model, body, signal) {
       const request = parseRerank(body);
-      const query = fitting(embedder, request.query, 'query');
-      const documents = request.documents.map((text, i) => fitting(embedder, text, `documents[${String(i)}]`));
-      const [first = [], ...rest] = await vectorsOf(embedder, [query, ...documents], signal);
-      return rerankAnswer(modelId, request, first, rest, sum([query, ...documents]));
+      const place = (index: number) => `documents[${String(index)}]`;
+      if (model.kind === 'ranker') {
+        const pairs = request.documents.map((text, i) => fitting(model, [request.query, text], place(i)));
+        return rerankAnswer(modelId, request, await each(pairs, signal, model.score), sum(pairs));
+      }
+      const query = fitting(model, [request.query], 'query');
+      const documents = request.documents.map((text, i) => fitting(model, [text], place(i)));
+      const all = [query, ...documents];
+      const [first = [], ...rest] = await each(all, signal, model.embed);
+      return rerankAnswer(modelId, request, nearness(first, rest), sum(all));
     },
   };
 }
 
-function fitting(embedder: Embedder, text: string, param: string): readonly number[] {
+/** A text or a pair of them in tokens. `param` is what is too long of it, where it is. */
+function fitting(model: Model, [text, pair]: readonly [string, string?], param: string): Encoded {
   // Without this, finding the tokens of megabytes would hold up everyone else. No token is longer than that.
-  if (text.length > embedder.maxTokens * 200) throw tooLong(embedder, text.length / 200, param);
-  return fits(embedder, embedder.tokenize(text), param);
+  const length = text.length + (pair?.length ?? 0);
+  if (length > model.maxTokens * 200) throw tooLong(model, length / 200, param);
+  return fits(model, model.encode(text, pair), param);
 }
 
-function fits(embedder: Embedder, tokens: readonly number[], param: string): readonly number[] {
-  if (tokens.length > embedder.maxTokens) throw tooLong(embedder, tokens.length, param);
-  if (tokens.length === 0) throw badParam(param, `Invalid '${param}': there is no token in it.`, 'invalid_value');
-  return tokens;
+function fits(model: Model, text: Encoded, param: string): Encoded {
+  const { length } = text.ids;
+  if (length > model.maxTokens) throw tooLong(model, length, param);
+  if (length === 0) throw badParam(param, `Invalid '${param}': there is no token in it.`, 'invalid_value');
+  return text;
 }
 
-const tooLong = ({ maxTokens }: Embedder, tokens: number, param: string) =>
+const tooLong = ({ maxTokens }: Model, tokens: number, param: string) =>
   contextExceeded(maxTokens, Math.ceil(tokens), param);
 
-const sum = (texts: readonly (readonly number[])[]): number => texts.reduce((all, { length }) => all + length, 0);
+const sum = (texts: readonly Encoded[]): number => texts.reduce((all, { ids }) => all + ids.length, 0);

@@ -34,8 +34,14 @@ export interface OnnxRuntime {
   };
 }
 
+/** `token_type_ids` tell the texts of a pair apart, for models that are told. */
+export interface Encoded {
+  readonly ids: readonly number[];
+  readonly token_type_ids?: readonly number[];
+}
+
 export interface Tokenizer {
-  encode(text: string): { readonly ids: readonly number[] };
+  encode(text: string, options: { readonly text_pair?: string; readonly return_token_type_ids: true }): Encoded;
 }
 
 export interface Libraries {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { parseRerank, rerankAnswer } from './rerank.ts';
-import { pooled } from './embedder.ts';
+import { pooled } from './model.ts';
+import { nearness, parseRerank, rerankAnswer } from './rerank.ts';
 
 const body = { model: 'm', query: 'q', documents: ['far', { text: 'near' }, 'away'] };
 
@@ -29,14 +29,15 @@ describe('rerank', () => {
       [1, 0],
       [-1, 0],
     ];
-    expect(rerankAnswer('m', request, [1, 0], vectors, 7)).toEqual({
+    const scores = nearness([1, 0], vectors);
+    expect(rerankAnswer('m', request, scores, 7)).toEqual({
       ...{ model: 'm', object: 'list', usage: { prompt_tokens: 7, total_tokens: 7 } },
       results: [
         { index: 1, relevance_score: 1, document: { text: 'near' } },
         { index: 0, relevance_score: 0.6, document: { text: 'far' } },
       ],
     });
-    expect(rerankAnswer('m', parseRerank(body), [1, 0], vectors, 7).results.at(-1)).toEqual({
+    expect(rerankAnswer('m', parseRerank(body), scores, 7).results.at(-1)).toEqual({
       ...{ index: 2, relevance_score: 0 },
     });
   });

@@ -39,18 +39,21 @@ export function parseRerank(body: Json): RerankRequest {
 }
 
 /**
- * The documents by how near their vectors are to the query's, the nearest first. Scores are cosines, and 0 where the two
- * point away from each other: in both forms of the API they run from 0 to 1.
+ * How near vectors are to the query's: cosines, and 0 where the two point away from each other, since in both forms of the
+ * API scores run from 0 to 1.
  */
+export const nearness = (query: readonly number[], vectors: readonly (readonly number[])[]): readonly number[] =>
+  vectors.map((vector) => Math.max(0, dot(query, vector)));
+
+/** The documents by their scores, which stand in the documents' order; the best first. */
 export function rerankAnswer(
   model: string,
   { documents, topN, returnDocuments }: RerankRequest,
-  query: readonly number[],
-  vectors: readonly (readonly number[])[],
+  scores: readonly number[],
   promptTokens: number,
 ) {
-  const results = vectors
-    .map((vector, index) => ({ index, relevance_score: Math.max(0, dot(query, vector)) }))
+  const results = scores
+    .map((score, index) => ({ index, relevance_score: score }))
     .sort((a, b) => b.relevance_score - a.relevance_score || a.index - b.index)
     .slice(0, topN)
     .map((result) => (returnDocuments ? { ...result, document: { text: documents[result.index] ?? '' } } : result));

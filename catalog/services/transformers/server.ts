@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { readConfig } from '../llama/config.ts';
 import { createLog } from '../llama/log.ts';
-import { loadEmbedder } from './embedder.ts';
 import { createHost } from './host.ts';
 import { importLibraries } from './libraries.ts';
+import { loadModel } from './model.ts';
 
 /*
- * One model that makes vectors, behind OpenAI's API and Jina's, in a process of its own. Its life is that of the embedded
+ * One model that makes vectors or ranks, behind OpenAI's API and Jina's, in a process of its own. Its life is that of the embedded
  * engine's host (../llama/server.ts): it listens at once, /health says 503 until the model is loaded, and SIGTERM lets what
  * is under way end.
  */
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
   try {
     const { modelPath, context: contextTokens, threads } = config;
     const libraries = await importLibraries(config.environment);
-    host.ready(await loadEmbedder(libraries, { modelPath, contextTokens, threads }));
+    host.ready(await loadModel(libraries, { modelPath, contextTokens, threads }));
   } catch (error) {
     fail(`cannot load ${config.modelId}: ${reason(error)}`);
   }
