@@ -162,19 +162,25 @@ export function engineConformance(name: string, open: () => EngineHarness): void
 
     it('has room again once clients have left in the middle of their answers', async () => {
       const { slots } = open().traits;
+      const tokens = 400;
       const long = (i: number) =>
-        chatBody({ messages: user(`${counting} Again: ${i}.`), stream: true, max_tokens: 400 });
-      await Promise.all(
+        chatBody({ messages: user(`${counting} Again: ${i}.`), stream: true, max_tokens: tokens });
+      const paces = await Promise.all(
         Array.from({ length: slots + 1 }, async (_, i) => {
           const leave = new AbortController();
           const response = await post('/v1/chat/completions', long(i), leave.signal);
-          for await (const { choices } of eventsOf(response)) if (choices[0]?.delta?.content) break;
+          const times: number[] = [];
+          for await (const { choices } of eventsOf(response)) {
+            if (choices[0]?.delta?.content && times.push(performance.now()) === 3) break;
+          }
           leave.abort();
+          return ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 2;
         }),
       );
       const left = performance.now();
       await Promise.all(Array.from({ length: slots }, () => chat({ max_tokens: 1 })));
-      expect(performance.now() - left).toBeLessThan(leavingMs);
+      // An engine that is slow, or on a machine that is, has no place sooner than its step ends: a tenth of what was left to do.
+      expect(performance.now() - left).toBeLessThan(Math.max(leavingMs, (Math.min(...paces) * tokens) / 10));
     });
 
     it('refuses what it cannot read with 4xx and goes on', async () => {
