@@ -28,6 +28,10 @@ export function* checkServices(services: Services, disabled: ReadonlySet<string>
       yield { id, path: ['consumes', name], message: `nothing provides ${name}.${didYouMean(name, provided)}` };
     }
     for (const found of strangePlaceholders(service, provided)) yield { id, ...found };
+    if (service.kind === 'engine' && !service.run.process && service.run.external && service.models !== 'remote') {
+      const message = 'an engine that runs elsewhere has its models there: `models: remote`';
+      yield { id, path: ['models'], message };
+    }
     const single = service.replicas.max > 1 ? whyNotCopied(service) : null;
     if (single !== null) yield { id, path: ['replicas'], message: single };
   }

@@ -1,4 +1,5 @@
 import type { Path } from '#config/walk';
+import type { ApiViewKind } from '#contracts/store-api';
 import { didYouMean } from '#kernel/nearest';
 import type { ServiceDefinition } from './service.ts';
 
@@ -19,12 +20,13 @@ const engine = [
   'model.gpuLayers',
   'threads',
 ];
+const views: readonly ApiViewKind[] = ['ollama', 'huggingface', 'folder'];
 const job = ['args', 'model'];
 
 /** Everything that `{...}` may name in a definition. `capabilities` are those there are: `{openai.url}`. */
 export const placeholdersOf = ({ kind }: Pick<ServiceDefinition, 'kind'>, capabilities: Iterable<string>): string[] => [
   ...common,
-  ...(kind === 'engine' ? engine : []),
+  ...(kind === 'engine' ? [...engine, ...views.map((view) => `view.${view}`)] : []),
   ...(kind === 'job' ? job : []),
   ...[...capabilities].map((name) => `${name}.url`),
 ];
@@ -53,6 +55,10 @@ const named = (path: Path, texts: Readonly<Record<string, string>>): Template[] 
 /** Whether its process is told where to listen, as far as its definition shows. */
 export const takesPort = (definition: ServiceDefinition): boolean =>
   [...templates(definition)].some(({ path, text }) => path[1] !== 'docker' && text.includes('{port}'));
+
+/** The views of the store that its process is told of. */
+export const viewsOf = (definition: ServiceDefinition): ApiViewKind[] =>
+  views.filter((view) => [...templates(definition)].some(({ text }) => text.includes(`{view.${view}}`)));
 
 /** The placeholders of a definition that nothing will fill in. A start would fail on them: better to say so now. */
 export function* strangePlaceholders(

@@ -157,6 +157,11 @@ describe('placeholders', () => {
   it('knows those of models for engines only, those of arguments for jobs only', () => {
     expect(disabled(buildCatalog([command('{model.path}', 'kind: engine\n')]))).toEqual([]);
     expect(disabled(buildCatalog([command('{model.path}')]))).toHaveLength(1);
+    expect(disabled(buildCatalog([command('{view.ollama}', 'kind: engine\n')]))).toEqual([]);
+    expect(disabled(buildCatalog([command('{view.olama}', 'kind: engine\n')]))[0]).toContain(
+      'Did you mean view.ollama',
+    );
+    expect(disabled(buildCatalog([command('{view.ollama}')]))).toHaveLength(1);
     expect(disabled(buildCatalog([command('{args}', 'kind: job\n')]))).toEqual([]);
     expect(disabled(buildCatalog([command('{args}')]))).toHaveLength(1);
     expect(disabled(buildCatalog([command('x {args}', 'kind: job\n')]))[0]).toContain('where {args} stands alone');
@@ -191,6 +196,17 @@ describe('replicas', () => {
     expect(problems(run, more)).toEqual([expect.stringMatching(/^a \| built-in\/services\/a\.yaml:7:11: replicas: /)]);
     expect(problems(run, more)[0]).toContain(message);
   });
+});
+
+it('an engine that runs elsewhere already has its models there', () => {
+  const external = (more: string) => ({
+    ...engine('e'),
+    text: engine('e').text.replace('process: { command: [run] }', "external: { url: 'http://192.0.2.7' }") + more,
+  });
+  expect(disabled(buildCatalog([external('')]))).toEqual([
+    expect.stringMatching(/^e \| .*: models: an engine that runs elsewhere has its models there: `models: remote`$/),
+  ]);
+  expect(disabled(buildCatalog([external('models: remote\n')]))).toEqual([]);
 });
 
 describe('models', () => {

@@ -29,6 +29,7 @@ import { openAccount } from './account.ts';
 import { createCards } from './cards.ts';
 import type { Cards } from './cards.ts';
 import { scopesOfInstance } from './instance-rights.ts';
+import { viewOne } from './library.ts';
 import { createNeeds } from './needs.ts';
 import type { Needs } from './needs.ts';
 import { offering } from './offer.ts';
@@ -94,8 +95,8 @@ export async function createCore(
   const units = createUnits({
     ...{ catalog: stores.catalog.current, settings, directory, clock, log },
     ...{ store: stores.models, puller: stores.puller, environments: stores.environments },
-    learned: openLearned(stores.state),
-    home: home.path,
+    view: async (kind, model) => (await viewOne(kind, model, { ...stores, directory })).root,
+    ...{ learned: openLearned(stores.state), home: home.path },
     cores: availableParallelism(),
     cards: () => cards.list(),
     canFreeze: stores.runtime.freeze !== undefined,

@@ -93,7 +93,7 @@ interface Asked {
   readonly digest: string | null;
 }
 
-function mustBeHere(id: string, { models }: LibraryDeps) {
+function mustBeHere(id: string, { models }: Pick<LibraryDeps, 'models'>) {
   const stored = models.get(id);
   if (stored) return stored;
   throw new Fault('NOT_FOUND', `${id} is not here: \`sutaz models pull ${id}\` fetches it.`, { param: 'model' });
@@ -233,7 +233,12 @@ async function view(
   return { kind, root: deps.modelViews.rootOf(kind), variable: variables[kind], models, skipped };
 }
 
-async function viewOne(kind: ApiViewKind, id: string, deps: LibraryDeps): Promise<Viewed> {
+/** Makes a model's place in a view, or finds it made. Throws NOT_FOUND for one that is not here or that no view can show. */
+export async function viewOne(
+  kind: ApiViewKind,
+  id: string,
+  deps: Pick<LibraryDeps, 'models' | 'directory' | 'modelViews'>,
+): Promise<Viewed> {
   mustBeHere(id, deps);
   const model = await viewedModel(id, deps);
   if (!model) throw new Fault('NOT_FOUND', `${id} has no GGUF file that a view could show.`, { param: 'model' });

@@ -103,6 +103,10 @@ export function modelBlueprint(
     readonly cards?: readonly Card[];
     /** What the settings say instead of the definition. */
     readonly priority?: number | undefined;
+    /** Where the engine runs, when a model does not say where it is. */
+    readonly url?: string | undefined;
+    /** The folders of the views that the engine is told of, as placeholders: `view.ollama`. */
+    readonly views?: Readonly<Record<string, string>>;
   },
   home: string,
 ): Blueprint {
@@ -130,11 +134,12 @@ export function modelBlueprint(
       'model.slots': String(facts.shape.slots),
       // What all slots hold together: some engines are told that instead.
       'model.tokens': String(facts.shape.context * facts.shape.slots),
-      'model.url': definition.remote?.url ?? '',
+      'model.url': definition.remote?.url ?? facts.url ?? '',
       'model.remote': definition.remote?.model ?? definition.id,
       'model.keyFile': definition.remote?.keyFile ?? '',
       'model.gpuLayers': String(facts.placement?.layers ?? 0),
       threads: String(facts.threads),
+      ...facts.views,
     },
   };
 }

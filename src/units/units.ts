@@ -1,8 +1,10 @@
 import type { ModelDefinition } from '#catalog/model';
+import { viewsOf } from '#catalog/placeholders';
 import { withCuda } from '#catalog/service';
 import type { ServiceDefinition } from '#catalog/service';
-import type { Catalog } from '#catalog/snapshot';
+import type { Catalog, Defined } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
+import type { ApiViewKind } from '#contracts/store-api';
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
 import { originalOf, parseUnitId, replicaOf, unitId } from '#kernel/ids';
@@ -57,6 +59,8 @@ export interface UnitsOptions {
   readonly store: Pick<ModelStore, 'get'>;
   readonly puller: Pick<Puller, 'pull'>;
   readonly environments: Environments;
+  /** Makes a model's place in a view of the store; resolves with the view's folder. Without it there are no views: nothing is started. */
+  readonly view?: (kind: ApiViewKind, model: string) => Promise<string>;
   readonly learned: LearnedStore;
   /** The folder with everything of the platform's. */
   readonly home: string;
@@ -164,7 +168,9 @@ async function prepare(
     return;
   }
   const { definition } = directory.model(name);
-  const { run, models } = directory.engineOf(definition).definition;
+  const engine = directory.engineOf(definition);
+  const { models } = engine.definition;
+  const { run } = standInOf(engine, bench).definition;
   if (models !== 'remote')
     await puller.pull(definition.id, definition.sources, { signal, onProgress, size: definition.size });
   await plans.refresh(definition.id);
@@ -231,8 +237,9 @@ async function blueprint(
   const facts = {
     ...{ shape: shape(name), path, placement, cards: cards(), threads: threadsOf(placement, bench) },
     ...{ priority: settings().model(name).priority, env: remoteKey(model.definition) },
+    ...{ url: engine.definition.run.external?.url, views: signal ? await viewsFor(engine, name, bench) : {} },
   };
-  return { ...modelBlueprint(model, engine, facts, home), unit };
+  return { ...modelBlueprint(model, standInOf(engine, bench), facts, home), unit };
 
   /** Someone removed the file since it was prepared. */
   async function pullAgain(): Promise<StoredModel> {
@@ -241,6 +248,21 @@ async function blueprint(
     const { sources, size } = model.definition;
     return puller.pull(name, sources, { signal, size });
   }
+}
+
+/** What runs here for a model of an engine: its own process, or for one that runs elsewhere already, the one that passes requests on. */
+const standInOf = (engine: Defined<ServiceDefinition>, { directory }: Bench): Defined<ServiceDefinition> =>
+  engine.definition.run.process || !engine.definition.run.external ? engine : directory.engine('upstream');
+
+/** The views that an engine's process is told of, with the model in each of them. */
+async function viewsFor(
+  { definition }: Defined<ServiceDefinition>,
+  model: string,
+  { view }: Bench,
+): Promise<Record<string, string>> {
+  const folders: Record<string, string> = {};
+  if (view) for (const kind of viewsOf(definition)) folders[`view.${kind}`] = await view(kind, model);
+  return folders;
 }
 
 /** The key of the server that has a model, from the platform's own environment: as a variable, never an argument. */
