@@ -32,6 +32,8 @@ export interface EngineStart {
   readonly environment: Environment | null;
   /** The server that has the model, for engines that pass requests on. */
   readonly remote?: { readonly url: string; readonly model: string; readonly key?: string };
+  /** The folders of views that it is told of: `view.ollama`. */
+  readonly views?: Readonly<Record<string, string>>;
   /** Variables over those of the definition. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -74,6 +76,7 @@ export async function startEngine(engine: string, options: EngineStart): Promise
         'model.keyFile': '',
         'model.gpuLayers': '0',
         threads: String(threads),
+        ...options.views,
       },
     },
     { id: newInstanceId(), unit, handle: null, startedAt: '', ...endpoint },

@@ -77,7 +77,7 @@ interface PullLine {
 }
 
 /** Ollama: the model is pulled where it is missing, loaded until it is told otherwise, weighed, and unloaded. */
-export function ollamaRemote({ url, key, model }: RemoteOptions): Remote {
+export function ollamaRemote({ url, key, model }: RemoteOptions, { pulls } = { pulls: true }): Remote {
   const headers = bearer(key);
   const post = (path: string, body: object, signal?: AbortSignal) =>
     ask(`${url}${path}`, {
@@ -102,7 +102,9 @@ export function ollamaRemote({ url, key, model }: RemoteOptions): Remote {
   };
   return {
     async open(signal, onProgress) {
-      if (!(await has())) await pull(await post('/api/pull', { model, stream: true }, signal), model, onProgress);
+      const isThere = await has();
+      if (!isThere && !pulls) throw new Error(`${model} is not in the view that Ollama was given`);
+      if (!isThere) await pull(await post('/api/pull', { model, stream: true }, signal), model, onProgress);
       await keep(-1, signal);
     },
     // OpenAI's form of a request has no word for how long to keep the model: each sets it back to Ollama's five minutes.
