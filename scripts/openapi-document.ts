@@ -60,16 +60,16 @@ function paths(): Schema {
 }
 
 function describe(operationId: string, operation: Operation): Schema {
-  const { topic, summary, detail, role, query = {}, body, example } = operation;
-  const needs = role === null ? 'Needs no key.' : `Needs a key of the role \`${role}\`.`;
+  const { topic, summary, detail, scope, query = {}, body, example } = operation;
+  const needs = scope === null ? 'Needs no key.' : `Needs a key with the scope \`${scope}\`.`;
   const parameters = [...segments(operation), ...Object.entries(query).map(([name, one]) => queryParameter(name, one))];
   return {
     operationId,
     tags: [topic],
     summary,
     description: detail === undefined ? needs : `${detail}\n\n${needs}`,
-    'x-sutaz-role': role,
-    ...(role === null ? { security: [] } : {}),
+    'x-sutaz-scope': scope,
+    ...(scope === null ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body
       ? { requestBody: { content: { 'application/json': { schema: reference(body), ...valued(example?.body) } } } }
@@ -80,13 +80,13 @@ function describe(operationId: string, operation: Operation): Schema {
 }
 
 /** The call as curl makes it. */
-function commandOf({ method, path, role, events, example = {} }: Operation): string {
+function commandOf({ method, path, scope, events, example = {} }: Operation): string {
   const given = example.segments?.values();
   const filled = path.replaceAll(/\{\w+\}/g, () => encodeURIComponent(given?.next().value ?? 'name'));
   const address = `"http://127.0.0.1:8080${controlBase}${filled}${example.query ? `?${example.query}` : ''}"`;
   return [
     `curl${events ? ' -N' : ''}${method === 'GET' ? '' : ` -X ${method}`}`,
-    ...(role === null ? [] : ['-H "Authorization: Bearer $(./sutaz key)"']),
+    ...(scope === null ? [] : ['-H "Authorization: Bearer $(./sutaz key)"']),
     ...(example.body === undefined ? [] : [`-H 'Content-Type: application/json' -d '${JSON.stringify(example.body)}'`]),
     address,
   ].join(' ');

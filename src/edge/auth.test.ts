@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
-import { authenticate, demand, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
+import { authenticate, demandOwnHost, demandScope, demandService, serviceOfHost } from './auth.ts';
 import { beginExchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
 import { redeemTicket } from './services.ts';
@@ -63,16 +63,17 @@ describe('who asks', () => {
     expect(serviceOfHost(exchangeWith({ host: 'x.localhost:80' }).req, identity)).toBe('x');
   });
 
-  it('a role reaches what it stands for and no more', () => {
+  it('rights reach what they stand for and no more', () => {
     const exchange = exchangeWith({});
-    expect(() => demand(exchange, 'use')).toThrow(code('FORBIDDEN'));
+    expect(() => demandScope(exchange, 'models:use')).toThrow(code('FORBIDDEN'));
     exchange.principal = own;
     demandService(exchange, 'x');
     expect(() => demandService(exchange, 'y')).toThrow(code('FORBIDDEN'));
-    expect(() => demand(exchange, 'use')).toThrow(code('FORBIDDEN'));
+    expect(() => demandScope(exchange, 'models:use')).toThrow(code('FORBIDDEN'));
     exchange.principal = principalWith('user');
     demandService(exchange, 'y');
-    expect(() => demand(exchange, 'admin')).toThrow(code('FORBIDDEN'));
+    demandScope(exchange, 'models:use');
+    expect(() => demandScope(exchange, 'keys')).toThrow(code('FORBIDDEN'));
   });
 });
 

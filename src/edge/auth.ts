@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '#kernel/faults';
-import { everything } from '#kernel/scopes';
 import type { Scope } from '#kernel/scopes';
 import { isSameOrigin, nameHost } from '#security/hosts';
 import type { Principal } from '#security/principal';
-import { allows, covers } from '#security/scopes';
+import { allows } from '#security/scopes';
 import type { Sessions } from '#security/sessions';
 import { header } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -92,13 +91,6 @@ export function cookie(req: IncomingMessage, name: string): string | undefined {
 export function demandScope(exchange: Exchange, scope: Scope): void {
   if (exchange.principal && allows(exchange.principal.rights, scope)) return;
   throw new Fault('FORBIDDEN', `This needs a key with the scope ${scope}.`);
-}
-
-/** Throws FORBIDDEN unless the caller may do what the role stands for. */
-export function demand(exchange: Exchange, role: 'admin' | 'use'): void {
-  const rights = exchange.principal?.rights;
-  if (rights && (role === 'admin' ? covers(rights, everything) : allows(rights, 'state:read'))) return;
-  throw new Fault('FORBIDDEN', `This needs a key of the role ${role}.`);
 }
 
 /** Throws FORBIDDEN unless the caller may reach the service. */

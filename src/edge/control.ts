@@ -5,7 +5,6 @@ import type { OnProgress } from '#contracts/models';
 import type { Operation } from '#contracts/operations';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
-import { demand } from './auth.ts';
 import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
@@ -89,11 +88,6 @@ export const routes: readonly Route[] = [
   }),
 ];
 
-/** Whether a call is open to everyone who reaches the door. */
-export const needsNoKey = ({ method, path: asked }: Exchange): boolean =>
-  open.some(({ operation, path }) => operation.method === method && path.test(asked));
-const open = routes.filter(({ operation }) => operation.role === null);
-
 export async function handleControl(exchange: Exchange, deps: ControlDeps): Promise<void> {
   const allowed: string[] = [];
   for (const { operation, path, handle } of routes) {
@@ -103,7 +97,6 @@ export async function handleControl(exchange: Exchange, deps: ControlDeps): Prom
       allowed.push(operation.method);
       continue;
     }
-    if (operation.role !== null) demand(exchange, operation.role);
     return sendReply(exchange, operation, await handle(exchange, deps, decodeSegment(match[1] ?? '')));
   }
   if (allowed.length > 0) throw onlyTakes(exchange.path, allowed);

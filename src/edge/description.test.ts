@@ -30,7 +30,7 @@ describe('the description', () => {
   it('opens nothing else of the control API', async () => {
     const { ask } = await open();
     expect((await ask('/sutaz/v1/state', { key: null })).status).toBe(401);
-    expect((await ask('/sutaz/v1/openapi.json', { key: null, method: 'POST' })).status).toBe(401);
+    expect((await ask('/sutaz/v1/openapi.json', { key: null, method: 'POST' })).status).toBe(405);
     expect((await ask('/docs', { key: null, method: 'POST' })).status).toBe(405);
   });
 

@@ -6,11 +6,12 @@ import { Fault, faults } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { nodeHttp } from '#kernel/node-http';
 import type { Counter, Histogram } from '#observe/metrics';
+import { demandAccess } from './access.ts';
 import { authenticate, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
 import type { Identity } from './auth.ts';
 import { handleConsole, sendPage } from './console.ts';
 import type { ConsoleFiles } from './console.ts';
-import { handleControl, needsNoKey } from './control.ts';
+import { handleControl } from './control.ts';
 import type { ControlDeps } from './control.ts';
 import { sendDescription } from './description.ts';
 import { isAnthropic, isOllama, isRerank } from './dialects.ts';
@@ -18,6 +19,7 @@ import { beginExchange, decodeSegment, faultHeaders, onlyTakes, sendFault, sendJ
 import type { Exchange } from './exchange.ts';
 import { callerOf, serving, untilOver, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
+import { guardOf } from './guards.ts';
 import { handleAnthropic } from './anthropic/handler.ts';
 import { handleOllama } from './ollama/handler.ts';
 import { createBodyWatch } from './protocols/body-watch.ts';
@@ -26,6 +28,7 @@ import { demandSound, plainTarget } from './protocols/bounds.ts';
 import type { RequestLimits } from './protocols/bounds.ts';
 import { continueWhenRead } from './protocols/expect.ts';
 import { handleOpenai } from './openai.ts';
+import { permitted } from './permitted.ts';
 import { handleRerank } from './rerank.ts';
 import { lingerMs, refuseBytes, statusOf } from './protocols/refuse-bytes.ts';
 import type { OpenaiDeps } from './openai.ts';
@@ -94,40 +97,50 @@ export function createDoor(deps: DoorDeps): Server {
 /**
  * Where a request goes. In this order:
  * 1. a host name `{id}.localhost` is that service, whatever the path;
- * 2. `/healthz` and `/readyz` need no name of ours and no key;
- * 3. the console's own files and the description of the API need no key: they hold nothing;
- * 4. everything else needs a key, then goes by its path.
+ * 2. what needs no key: whether the platform is well, the console's own files and the description of the API, which hold
+ *    nothing;
+ * 3. everything else needs a key, and the right that its guard asks for; then it goes by its path.
  */
 async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
-  const { path, res } = exchange;
   demandSound(exchange.req, deps.limits());
-  if (!path.startsWith('/')) throw new Fault('BAD_REQUEST', 'The address of a request must begin with a slash.');
+  if (!exchange.path.startsWith('/'))
+    throw new Fault('BAD_REQUEST', 'The address of a request must begin with a slash.');
   const service = serviceOfHost(exchange.req, deps.identity);
   if (service !== null) {
     if (redeemTicket(exchange, deps.identity)) return; // 1
     exchange.principal = authenticate(exchange, deps.identity, true);
+    demandService(exchange, service);
     return handleService(exchange, { service, path: exchange.req.url ?? '/', prefix: '' }, deps);
   }
-  if (path === '/healthz') return void res.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n'); // 2
+  const guarded = guardOf(exchange);
+  if (!guarded?.guard.anyHost) demandOwnHost(exchange.req, deps.identity);
+  if (guarded?.guard.scope === null) return serveOpen(exchange, deps); // 2
+  exchange.principal = authenticate(exchange, deps.identity); // 3
+  demandAccess(exchange, guarded, deps);
+  return serveKnown(exchange, permitted(deps, exchange.principal.rights));
+}
+
+function serveOpen(exchange: Exchange, deps: DoorDeps): Promise<void> | void {
+  const { path, res } = exchange;
+  if (path === '/healthz') return void res.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n');
   if (path === '/readyz') return sendReadiness(exchange, deps);
-  demandOwnHost(exchange.req, deps.identity);
-  if (path === '/console' || path.startsWith('/console/')) return handleConsole(exchange, deps.console, deps.sessions); // 3
-  if (path === '/') return greet(exchange);
+  if (path === '/console' || path.startsWith('/console/')) return handleConsole(exchange, deps.console, deps.sessions);
   if (path === '/docs') return sendDescription(exchange, deps.description.html());
-  if (needsNoKey(exchange)) return handleControl(exchange, deps);
-  exchange.principal = authenticate(exchange, deps.identity); // 4
+  if (path.startsWith('/sutaz/v1/')) return handleControl(exchange, deps);
+  return greet(exchange);
+}
+
+function serveKnown(exchange: Exchange, deps: DoorDeps): Promise<void> | void {
+  const { path } = exchange;
   if (isAnthropic(path)) return handleAnthropic(exchange, deps);
   if (isOllama(path)) return handleOllama(exchange, deps);
   if (isRerank(path)) return handleRerank(exchange, deps);
   if (path.startsWith('/v1/')) return handleOpenai(exchange, deps);
   if (path.startsWith('/sutaz/v1/')) return handleControl(exchange, deps);
+  if (path === '/metrics') return sendMetrics(exchange, deps);
   const address = addressOf(exchange.req.url ?? '/');
   if (address) return address.path ? handleService(exchange, address, deps) : addSlash(exchange, address);
-  if (path === '/metrics') return sendMetrics(exchange, deps);
-  throw new Fault(
-    'NOT_FOUND',
-    `There is nothing at ${path}. The door serves /v1, /api, /services/{id}/, /sutaz/v1, /docs, /console/ and /metrics.`,
-  );
+  throw new Fault('NOT_FOUND', `There is nothing at ${path}.`);
 }
 
 /** A browser goes to the console; Ollama's clients look here whether anybody is there, and some read what is said. */

@@ -1,6 +1,5 @@
 import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
-import { demandScope } from './auth.ts';
 import { decodeSegment, onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
@@ -31,7 +30,6 @@ const served = [...Object.keys(engineCalls), ...Object.keys(translators)];
 
 export async function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
   const { path, method } = exchange;
-  demandScope(exchange, 'models:use');
   const capability = Object.hasOwn(engineCalls, path) ? engineCalls[path] : undefined;
   const translated = Object.hasOwn(translators, path) ? translators[path] : undefined;
   if (capability ?? translated) {

@@ -1,5 +1,4 @@
 import { isRecord } from '#kernel/json';
-import { demandScope } from './auth.ts';
 import { askWhole } from './engine-call.ts';
 import { onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -69,7 +68,6 @@ export function rankedAnswer(answer: Readonly<Record<string, unknown>>, call: Re
 }
 
 export async function handleRerank(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
-  demandScope(exchange, 'models:use');
   if (exchange.method !== 'POST') throw onlyTakes(exchange.path, ['POST']);
   const call = rerankCall(parseObject(await readBody(exchange, deps.limits().body)));
   if (call.query === '') throw bad('query', 'query is empty.');

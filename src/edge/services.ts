@@ -1,6 +1,6 @@
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
-import { demandService, sessionCookie } from './auth.ts';
+import { sessionCookie } from './auth.ts';
 import type { Identity } from './auth.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
@@ -35,7 +35,6 @@ export interface Address {
 const pageHoldMs = 10_000;
 
 export async function handleService(exchange: Exchange, address: Address, deps: ServiceDeps): Promise<void> {
-  demandService(exchange, address.service);
   const unit = deps.services.unit(address.service);
   if (isSession(exchange) && address.prefix) return moveToOwnHost(exchange, address, deps);
   // One that cannot run here will not wake: asking for it says why.

@@ -1,4 +1,5 @@
 import type { FaultCode } from '#kernel/faults';
+import type { Scope } from '#kernel/scopes';
 import type { WireName } from './wire.ts';
 
 /**
@@ -9,8 +10,11 @@ export interface Operation {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below `/sutaz/v1`. `{name}` is one segment, percent-encoded. */
   readonly path: `/${string}`;
-  /** What a key must be good for; null when none is needed. */
-  readonly role: 'admin' | 'use' | null;
+  /**
+   * What a key must be good for; null when none is needed. Where it may be narrowed, to the model that the path names.
+   * `units:manage` is `services:manage` for a service and `models:manage` for a model.
+   */
+  readonly scope: Scope | 'units:manage' | null;
   readonly topic: Topic;
   /** A line in the imperative, without a full stop. */
   readonly summary: string;
@@ -71,10 +75,10 @@ export const work = <P extends WireName, D extends WireName>(progress: P, done: 
   ({ progress, done, error: 'ApiProblem' }) as const;
 
 /** Every code that a call may be refused with. */
-export function faultsOf({ role, path, query, body, faults = [] }: Operation): readonly FaultCode[] {
+export function faultsOf({ scope, path, query, body, faults = [] }: Operation): readonly FaultCode[] {
   return [
     ...(query || body ? (['BAD_REQUEST'] as const) : []),
-    ...(role === null ? [] : (['UNAUTHENTICATED'] as const)),
+    ...(scope === null ? [] : (['UNAUTHENTICATED'] as const)),
     'FORBIDDEN' as const,
     ...(path.includes('{') ? (['NOT_FOUND'] as const) : []),
     ...(body ? (['TOO_LARGE'] as const) : []),

@@ -3,11 +3,11 @@ import type { Operations } from './operation.ts';
 /** Of the platform as a whole: what it does and what it knows. */
 export const platformOperations = {
   readState: {
-    ...{ method: 'GET', path: '/state', role: 'use', topic: 'state', answer: 'ApiState' },
+    ...{ method: 'GET', path: '/state', scope: 'state:read', topic: 'state', answer: 'ApiState' },
     summary: 'Show the platform, its ledger and every unit',
   },
   watchEvents: {
-    ...{ method: 'GET', path: '/events', role: 'use', topic: 'state' },
+    ...{ method: 'GET', path: '/events', scope: 'state:read', topic: 'state' },
     summary: 'Follow what changes',
     detail:
       'The whole state first, then each unit that differs from what was told last. A client that falls behind misses single ' +
@@ -16,15 +16,15 @@ export const platformOperations = {
     faults: ['SHUTTING_DOWN'],
   },
   readLedger: {
-    ...{ method: 'GET', path: '/ledger', role: 'use', topic: 'state', answer: 'ApiAccount' },
+    ...{ method: 'GET', path: '/ledger', scope: 'state:read', topic: 'state', answer: 'ApiAccount' },
     summary: 'Show the account of memory with what decisions rest on',
   },
   readSavings: {
-    ...{ method: 'GET', path: '/savings', role: 'use', topic: 'state', answer: 'ApiSavings' },
+    ...{ method: 'GET', path: '/savings', scope: 'state:read', topic: 'state', answer: 'ApiSavings' },
     summary: 'Show what was spared against keeping everything awake',
   },
   readPlan: {
-    ...{ method: 'GET', path: '/plan', role: 'use', topic: 'state', answer: 'ApiPlan' },
+    ...{ method: 'GET', path: '/plan', scope: 'state:read', topic: 'state', answer: 'ApiPlan' },
     summary: 'Say whether units can be awake together',
     detail: 'Nothing is started for it.',
     query: {
@@ -35,25 +35,32 @@ export const platformOperations = {
     example: { query: 'unit=chroma&unit=smollm2:135m' },
   },
   readCatalog: {
-    ...{ method: 'GET', path: '/catalog', role: 'use', topic: 'catalogue', answer: 'ApiCatalog' },
+    ...{ method: 'GET', path: '/catalog', scope: 'state:read', topic: 'catalogue', answer: 'ApiCatalog' },
     summary: 'List the definitions, those that are disabled with their reasons',
   },
   readDefinition: {
-    ...{ method: 'GET', path: '/catalog/{name}', role: 'use', topic: 'catalogue', answer: 'ApiDefinition' },
+    ...{ method: 'GET', path: '/catalog/{name}', scope: 'state:read', topic: 'catalogue', answer: 'ApiDefinition' },
     summary: 'Show one definition as it was written and as it was read',
     example: { segments: ['chroma'] },
   },
   readDescription: {
-    ...{ method: 'GET', path: '/openapi.json', role: null, topic: 'platform', answer: 'JsonObject' },
+    ...{ method: 'GET', path: '/openapi.json', scope: null, topic: 'platform', answer: 'JsonObject' },
     summary: 'Describe this API in OpenAPI 3.1',
   },
   createConsoleLink: {
-    ...{ method: 'POST', path: '/console-links', role: 'admin', topic: 'platform' },
+    ...{ method: 'POST', path: '/console-links', scope: 'console', topic: 'platform' },
     ...{ answer: 'ApiConsoleLink', status: 201 },
     summary: 'Make a link that opens the console once',
   },
   shutDown: {
-    ...{ method: 'POST', path: '/shutdown', role: 'admin', topic: 'platform', answer: 'ApiStopping', status: 202 },
+    ...{
+      method: 'POST',
+      path: '/shutdown',
+      scope: 'platform:manage',
+      topic: 'platform',
+      answer: 'ApiStopping',
+      status: 202,
+    },
     summary: 'Stop the platform',
     detail: 'What is under way may finish within 30 seconds; then every instance is stopped.',
   },

@@ -7,17 +7,17 @@ const common = { topic: 'units', example: { segments: ['chroma'] } } as const;
 export const unitOperations = {
   readUnit: {
     ...common,
-    ...{ method: 'GET', path: '/units/{name}', role: 'use', answer: 'ApiUnit' },
+    ...{ method: 'GET', path: '/units/{name}', scope: 'state:read', answer: 'ApiUnit' },
     summary: 'Show one unit',
   },
   explainUnit: {
     ...common,
-    ...{ method: 'GET', path: '/units/{name}/why', role: 'use', answer: 'ApiWhy' },
+    ...{ method: 'GET', path: '/units/{name}/why', scope: 'state:read', answer: 'ApiWhy' },
     summary: 'Say why a unit is in its state, and what would happen if somebody asked for it now',
   },
   startUnit: {
     ...common,
-    ...{ method: 'POST', path: '/units/{name}/start', role: 'admin', answer: 'ApiUnit', status: 202 },
+    ...{ method: 'POST', path: '/units/{name}/start', scope: 'units:manage', answer: 'ApiUnit', status: 202 },
     summary: 'Wake a unit',
     detail: 'It goes on until the unit is ready or has failed, whoever leaves meanwhile.',
     query: { wait: { type: 'boolean', about: 'Answer with a stream that tells of the wake and ends with it.' } },
@@ -27,7 +27,7 @@ export const unitOperations = {
   },
   stopUnit: {
     ...common,
-    ...{ method: 'POST', path: '/units/{name}/stop', role: 'admin', answer: 'ApiUnit' },
+    ...{ method: 'POST', path: '/units/{name}/stop', scope: 'units:manage', answer: 'ApiUnit' },
     summary: 'Put a unit to sleep',
     detail: 'A busy one is refused with CONFLICT, and so is one that is pinned or core.',
     query: { force: { type: 'boolean', about: 'Stop it although it is busy: what it works on is lost.' } },
@@ -35,19 +35,19 @@ export const unitOperations = {
   },
   pinUnit: {
     ...common,
-    ...{ method: 'POST', path: '/units/{name}/pin', role: 'admin', answer: 'ApiUnit' },
+    ...{ method: 'POST', path: '/units/{name}/pin', scope: 'units:manage', answer: 'ApiUnit' },
     summary: 'Keep a unit awake until it is unpinned',
     faults: ['CONFLICT'],
   },
   unpinUnit: {
     ...common,
-    ...{ method: 'POST', path: '/units/{name}/unpin', role: 'admin', answer: 'ApiUnit' },
+    ...{ method: 'POST', path: '/units/{name}/unpin', scope: 'units:manage', answer: 'ApiUnit' },
     summary: 'Let a pinned unit sleep again',
     faults: ['CONFLICT'],
   },
   readLogs: {
     ...common,
-    ...{ method: 'GET', path: '/units/{name}/logs', role: 'admin', text: true },
+    ...{ method: 'GET', path: '/units/{name}/logs', scope: 'units:manage', text: true },
     summary: 'Read the last lines that a unit wrote',
     query: {
       lines: { type: 'integer', about: 'How many, up to 10,000; 100 unless this says otherwise.' },

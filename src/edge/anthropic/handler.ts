@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Fault } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
-import { demandScope } from '../auth.ts';
 import { askChunks, askWhole } from '../engine-call.ts';
 import { onlyTakes, parseObject, readBody, sendJson } from '../exchange.ts';
 import type { Exchange } from '../exchange.ts';
@@ -21,7 +20,6 @@ const addresses: Readonly<Record<string, (exchange: Exchange, deps: OpenaiDeps, 
 /** Anthropic's API, as its clients speak it. */
 export async function handleAnthropic(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
   const { path, method } = exchange;
-  demandScope(exchange, 'models:use');
   const handle = Object.hasOwn(addresses, path) ? addresses[path] : undefined;
   if (!handle) {
     throw new Fault('NOT_FOUND', `There is no ${path}. Served here: ${Object.keys(addresses).join(', ')}.`);

@@ -2,8 +2,6 @@ import type { ApiModel } from '#contracts/api';
 import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { isRecord } from '#kernel/json';
-import type { Scope } from '#kernel/scopes';
-import { demandScope } from '../auth.ts';
 import { openStream } from '../comments.ts';
 import type { Control } from '../control.ts';
 import { askChunks, askWhole } from '../engine-call.ts';
@@ -30,12 +28,11 @@ type Handler = (exchange: Exchange, deps: OllamaDeps, body: unknown) => Promise<
 
 interface Route {
   readonly methods: readonly string[];
-  readonly scope: Scope;
   readonly handle: Handler;
 }
 
-const post = (handle: Handler, scope: Scope = 'models:use'): Route => ({ methods: ['POST'], scope, handle });
-const look = (handle: Handler): Route => ({ methods: ['GET', 'HEAD'], scope: 'models:use', handle });
+const post = (handle: Handler): Route => ({ methods: ['POST'], handle });
+const look = (handle: Handler): Route => ({ methods: ['GET', 'HEAD'], handle });
 const cannot = (what: string): Route =>
   post(() => {
     throw new Fault('NOT_SUPPORTED', what);
@@ -52,8 +49,8 @@ const routes: Readonly<Record<string, Route>> = {
     sendJson(exchange, 200, { version: control.state().platform.version }),
   ),
   '/api/show': post(show),
-  '/api/pull': post(pull, 'models:manage'),
-  '/api/delete': { methods: ['DELETE'], scope: 'models:manage', handle: remove },
+  '/api/pull': post(pull),
+  '/api/delete': { methods: ['DELETE'], handle: remove },
   '/api/copy': cannot('A model gets another name in sutaz.yaml, under models.names.'),
   '/api/create': cannot('A model is made by a definition in the catalogue; see docs/definitions.md.'),
   '/api/push': cannot('Models are not sent anywhere.'),
@@ -67,7 +64,6 @@ export async function handleOllama(exchange: Exchange, deps: OllamaDeps): Promis
     throw new Fault('NOT_FOUND', `There is no ${method} ${path}. Served here: ${Object.keys(routes).join(', ')}.`);
   }
   if (!route.methods.includes(method)) throw onlyTakes(path, route.methods);
-  demandScope(exchange, route.scope);
   const body = method === 'GET' || method === 'HEAD' ? {} : parseObject(await readBody(exchange, deps.limits().body));
   await route.handle(exchange, deps, body);
 }
