@@ -74,7 +74,7 @@ const form = z.strictObject({
     ),
   priority: z.number().int().min(0).max(100).default(50),
   context: z.number().int().min(256).default(4096).describe('Tokens for each request, prompt and answer together.'),
-  slots: z.number().int().min(1).max(64).default(2).describe('How many requests it generates at once.'),
+  slots: z.number().int().min(1).max(1024).default(2).describe('How many requests it generates at once.'),
   size: bytes.describe('About the size of its file: what is shown and reserved before it is here.'),
   idle: z.strictObject({ after: duration.optional(), rung: z.enum(['auto', 'frozen', 'cold']).optional() }).default({}),
   replicas: replicas.default({ min: 1, max: 1 }),
