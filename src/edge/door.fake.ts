@@ -22,7 +22,7 @@ import { createDoor } from './door.ts';
 import type { DoorDeps } from './door.ts';
 import { createLive } from './live.ts';
 import type { ModelDirectory } from './models.ts';
-import { createUpstreams } from './upstream.ts';
+import { createUpstreams } from './transport/upstreams.ts';
 
 export const adminKey = 'sutaz-admin';
 const principals: Readonly<Record<string, Principal>> = {
@@ -45,7 +45,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
   const logged: LogFields[] = [];
   const world = fakeWaker(`http://127.0.0.1:${portOf(upstream)}`, clock);
   const sessions = createSessions({ clock, present: (principal) => principal });
-  const upstreams = createUpstreams();
+  const upstreams = createUpstreams({ clock });
   const control = fakeControl();
   const state = () => control.state();
   const server = createDoor({

@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto';
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { Fault } from '#kernel/faults';
 import type { FaultCode } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
@@ -9,9 +8,11 @@ import { keepAwake, openStream } from './comments.ts';
 import type { Exchange } from './exchange.ts';
 import { callerOf, serving, wakePlain } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
-import { timingHeader } from './headers.ts';
+import { timingHeader, traceparentOf } from './headers.ts';
 import type { ModelChoice } from './models.ts';
 import { inOrder } from './models.ts';
+import { headerOf } from './transport/fields.ts';
+import type { HeaderList } from './transport/fields.ts';
 
 /** A request to a model's engine in OpenAI's API, made of one in another. */
 export interface EngineCall {
@@ -145,7 +146,7 @@ async function sendChunks(
   };
   const timing = await send(exchange, question, awake, deps, {
     head(headers, timing) {
-      if (!String(headers['content-type'] ?? '').startsWith('text/event-stream')) return false;
+      if (headerOf(headers, 'content-type')?.startsWith('text/event-stream') !== true) return false;
       if (taker.contentType !== null && !res.headersSent) openStream(exchange, taker.contentType, timing);
       return true;
     },
@@ -166,7 +167,7 @@ async function sendChunks(
 
 interface Sink {
   /** False when an answer of this kind is none that was asked for. */
-  head(headers: IncomingHttpHeaders, timing: OutgoingHttpHeaders): boolean;
+  head(headers: HeaderList, timing: OutgoingHttpHeaders): boolean;
   data(chunk: Buffer, resume: () => void): boolean;
   /** Where an answer that is none goes. */
   readonly refusal: Body;
@@ -183,18 +184,14 @@ async function send(
   let first: number | undefined;
   let refused: number | null = null;
   // The client's own headers are of another API: only what is said here goes on.
-  const headers = {
-    'content-type': 'application/json',
-    'content-length': String(body.byteLength),
-    ...(target.key === null ? {} : { authorization: `Bearer ${target.key}` }),
-    traceparent: `00-${exchange.traceId}-${randomBytes(8).toString('hex')}-01`,
-  };
+  const headers = ['content-type', 'application/json', 'traceparent', traceparentOf(exchange)];
+  if (target.key !== null) headers.push('authorization', `Bearer ${target.key}`);
   const request = {
     ...{ origin: target.origin, method: 'POST', path: target.basePath + path, headers, body },
     signal: exchange.signal,
   };
   await upstreams.send(request, {
-    head(status, answer) {
+    head({ status, headers: answer }) {
       const timing = timingHeader({ queueMs, wakeMs, totalMs: clock.now() - sent });
       if (status >= 300 || !sink.head(answer, timing)) refused = status;
     },

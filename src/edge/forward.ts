@@ -6,7 +6,8 @@ import type { Awake, Waker } from '#routing/wake';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
-import type { AnswerSink, Upstreams } from './upstream.ts';
+import { headerOf } from './transport/fields.ts';
+import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
 export interface ForwardDeps {
   readonly waker: Waker;
@@ -116,59 +117,83 @@ export const callerOf = (exchange: Exchange) =>
   ({ principal: exchange.principal?.id ?? 'anonymous', class: 'interactive' }) as const;
 
 async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, deps: ForwardDeps): Promise<void> {
-  const { res, req, signal } = exchange;
+  const { req, signal } = exchange;
   const { target } = awake;
-  const headers = requestHeaders(exchange, {
-    prefix: onward.prefix,
-    key: target.key,
-    remote: req.socket.remoteAddress,
-  });
-  if (onward.body) headers['content-length'] = String(onward.body.byteLength);
-  const sent = deps.clock.now();
-  let late: Late | null = null;
-  const open: { line: Line | null } = { line: null };
-  const pass = (chunk: Buffer, resume: () => void): boolean => {
-    if (res.write(chunk)) return true;
-    res.once('drain', () => resume());
-    return false;
-  };
-  const request = {
+  const { prefix } = onward;
+  const remote = req.socket.remoteAddress;
+  const sink = answerTo(exchange, onward, awake, deps);
+  const request: UpstreamRequest = {
     origin: target.origin,
     method: exchange.method,
     path: target.basePath + onward.path,
-    headers,
+    headers: requestHeaders(exchange, { prefix, key: target.key, remote }),
     body: onward.body ?? (hasBody(req.headers) ? req : null),
     signal,
   };
-  const sink: AnswerSink = {
-    head(status, answer) {
-      const timing = serverTiming(awake.queueMs, awake.wakeMs, deps.clock.now() - sent);
-      const isStream = String(answer['content-type'] ?? '').startsWith('text/event-stream');
-      if (isStream) open.line = deps.waker.line(onward.unit, awake, callerOf(exchange));
+  await untilOver(
+    () => deps.upstreams.send(request, sink),
+    (broken) => sink.close(broken),
+  );
+  sink.end();
+  // It answered before it had read everything: what the client goes on sending is in the way of its next request.
+  if (!req.complete) req.resume();
+}
+
+/** What passes an answer on to the client, as it comes. */
+interface Passing extends AnswerSink {
+  /** It is whole. */
+  end(): void;
+  /** It is over, whole or not. */
+  close(broken: boolean): void;
+}
+
+function answerTo(exchange: Exchange, onward: Onward, awake: Awake, deps: ForwardDeps): Passing {
+  const { res } = exchange;
+  const { clock, waker } = deps;
+  const sent = clock.now();
+  let line: Line | null = null;
+  let late: Late | null = null;
+  /** Bytes that are still to come, where the answer says how many. */
+  let left = NaN;
+  const pass = (chunk: Buffer, resume: () => void): boolean => {
+    left -= chunk.byteLength;
+    // Head and body leave in one piece where the body came in one.
+    if (left === 0) res.end(chunk);
+    else if (!res.write(chunk)) {
+      res.once('drain', () => resume());
+      return false;
+    }
+    return true;
+  };
+  return {
+    head({ status, headers, framing }) {
+      const isStream = headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true;
+      if (isStream) line = waker.line(onward.unit, awake, callerOf(exchange));
       if (res.headersSent) {
         if (status >= 400 || !isStream) late = { status, chunks: [], bytes: 0 };
         return;
       }
       exchange.streaming = isStream;
-      const back = responseHeaders(answer, exchange, onward.prefix, target.origin);
-      res.writeHead(status, { ...back, 'server-timing': timing });
-      if (exchange.streaming) res.flushHeaders();
+      if (framing.kind === 'length') left = framing.bytes;
+      const back = responseHeaders(headers, exchange, onward.prefix, awake.target.origin);
+      back.push('server-timing', serverTiming(awake.queueMs, awake.wakeMs, clock.now() - sent));
+      res.writeHead(status, back);
+      if (isStream) res.flushHeaders();
     },
     data(chunk, resume) {
       if (late) return gather(late, chunk);
-      const waking = open.line?.said() ?? null;
+      const waking = line?.said() ?? null;
       if (waking === null) return pass(chunk, resume);
       // An instance that was about to be frozen, or that was thawed for somebody else, had something to say.
       waking.then(() => pass(chunk, resume) && resume(), resume);
       return false;
     },
+    end() {
+      if (late) endLate(exchange, late);
+      else if (!res.writableEnded) res.end();
+    },
+    close: (broken) => line?.close(broken),
   };
-  await untilOver(
-    () => deps.upstreams.send(request, sink),
-    (broken) => open.line?.close(broken),
-  );
-  if (late) endLate(exchange, late);
-  else res.end();
 }
 
 /** An answer that is no stream, after a stream was begun by comments: it can only be told as one event of it. */

@@ -1,19 +1,31 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { newSpanId } from '#kernel/ids';
 import type { Exchange } from './exchange.ts';
+import type { HeaderList } from './transport/fields.ts';
 
 /** Headers that speak of one connection only (RFC 9110, section 7.6.1) and never travel on. */
-const hopByHop = new Set([
+const hopByHop: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-authenticate', 'proxy-authorization', 'proxy-connection'],
   ...['te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
 ]);
 
+/** What clients say to the door, or of the way before it, which is not ours to vouch for: the chain begins here. */
+const replaced: ReadonlySet<string> = new Set([
+  ...['x-sutaz-key', 'x-sutaz-console', 'traceparent'],
+  ...['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'],
+]);
+
 const ourCookie = /^\s*sutaz_/;
 
-/** Every name that the message's own Connection header takes out, beside the fixed ones. */
-function connectionOnly(headers: IncomingHttpHeaders): ReadonlySet<string> {
-  const named = headers.connection?.toLowerCase().split(',') ?? [];
-  return named.length === 0 ? hopByHop : new Set([...hopByHop, ...named.map((name) => name.trim())]);
+/** Names that the message's own Connection header takes out, beside the fixed ones; null for the usual ones, which name none. */
+function namedByConnection(connection: string | undefined): ReadonlySet<string> | null {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return null;
+  return new Set(
+    connection
+      .toLowerCase()
+      .split(',')
+      .map((name) => name.trim()),
+  );
 }
 
 export interface Onward {
@@ -25,51 +37,54 @@ export interface Onward {
 }
 
 /** The headers with which a request travels on: without what is of this connection, our keys and our cookies. */
-export function requestHeaders(exchange: Exchange, onward: Onward): Record<string, string | string[]> {
-  const { req } = exchange;
-  const drop = connectionOnly(req.headers);
-  const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(req.headers)) {
-    if (value === undefined || drop.has(name) || name === 'x-sutaz-key' || name === 'x-sutaz-console') continue;
-    headers[name] = value;
+export function requestHeaders(exchange: Exchange, onward: Onward): string[] {
+  const { headers } = exchange.req;
+  const named = namedByConnection(headers.connection);
+  const own: string[] = [];
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined || hopByHop.has(name) || replaced.has(name) || named?.has(name)) continue;
+    if (name === 'authorization' && (exchange.keyInAuthorization || onward.key !== null)) continue;
+    if (name === 'x-api-key' && exchange.keyInApiKey) continue;
+    if (name === 'x-forwarded-prefix' && onward.prefix) continue;
+    if (name === 'cookie') pushCookie(own, String(value));
+    else if (typeof value === 'string') own.push(name, value);
+    else for (const one of value) own.push(name, one);
   }
-  if (exchange.keyInAuthorization) delete headers.authorization;
-  if (exchange.keyInApiKey) delete headers['x-api-key'];
-  stripCookies(headers);
-  if (onward.key !== null) headers.authorization = `Bearer ${onward.key}`;
-  // What a client claims of the way before us is not ours to vouch for: the chain begins here.
-  headers['x-forwarded-for'] = onward.remote ?? 'unknown';
-  headers['x-forwarded-proto'] = 'http';
-  headers['x-forwarded-host'] = req.headers.host ?? '';
-  if (onward.prefix) headers['x-forwarded-prefix'] = onward.prefix;
-  headers.traceparent = `00-${exchange.traceId}-${randomBytes(8).toString('hex')}-01`;
-  return headers;
+  if (onward.key !== null) own.push('authorization', `Bearer ${onward.key}`);
+  own.push('x-forwarded-for', onward.remote ?? 'unknown', 'x-forwarded-proto', 'http');
+  own.push('x-forwarded-host', headers.host ?? '', 'traceparent', traceparentOf(exchange));
+  if (onward.prefix) own.push('x-forwarded-prefix', onward.prefix);
+  return own;
 }
 
-function stripCookies(headers: Record<string, string | string[]>): void {
-  if (typeof headers.cookie !== 'string') return;
-  const kept = headers.cookie.split(';').filter((pair) => !ourCookie.test(pair));
-  if (kept.length > 0) headers.cookie = kept.join(';').trim();
-  else delete headers.cookie;
+/** W3C's trace context, with the door as the parent of what the upstream does. */
+export const traceparentOf = ({ traceId }: Exchange): string => `00-${traceId}-${newSpanId()}-01`;
+
+function pushCookie(headers: string[], cookie: string): void {
+  const kept = ourCookie.test(cookie) || cookie.includes('sutaz_') ? withoutOurs(cookie) : cookie;
+  if (kept !== '') headers.push('cookie', kept);
 }
+
+const withoutOurs = (cookie: string): string =>
+  cookie
+    .split(';')
+    .filter((pair) => !ourCookie.test(pair))
+    .join(';')
+    .trim();
 
 /** The headers with which an answer goes back. A redirect within the service, which is at `origin`, stays within its prefix. */
-export function responseHeaders(
-  headers: IncomingHttpHeaders,
-  exchange: Exchange,
-  prefix: string,
-  origin = '',
-): Record<string, string | string[]> {
-  const drop = connectionOnly(headers);
-  const kept: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || drop.has(name) || name === 'server-timing') continue;
-    kept[name] = value;
+export function responseHeaders(headers: HeaderList, exchange: Exchange, prefix: string, origin = ''): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const value = headers[i + 1] as string;
+    if (name === 'server-timing' || name === 'x-sutaz-trace-id') continue;
+    // Ours name who may act here: no service sets them.
+    if (name === 'set-cookie' && ourCookie.test(value)) continue;
+    kept.push(name, name === 'location' ? redirected(value, exchange, prefix, origin) : value);
   }
-  // Ours name who may act here: no service sets them.
-  if (headers['set-cookie']) kept['set-cookie'] = headers['set-cookie'].filter((cookie) => !ourCookie.test(cookie));
-  if (headers.location !== undefined) kept.location = redirected(headers.location, exchange, prefix, origin);
-  kept['x-sutaz-trace-id'] = exchange.traceId;
+  kept.push('x-sutaz-trace-id', exchange.traceId);
   return kept;
 }
 

@@ -10,7 +10,8 @@ import { problemOf } from './errors.ts';
 import { faultHeaders } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
-import { placeOf } from './upstream.ts';
+import { placeOf } from './transport/place.ts';
+import { requestHead } from './transport/request-head.ts';
 
 /** The client's side of a connection that is to become something else than HTTP. */
 export interface Upgrade {
@@ -76,12 +77,8 @@ function handshake(exchange: Exchange, path: string, prefix: string, awake: Awak
   const { req, method } = exchange;
   const headers = requestHeaders(exchange, { prefix, key: awake.target.key, remote: req.socket.remoteAddress });
   // These two are of this connection, and here they are the very thing that is asked for.
-  headers.connection = 'Upgrade';
-  headers.upgrade = req.headers.upgrade ?? 'websocket';
-  const lines = Object.entries(headers).flatMap(([name, value]) =>
-    (Array.isArray(value) ? value : [value]).map((one) => `${name}: ${one}`),
-  );
-  return `${method} ${awake.target.basePath}${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
+  headers.push('connection', 'Upgrade', 'upgrade', req.headers.upgrade ?? 'websocket');
+  return requestHead({ method, path: awake.target.basePath + path, headers, body: null }, req.headers.host ?? '');
 }
 
 function piped(client: Duplex, upstream: Socket, line: Line | null): Promise<void> {

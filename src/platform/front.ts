@@ -7,9 +7,13 @@ import type { Control } from '#edge/control';
 import { createDescription } from '#edge/description';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
+<<<<<<< HEAD
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
 import { createUpstreams } from '#edge/upstream';
+=======
+import { createUpstreams } from '#edge/transport/upstreams';
+>>>>>>> 14657d1 (edge: speak to upstreams with a client of our own)
 import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
@@ -49,7 +53,7 @@ export async function createFront(
   const metrics = createMetrics();
   const measured = registerMetrics(metrics, core.views, parts.reporter);
   registerSavings(metrics, core.savings);
-  const upstreams = createUpstreams();
+  const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
   const door: Server = createDoor({
     ...{

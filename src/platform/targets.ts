@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { placeOf } from '#edge/upstream';
+import { placeOf } from '#edge/transport/place';
 import type { UnitId } from '#kernel/ids';
 import type { Target } from '#routing/wake';
 import type { Supervisor } from '#runtime/supervisor';

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
+import { byName } from '../transport/fields.ts';
+import type { HeaderList } from '../transport/fields.ts';
 
 /** Headers that HTTP/2 does not have (RFC 9113, section 8.2.2): the connection is no business of a stream's. */
 const ofConnections = ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade'];
@@ -27,8 +29,12 @@ export function asHttp1(
     destroyed: { get: () => stream.destroyed },
     destroy: { value: () => (stream.close(internalError), res) },
     writeHead: {
-      value: (status: number, given: OutgoingHttpHeaders = {}) => {
-        writeHead(status, ofStreams(given));
+      value: (status: number, given: OutgoingHttpHeaders | HeaderList = {}) => {
+        // Of a list Node would keep the last of one name.
+        writeHead(
+          status,
+          ofStreams(Array.isArray(given) ? byName(given as HeaderList) : (given as OutgoingHttpHeaders)),
+        );
         return res;
       },
     },

@@ -1,12 +1,15 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { IncomingHttpHeaders, RequestListener, Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer as createTcp } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createUpstreams, placeOf } from './upstream.ts';
-import type { AnswerSink, UpstreamRequest } from './upstream.ts';
+import { systemClock } from '#kernel/clock';
+import { byName } from './fields.ts';
+import { placeOf } from './place.ts';
+import { createUpstreams } from './upstreams.ts';
+import type { AnswerSink, UpstreamRequest } from './upstreams.ts';
 
 const closers: (() => void)[] = [];
 afterEach(() => {
@@ -32,11 +35,11 @@ const raw = (onData: (socket: Socket, request: string) => void) =>
   );
 
 function setUp() {
-  const upstreams = createUpstreams();
+  const upstreams = createUpstreams({ clock: systemClock });
   closers.push(() => void upstreams.close());
-  const got = { status: 0, headers: {} as IncomingHttpHeaders, text: '' };
+  const got = { status: 0, headers: {} as Record<string, string | string[]>, text: '' };
   const sink: AnswerSink = {
-    head: (status, headers) => void Object.assign(got, { status, headers }),
+    head: ({ status, headers }) => void Object.assign(got, { status, headers: byName(headers) }),
     data(chunk) {
       got.text += chunk.toString('latin1');
       return true;
@@ -45,7 +48,7 @@ function setUp() {
   const controller = new AbortController();
   const send = (origin: string, more: Partial<UpstreamRequest> = {}, own: Partial<AnswerSink> = {}) =>
     upstreams.send(
-      { origin, method: 'GET', path: '/', headers: {}, body: null, signal: controller.signal, ...more },
+      { origin, method: 'GET', path: '/', headers: [], body: null, signal: controller.signal, ...more },
       { ...sink, ...own },
     );
   return { got, controller, send };
@@ -213,7 +216,8 @@ describe('a connection that was kept', () => {
 });
 
 it('knows where an origin is', () => {
-  expect(placeOf('http://[::1]:41234')).toEqual({ host: '::1', port: 41234, secure: false });
-  expect(placeOf('https://box.example')).toEqual({ host: 'box.example', port: 443, secure: true });
-  expect(placeOf('http://192.0.2.7')).toEqual({ host: '192.0.2.7', port: 80, secure: false });
+  const loopback = { host: '::1', port: 41234, secure: false, authority: '[::1]:41234' };
+  expect(placeOf('http://[::1]:41234')).toEqual(loopback);
+  expect(placeOf('https://box.example')).toMatchObject({ host: 'box.example', port: 443, secure: true });
+  expect(placeOf('http://192.0.2.7')).toMatchObject({ host: '192.0.2.7', port: 80, secure: false });
 });

@@ -1,0 +1,15 @@
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly secure: boolean;
+  /** As a Host header has it: `127.0.0.1:41234`. */
+  readonly authority: string;
+}
+
+/** Where an origin is: `http://[::1]:41234`. */
+export function placeOf(origin: string): Place {
+  const { hostname, port, protocol, host } = new URL(origin);
+  const secure = protocol === 'https:';
+  const own = Number(port) || (secure ? 443 : 80);
+  return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: own, secure, authority: host };
+}
