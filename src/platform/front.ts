@@ -7,13 +7,9 @@ import type { Control } from '#edge/control';
 import { createDescription } from '#edge/description';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
-<<<<<<< HEAD
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
-import { createUpstreams } from '#edge/upstream';
-=======
 import { createUpstreams } from '#edge/transport/upstreams';
->>>>>>> 14657d1 (edge: speak to upstreams with a client of our own)
 import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';

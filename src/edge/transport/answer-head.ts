@@ -69,6 +69,7 @@ export function readHead(text: string, method: string): ReadHead {
   const [, minor, digits] = statusLine.exec(end < 0 ? text : text.slice(0, end)) ?? [];
   if (digits === undefined) throw new Malformed('it does not begin as HTTP/1.1 does');
   const status = Number(digits);
+  if (status < 200 && minor === '0') throw new Malformed('it says 1xx, which HTTP/1.0 does not have');
   const fields: Fields = { list: [], length: null, coding: null, connection: null, keepAlive: null };
   if (end >= 0) readFields(text, end + 2, (name, value) => sort(fields, name, value));
   const framing = framingOf(fields, status, method, minor === '0');

@@ -11,6 +11,11 @@ const mostDigits = 13;
 
 const cr = 0x0d;
 const lf = 0x0a;
+const semicolon = 0x3b;
+
+/** Names with values or none (RFC 9112, section 7.1.1), without the blanks that only old readers take. */
+const isExtension =
+  /^(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t !#-[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"))?)+$/;
 
 /** Reads a chunked body (RFC 9112, section 7.1). */
 export function createChunked(): Body {
@@ -18,6 +23,7 @@ export function createChunked(): Body {
   let left = 0;
   let digits = 0;
   let extensions = 0;
+  let extension = '';
   let trailers = '';
 
   const expect = (byte: number, wanted: number, then: State): void => {
@@ -30,13 +36,18 @@ export function createChunked(): Body {
       if (++digits > mostDigits) throw new Malformed('a chunk is too large');
       left = left * 16 + value;
     } else if (digits > 0 && byte === cr) state = 'size-lf';
-    else if (digits > 0 && (byte === 0x3b || byte === 0x20 || byte === 0x09)) state = 'extension';
+    else if (digits > 0 && byte === semicolon) begin(byte);
     else throw new Malformed('a chunk has no size');
   };
-  const extension = (byte: number): void => {
-    if (byte === cr) state = 'size-lf';
-    else if (byte !== 0x09 && (byte < 0x20 || byte === 0x7f)) throw new Malformed('a chunk has an odd extension');
-    else if (++extensions > mostExtensions) throw new Malformed('its chunks have too many extensions');
+  const begin = (byte: number): void => {
+    extension = String.fromCharCode(byte);
+    state = 'extension';
+  };
+  const extend = (byte: number): void => {
+    if (++extensions > mostExtensions) throw new Malformed('its chunks have too many extensions');
+    if (byte !== cr) extension += String.fromCharCode(byte);
+    else if (isExtension.test(extension)) state = 'size-lf';
+    else throw new Malformed('a chunk has an odd extension');
   };
   const trailer = (byte: number): void => {
     trailers += String.fromCharCode(byte);
@@ -47,7 +58,7 @@ export function createChunked(): Body {
   };
   const frame = (byte: number): void => {
     if (state === 'size') size(byte);
-    else if (state === 'extension') extension(byte);
+    else if (state === 'extension') extend(byte);
     else if (state === 'size-lf') {
       expect(byte, lf, left === 0 ? 'trailers' : 'data');
       digits = 0;
