@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { bytes, duration, replicas, sha256, url } from '#config/fields';
 import type { ModelSource } from '#contracts/models';
+import { howToJoin, partOf } from './split.ts';
 
 const digest = { sha256: sha256.optional() };
 
@@ -104,8 +105,24 @@ const form = z.strictObject({
   sources: z.array(source).default([]).describe('Where its file can come from, tried in this order.'),
 });
 
-/** The model's own digest is that of every source: one that says another can never deliver it. */
+/** What a source calls its file, and by which of its keys; null where it names none. */
+function fileOf(source: ModelSource): { readonly key: string; readonly name: string } | null {
+  if (source.kind === 'file') return { key: 'path', name: source.path };
+  if (source.kind === 'url') return { key: 'url', name: URL.parse(source.url)?.pathname ?? '' };
+  return source.kind === 'huggingface' ? { key: 'file', name: source.file } : null;
+}
+
 export const modelSchema = form
+  .superRefine(({ sources }, context) => {
+    for (const [i, source] of sources.entries()) {
+      const file = fileOf(source);
+      const part = file && partOf(file.name);
+      if (!file || !part) continue;
+      const message = `is part ${part.part} of ${part.parts} of a model, and a model is one file: ${howToJoin}`;
+      context.addIssue({ code: 'custom', path: ['sources', i, source.kind, file.key], message });
+    }
+  })
+  // The model's own digest is that of every source: one that says another can never deliver it.
   .superRefine(({ sha256: digest, sources }, context) => {
     for (const [i, { kind, sha256: own }] of sources.entries()) {
       if (digest === undefined || own === undefined || own === digest) continue;

@@ -156,6 +156,17 @@ sources:
   - python: { packages: [p==1], files: ["*.gguf"], sha256: ${'a'.repeat(64)} }
 `;
 
+  it.each([
+    ['file: { path: /m/x-00001-of-00003.gguf }', 'file.path'],
+    ["url: { url: 'https://example.org/x-00001-of-00003.gguf?download=true' }", 'url.url'],
+    ['huggingface: { repo: a/b, file: Q4/x-00001-of-00003.GGUF }', 'huggingface.file'],
+  ])('has no source that is only a part of it: %s', (source, key) => {
+    const written = `{ id: m, name: M, summary: x, size: 1MiB, sources: [{ ${source} }] }`;
+    const problem = `sources[0].${key}: is part 1 of 3 of a model, and a model is one file: join them with`;
+    expect(model(written)).toEqual([expect.stringContaining(problem)]);
+    expect(model(written.replace('-of-', '-or-'))).toMatchObject({ id: 'm' });
+  });
+
   it('has its sources in the order of the file', () => {
     expect(model(text)).toMatchObject({
       engine: 'llama',

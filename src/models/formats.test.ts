@@ -57,6 +57,11 @@ describe('the format of a file', () => {
       'version https://git-lfs.github.com/spec/v1\noid sha256:1',
       /begins with "version/,
     ],
+    [
+      'one part of a model, whatever it is called',
+      fakeGguf({ metadata: { 'split.no': 1, 'split.count': 3 } }),
+      /model\.gguf .* it is part 2 of 3 of a model: join them with `llama-gguf-split --merge/,
+    ],
     ['a cut GGUF file', fakeGguf(tinyLlama).subarray(0, 100), /model\.gguf is not a usable GGUF file/],
   ])('is no model when it is %s', async (_, bytes, reason) => {
     await expect(check(bytes, 'model.gguf', true)).rejects.toMatchObject({

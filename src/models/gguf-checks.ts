@@ -1,3 +1,4 @@
+import { howToJoin } from '#catalog/split';
 import type { Metadata } from './gguf.ts';
 import { unusable } from './gguf-reader.ts';
 
@@ -18,8 +19,12 @@ const mostOf: readonly (readonly [key: string, most: number])[] = [
   ['vocab_size', 2 ** 22],
 ];
 
-/** Throws BAD_REQUEST, naming the field, when a number of the header is absurd. */
+/** Throws BAD_REQUEST, naming the field, when a number of the header is absurd, or the file is only a part of a model. */
 export function checkFacts(metadata: Metadata, file: string): void {
+  // Whatever it is called: an engine would look for the others beside it, by names that the store does not keep.
+  const parts = metadata.number('split.count') ?? 0;
+  const part = (metadata.number('split.no') ?? 0) + 1;
+  if (parts > 1) unusable(file, '"split.count"', `it is part ${part} of ${parts} of a model: ${howToJoin}`);
   const architecture = metadata.text('general.architecture') ?? '';
   for (const [key, most] of mostOf) {
     const name = `${architecture}.${key}`;

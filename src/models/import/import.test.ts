@@ -217,7 +217,9 @@ describe('a folder', () => {
     expect(imported.map(({ model }) => model.name)).toEqual(['good']);
     const all = [...(await scan()).skipped, ...skipped].map(({ title, why }) => `${title}: ${why}`);
     expect(all).toEqual([
-      expect.stringMatching(/^big-00001-of-00002\.gguf: it is in several parts/),
+      expect.stringMatching(
+        /^big-00001-of-00002\.gguf: it is part 1 of 2 of a model: join them with `llama-gguf-split/,
+      ),
       expect.stringMatching(/^old\.pth: it is a pickle/),
       expect.stringMatching(/^cut\.gguf: cut\.gguf is not a usable GGUF file: it ends at byte 200/),
       expect.stringMatching(/^many\.gguf: .* 4000000000, more than 4096 \(at "llama\.block_count"\)/),
@@ -270,7 +272,9 @@ describe('a folder', () => {
       const { found, skipped } = await scan({ kind: 'path', path });
       expect({ found, skipped }).toMatchObject({ found: [{ id: 'm', title: 'm.gguf', path }], skipped: [] });
       const other = async (name: string) => (await scan({ kind: 'path', path: join(full, name) })).skipped;
-      expect(await other('big-00001-of-00002.gguf')).toMatchObject([{ why: expect.stringMatching(/parts/) as string }]);
+      expect(await other('big-00001-of-00002.gguf')).toMatchObject([
+        { why: expect.stringMatching(/part 1 of 2/) as string },
+      ]);
       expect(await other('old.pth')).toMatchObject([{ why: expect.stringMatching(/a pickle/) as string }]);
     } finally {
       await rm(full, { recursive: true, force: true });

@@ -1,3 +1,4 @@
+import { howToJoin, partOf } from '#catalog/split';
 import type { ModelSource } from '#contracts/models';
 
 /** A model's file that lies somewhere on this machine already. */
@@ -29,13 +30,11 @@ export interface Scan {
 /** Looks through one kind of place. Reads names and small files only; changes nothing. */
 export type Scanner = (root: string) => Promise<Scan>;
 
-/** Files of a model in parts are one model only together, and the store has one file for each. */
-const partName = /-\d{5}-of-\d{5}\.gguf$/i;
-
 /** Why a GGUF file is not taken by itself, told from its name; null when it is. */
 export function notAlone(name: string): string | null {
-  if (partName.test(name))
-    return 'it is in several parts, which is not supported: join them with llama-gguf-split --merge';
+  // One model only together, and the store has one file for each.
+  const part = partOf(name);
+  if (part) return `it is part ${part.part} of ${part.parts} of a model: ${howToJoin}`;
   return /^mmproj/i.test(name) ? 'it is a projector, which is a part of another model' : null;
 }
 
