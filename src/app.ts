@@ -179,6 +179,7 @@ function followChanges(
   const take = (what: string) => {
     // What was prepared may not be what is asked for now.
     for (const unit of scheduler.state.units.keys()) units.preparing.forget(unit);
+    core.pickers.refresh();
     configure(stores, core).then(
       () => reporter.note('configuration', what),
       (error: unknown) => log.error('a change could not be taken up', { error: String(error) }),

@@ -1,6 +1,7 @@
 import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas, url } from '#config/fields';
+import { elsewhere } from '#config/upstreams';
 
 const id = z
   .string()
@@ -70,7 +71,9 @@ const docker = z
   .describe('A container.');
 
 const external = z
-  .strictObject({ url: url })
+  .strictObject({ url: url.exactOptional(), ...elsewhere })
+  .refine((run) => (run.url ?? run.upstreams) !== undefined, 'needs its address: url, or several as upstreams')
+  .refine((run) => run.url === undefined || run.upstreams === undefined, 'takes url or upstreams, not both')
   .describe('One that runs elsewhere already: routed, limited and traced, never started or stopped.');
 
 const health = z
@@ -178,6 +181,10 @@ export function withCuda(run: ProcessRun, platform = `${hostPlatform}-${arch}`):
   const { python: _none, ...rest } = run;
   return { ...rest, node: { ...run.node, packages: [...run.node.packages, ...more] } };
 }
+
+/** The address of what runs elsewhere: that of the first place where it does. */
+export const addressElsewhere = ({ run }: Pick<ServiceDefinition, 'run'>): string | null =>
+  run.external?.url ?? run.external?.upstreams?.[0]?.url ?? null;
 
 export type ProcessRun = NonNullable<ServiceDefinition['run']['process']>;
 export type HealthCheck = ServiceDefinition['health'];

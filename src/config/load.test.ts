@@ -133,7 +133,7 @@ describe('loading', () => {
     ],
     [
       'services:\n  chroma:\n    pined: true\n',
-      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, env.',
+      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, env, traffic, fallback.',
     ],
     [
       'models: { settings: { "a:1": { slots: 0 } } }\n',

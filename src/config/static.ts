@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas } from './fields.ts';
+import { upstreamSettings } from './upstreams.ts';
 
 /** A section that may be left out as a whole: then all of its keys have their defaults. */
 const section = <S extends z.core.$ZodShape>(shape: S, description: string) =>
@@ -56,6 +57,10 @@ const serviceSettings = z.strictObject({
     .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)
     .exactOptional()
     .describe('Variables of its process, over those of its definition.'),
+  traffic: upstreamSettings.exactOptional(),
+  fallback: names
+    .exactOptional()
+    .describe('Services that answer in its place, in this order, when it cannot be brought up or fails.'),
 });
 
 const context = count(256, 4_194_304).describe('Tokens for each request, prompt and answer together.');
@@ -116,6 +121,7 @@ const modelSettings = z.strictObject({
   idle: idle.exactOptional(),
   replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
+  traffic: upstreamSettings.exactOptional(),
   ...manner,
 });
 

@@ -11,7 +11,13 @@ import type { UnitId } from '#kernel/ids';
 import { unitId } from '#kernel/ids';
 import type { LogFields } from '#kernel/logger';
 import { silentLogger } from '#kernel/logger';
+import { defaultRetry } from '#resilience/retry';
 import { createLines } from '#routing/lines';
+import type { Placed } from '#routing/endpoint';
+import type { Choice } from '#routing/picker';
+import { fakePickers } from '#routing/picker.fake';
+import type { Policy } from '#routing/policy';
+import { unplaced } from '#routing/wake';
 import type { Awake, Caller, Waker } from '#routing/wake';
 import type { Principal } from '#security/principal';
 import { principalWith } from '#security/principal.fake';
@@ -114,7 +120,9 @@ function namedUnit(kind: 'service' | 'model', name: string): UnitId {
 
 /** Ready at once, unless `hold` was called: then whoever asks waits for `wake`, `fail`, or leaves. */
 function fakeWaker(origin: string, clock: Clock) {
-  const waiting = new Set<{ resolve(awake: Awake): void; reject(error: unknown): void }>();
+  const waiting = new Set<{ grant(): void; reject(error: unknown): void }>();
+  // Tests say when something is tried again.
+  let pickers = fakePickers(clock, { retry: { ...defaultRetry, tries: 1 } });
   const world = {
     leases: 0,
     /** Leases given back because the service broke off. */
@@ -131,14 +139,27 @@ function fakeWaker(origin: string, clock: Clock) {
     hold: () => void (world.held = true),
     wake() {
       world.held = false;
-      for (const one of waiting) one.resolve(awake());
+      for (const one of waiting) one.grant();
     },
     fail(error: unknown) {
       for (const one of waiting) one.reject(error);
     },
+    /** Has requests treated like this from now on. */
+    treat: (policy: Partial<Policy>) => void (pickers = fakePickers(clock, policy)),
+    upstreams: () => pickers.views().flatMap(({ upstreams }) => upstreams),
     waker: {} as Waker,
   };
-  const awake = (): Awake => {
+  const placeOf = (unit: UnitId, choice: Choice | undefined): Placed => {
+    const target = { origin: world.origin, basePath: '', key: world.key };
+    if (!choice) return unplaced(target);
+    const picker = pickers.of(unit);
+    if (picker.endpoints.length > 0) return picker.pick(choice);
+    const placed = picker.at(unit, target);
+    if (placed) return placed;
+    throw picker.refusal();
+  };
+  const awake = (unit: UnitId, { choice }: Caller): Awake => {
+    const placed = placeOf(unit, choice);
     world.leases++;
     let released = false;
     const release = (broken = false) => {
@@ -151,27 +172,26 @@ function fakeWaker(origin: string, clock: Clock) {
       return () => void world.open--;
     };
     return {
-      target: { origin: world.origin, basePath: '', key: world.key },
-      queueMs: 0,
-      wakeMs: 0,
+      ...{ placed, target: placed.target, queueMs: 0, wakeMs: 0 },
       leaveOpen,
       release,
     };
   };
-  const wake = (_: UnitId, { signal }: Caller): Promise<Awake> => {
-    if (!world.held) return Promise.resolve(awake());
+  const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
+    if (!world.held) return awake(unit, caller);
     return new Promise<Awake>((resolve, reject) => {
-      const one = { resolve, reject };
+      const one = { grant: () => resolve(awake(unit, caller)), reject };
       waiting.add(one);
-      signal.addEventListener('abort', () => {
+      caller.signal.addEventListener('abort', () => {
         waiting.delete(one);
-        reject(signal.reason as Error);
+        reject(caller.signal.reason as Error);
       });
     });
   };
   const lines = createLines({ clock, wake });
   Object.assign(world.waker, {
     wake,
+    picker: (unit: UnitId) => pickers.of(unit),
     line: (unit: UnitId, awake: Awake, caller: Caller) =>
       world.silenceMs === null ? null : lines.open(unit, awake, caller, world.silenceMs),
     isReady: () => !world.held,

@@ -5,6 +5,7 @@ import type { Clock } from '#kernel/clock';
 import { Fault, faults } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { nodeHttp } from '#kernel/node-http';
+import { anyPlace } from '#routing/picker';
 import type { Counter, Histogram } from '#observe/metrics';
 import { demandAccess } from './access.ts';
 import { authenticate, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
@@ -193,10 +194,14 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   demandService(exchange, address.service);
   const unit = deps.services.unit(address.service);
   const own = { ...exchange, signal: left.signal };
-  const awake = await wakePlain(own, { unit }, deps);
+  const awake = await wakePlain(own, { unit }, deps, { choice: anyPlace });
   const line = deps.waker.line(unit, awake, callerOf(own));
   const pass = () => passUpgrade(own, client, address.path, address.prefix, awake, line);
-  await serving(awake, () => untilOver(pass, (broken) => line?.close(broken)));
+  const over = (broken: boolean) => {
+    awake.placed.settle(broken ? 'failed' : 'left');
+    line?.close(broken);
+  };
+  await serving(awake, () => untilOver(pass, over));
 }
 
 function refuse(exchange: Exchange, error: unknown, deps: DoorDeps): void {

@@ -6,7 +6,10 @@ import { createSseParser } from '#kernel/sse';
 import type { Awake } from '#routing/wake';
 import { keepAwake, openStream } from './comments.ts';
 import type { Exchange } from './exchange.ts';
+import { withTries } from './attempts.ts';
+import type { Attempt } from './attempts.ts';
 import { callerOf, serving, wakePlain } from './forward.ts';
+import { hashKeyOf } from './hash-key.ts';
 import type { ForwardDeps } from './forward.ts';
 import { timingHeader, traceparentOf } from './headers.ts';
 import type { ModelChoice } from './models.ts';
@@ -44,12 +47,13 @@ export interface EngineAnswer {
 
 /** Asks for an answer in one piece. Throws what the engine refused it with, as a Fault. */
 export function askWhole(exchange: Exchange, call: EngineCall, deps: ForwardDeps): Promise<EngineAnswer> {
-  return attempt(call, async (choice, question) => {
-    const awake = await wakePlain(exchange, choice, deps);
+  return attempt(exchange, call, deps, async (choice, question, one) => {
+    const awake = await wakePlain(exchange, choice, deps, one);
+    one.at(awake.placed);
     return serving(awake, async () => {
       call.onAwake?.(choice);
       const answer = createBody();
-      const timing = await send(exchange, question, awake, deps, {
+      const timing = await send(exchange, question, { awake, one }, deps, {
         head: () => true,
         data: (chunk) => answer.add(chunk),
         refusal: answer,
@@ -76,11 +80,12 @@ export function askChunks(
   taker: ChunkTaker,
   deps: ForwardDeps,
 ): Promise<Omit<EngineAnswer, 'answer'>> {
-  return attempt(call, async (choice, question) => {
-    const awake = await wakeFor(exchange, choice, taker, deps);
+  return attempt(exchange, call, deps, async (choice, question, one) => {
+    const awake = await wakeFor(exchange, choice, taker, deps, one);
+    one.at(awake.placed);
     return serving(awake, async () => {
       call.onAwake?.(choice);
-      return { timing: await sendChunks(exchange, question, awake, taker, deps), choice };
+      return { timing: await sendChunks(exchange, question, { awake, one }, taker, deps), choice };
     });
   });
 }
@@ -91,13 +96,27 @@ interface Question {
   readonly body: Buffer;
 }
 
+/** An engine that is awake for one try of a call. */
+interface There {
+  readonly awake: Awake;
+  readonly one: Attempt;
+}
+
 /** Asks one model after the other. What it refuses is told in the client's own words. */
 async function attempt<T>(
+  exchange: Exchange,
   { choices, path, body, names = {} }: EngineCall,
-  ask: (choice: ModelChoice, question: Question) => Promise<T>,
+  deps: ForwardDeps,
+  ask: (choice: ModelChoice, question: Question, one: Attempt) => Promise<T>,
 ): Promise<T> {
   try {
-    return await inOrder(choices, (choice) => ask(choice, { path, body: Buffer.from(JSON.stringify(body(choice))) }));
+    return await inOrder(exchange, choices, (choice, more) => {
+      const question = { path, body: Buffer.from(JSON.stringify(body(choice))) };
+      const { endpoints, policy } = deps.waker.picker(choice.unit);
+      const key = hashKeyOf(exchange, question.body, policy);
+      const asked = { unit: choice.unit, repeatable: true, idempotent: endpoints.length > 0, key, more };
+      return withTries(exchange, asked, deps, (one) => ask(choice, question, one));
+    });
   } catch (error) {
     throw inWordsOf(names, error);
   }
@@ -116,12 +135,13 @@ async function wakeFor(
   choice: ModelChoice,
   { contentType, waiting }: ChunkTaker,
   deps: ForwardDeps,
+  one: Attempt,
 ): Promise<Awake> {
-  if (waiting === null || contentType === null) return wakePlain(exchange, choice, deps);
+  if (waiting === null || contentType === null) return wakePlain(exchange, choice, deps, one);
   const comments = keepAwake(exchange, deps.clock, () => waiting);
   try {
     const caller = { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued };
-    return await deps.waker.wake(choice.unit, caller);
+    return await deps.waker.wake(choice.unit, { ...caller, choice: one.choice });
   } finally {
     comments.stop();
   }
@@ -130,7 +150,7 @@ async function wakeFor(
 async function sendChunks(
   exchange: Exchange,
   question: Question,
-  awake: Awake,
+  there: There,
   taker: ChunkTaker,
   deps: ForwardDeps,
 ): Promise<CallTiming> {
@@ -144,7 +164,7 @@ async function sendChunks(
     }
     return taker.chunk(readChunk(data));
   };
-  const timing = await send(exchange, question, awake, deps, {
+  const timing = await send(exchange, question, there, deps, {
     head(headers, timing) {
       if (headerOf(headers, 'content-type')?.startsWith('text/event-stream') !== true) return false;
       if (taker.contentType !== null && !res.headersSent) openStream(exchange, taker.contentType, timing);
@@ -176,7 +196,7 @@ interface Sink {
 async function send(
   exchange: Exchange,
   { path, body }: Question,
-  { target, queueMs, wakeMs }: Awake,
+  { awake: { target, queueMs, wakeMs }, one }: There,
   { upstreams, clock }: ForwardDeps,
   sink: Sink,
 ): Promise<CallTiming> {
@@ -188,16 +208,22 @@ async function send(
   if (target.key !== null) headers.push('authorization', `Bearer ${target.key}`);
   const request = {
     ...{ origin: target.origin, method: 'POST', path: target.basePath + path, headers, body },
-    signal: exchange.signal,
+    signal: one.signal,
+    tls: target.tls,
   };
   await upstreams.send(request, {
     head({ status, headers: answer }) {
+      one.head(status, (name) => headerOf(answer, name));
       const timing = timingHeader({ queueMs, wakeMs, totalMs: clock.now() - sent });
       if (status >= 300 || !sink.head(answer, timing)) refused = status;
     },
     data(chunk, resume) {
       first ??= clock.now();
-      return refused === null ? sink.data(chunk, resume) : sink.refusal.add(chunk);
+      one.data();
+      if (refused !== null) return sink.refusal.add(chunk);
+      const goesOn = sink.data(chunk, () => (one.data(), resume()));
+      if (!goesOn) one.held();
+      return goesOn;
     },
   });
   if (refused !== null) throw refusalOf(refused, sink.refusal.text());

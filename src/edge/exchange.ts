@@ -24,6 +24,8 @@ export interface Exchange {
   principal: Principal | null;
   /** Set when a stream of server-sent events was begun: from then on an error is an event of it. */
   streaming: boolean;
+  /** Set when an answer begins to go to the client: from then on nothing else may answer in its place. */
+  answered: boolean;
   /** Whether the key came in the Authorization header, which then must not be passed on. */
   keyInAuthorization: boolean;
   /** The same for `x-api-key`. */
@@ -60,6 +62,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     since: now,
     principal: null,
     streaming: false,
+    answered: false,
     keyInAuthorization: false,
     keyInApiKey: false,
   };

@@ -6,6 +6,9 @@ import type { Awake, Waker } from '#routing/wake';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
+import { isIdempotent, withTries } from './attempts.ts';
+import type { Asked, Attempt } from './attempts.ts';
+import { hashKeyOf } from './hash-key.ts';
 import { headerOf } from './transport/fields.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
@@ -26,6 +29,10 @@ export interface Onward {
   readonly body: Buffer | null;
   /** Whether the caller expects server-sent events, so that it can be told of a wake. */
   readonly stream: boolean;
+  /** Whether it has no effect beside its answer, whatever its method says: an engine may be asked twice. */
+  readonly pure?: boolean;
+  /** Something else answers when this fails: a failure is thrown, and not passed on. */
+  readonly more?: boolean;
 }
 
 /**
@@ -36,8 +43,23 @@ export interface Onward {
  *    stream of events while nothing comes, where the unit allows it (`lines.ts`).
  */
 export async function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
-  const awake = onward.stream ? await wakeStreaming(exchange, onward, deps) : await wakePlain(exchange, onward, deps);
-  await serving(awake, () => passThrough(exchange, onward, awake, deps));
+  await withTries(exchange, askedOf(exchange, onward, deps), deps, async (attempt) => {
+    const wake = onward.stream ? wakeStreaming : wakePlain;
+    const awake = await wake(exchange, onward, deps, attempt);
+    attempt.at(awake.placed);
+    await serving(awake, () => passThrough(exchange, onward, awake, attempt, deps));
+  });
+}
+
+function askedOf(exchange: Exchange, { unit, body, pure, more = false }: Onward, { waker }: ForwardDeps): Asked {
+  const { method, req } = exchange;
+  const { policy, endpoints } = waker.picker(unit);
+  // What an engine here was ended by may well end it again; elsewhere one of many asks.
+  const idempotent = (pure === true && endpoints.length > 0) || isIdempotent(method);
+  return {
+    ...{ unit, more, idempotent, repeatable: body !== null || !hasBody(req.headers) },
+    key: hashKeyOf(exchange, body, policy),
+  };
 }
 
 /** Gives the place back when the work is over, and says so where the service broke off. */
@@ -58,10 +80,16 @@ export async function untilOver<T>(work: () => Promise<T>, over: (broken: boolea
   }
 }
 
-async function wakeStreaming(exchange: Exchange, { unit }: Onward, { waker, clock }: ForwardDeps): Promise<Awake> {
+async function wakeStreaming(
+  exchange: Exchange,
+  { unit }: Onward,
+  { waker, clock }: ForwardDeps,
+  { choice }: Attempt,
+): Promise<Awake> {
   const comments = keepAwakeComments(exchange, clock, (waiter) => waker.progress(unit, waiter));
   try {
-    return await waker.wake(unit, { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued });
+    const caller = { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued };
+    return await waker.wake(unit, { ...caller, choice });
   } finally {
     comments.stop();
   }
@@ -71,6 +99,7 @@ export async function wakePlain(
   exchange: Exchange,
   { unit }: { readonly unit: UnitId },
   { waker, clock, holdMs }: ForwardDeps,
+  asked: Pick<Attempt, 'choice'> | null = null,
 ): Promise<Awake> {
   const caller = callerOf(exchange);
   const hold = holdUntil(exchange.signal, clock, holdMs(), () => {
@@ -79,7 +108,7 @@ export async function wakePlain(
     return stillWaking(unit, waker);
   });
   try {
-    return await waker.wake(unit, { ...caller, signal: hold.signal });
+    return await waker.wake(unit, { ...caller, signal: hold.signal, ...(asked && { choice: asked.choice }) });
   } finally {
     hold.clear();
   }
@@ -116,19 +145,26 @@ function stillWaking(unit: UnitId, waker: Waker): Fault {
 export const callerOf = (exchange: Exchange) =>
   ({ principal: exchange.principal?.id ?? 'anonymous', class: 'interactive' }) as const;
 
-async function passThrough(exchange: Exchange, onward: Onward, awake: Awake, deps: ForwardDeps): Promise<void> {
-  const { req, signal } = exchange;
+async function passThrough(
+  exchange: Exchange,
+  onward: Onward,
+  awake: Awake,
+  attempt: Attempt,
+  deps: ForwardDeps,
+): Promise<void> {
+  const { req } = exchange;
   const { target } = awake;
   const { prefix } = onward;
   const remote = req.socket.remoteAddress;
-  const sink = answerTo(exchange, onward, awake, deps);
+  const sink = answerTo(exchange, onward, awake, attempt, deps);
   const request: UpstreamRequest = {
     origin: target.origin,
     method: exchange.method,
     path: target.basePath + onward.path,
     headers: requestHeaders(exchange, { prefix, key: target.key, remote }),
     body: onward.body ?? (hasBody(req.headers) ? req : null),
-    signal,
+    signal: attempt.signal,
+    tls: target.tls,
   };
   await untilOver(
     () => deps.upstreams.send(request, sink),
@@ -147,7 +183,7 @@ interface Passing extends AnswerSink {
   close(broken: boolean): void;
 }
 
-function answerTo(exchange: Exchange, onward: Onward, awake: Awake, deps: ForwardDeps): Passing {
+function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Attempt, deps: ForwardDeps): Passing {
   const { res } = exchange;
   const { clock, waker } = deps;
   const sent = clock.now();
@@ -160,13 +196,18 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, deps: Forwar
     // Head and body leave in one piece where the body came in one.
     if (left === 0) res.end(chunk);
     else if (!res.write(chunk)) {
-      res.once('drain', () => resume());
+      attempt.held();
+      res.once('drain', () => {
+        attempt.data();
+        resume();
+      });
       return false;
     }
     return true;
   };
   return {
     head({ status, headers, framing }) {
+      attempt.head(status, (name) => headerOf(headers, name));
       const isStream = headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true;
       if (isStream) line = waker.line(onward.unit, awake, callerOf(exchange));
       if (res.headersSent) {
@@ -181,6 +222,7 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, deps: Forwar
       if (isStream) res.flushHeaders();
     },
     data(chunk, resume) {
+      attempt.data();
       if (late) return gather(late, chunk);
       const waking = line?.said() ?? null;
       if (waking === null) return pass(chunk, resume);

@@ -45,6 +45,8 @@ describe('a request in the manner of its model', () => {
 });
 
 describe('several models for one name', () => {
+  const exchange = () => ({ answered: false, signal: new AbortController().signal });
+
   it('are tried in order while they cannot be brought up', async () => {
     const asked: string[] = [];
     const attempt = async ({ id }: ModelChoice) => {
@@ -52,9 +54,41 @@ describe('several models for one name', () => {
       if (id !== 'c') throw new Fault(id === 'a' ? 'START_FAILED' : 'NO_MEMORY', id);
       return id;
     };
-    expect(await inOrder([choice('a'), choice('b'), choice('c'), choice('d')], attempt)).toBe('c');
+    expect(await inOrder(exchange(), [choice('a'), choice('b'), choice('c'), choice('d')], attempt)).toBe('c');
     expect(asked).toEqual(['a', 'b', 'c']);
-    await expect(inOrder([choice('a'), choice('b')], attempt)).rejects.toMatchObject({ code: 'NO_MEMORY' });
+    await expect(inOrder(exchange(), [choice('a'), choice('b')], attempt)).rejects.toMatchObject({ code: 'NO_MEMORY' });
+  });
+
+  it('are tried when one fails or is left alone, and the last one says why', async () => {
+    const codes = ['UPSTREAM_FAILED', 'CIRCUIT_OPEN', 'TIMEOUT'] as const;
+    const asked: [string, boolean][] = [];
+    const attempt = async ({ id }: ModelChoice, more: boolean) => {
+      asked.push([id, more]);
+      throw new Fault(codes[Number(id)] ?? 'INTERNAL', id);
+    };
+    const all = inOrder(exchange(), [choice('0'), choice('1'), choice('2')], attempt);
+    await expect(all).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(asked).toEqual([
+      ['0', true],
+      ['1', true],
+      ['2', false],
+    ]);
+  });
+
+  it('are not tried once an answer has begun, or when its client has left', async () => {
+    const fail = async () => {
+      throw new Fault('UPSTREAM_FAILED', 'broken');
+    };
+    const begun = { ...exchange(), answered: true };
+    const left = { ...exchange(), signal: AbortSignal.abort() };
+    for (const one of [begun, left]) {
+      let asked = 0;
+      const attempt = () => (asked++, fail());
+      await expect(inOrder(one, [choice('a'), choice('b')], attempt)).rejects.toMatchObject({
+        code: 'UPSTREAM_FAILED',
+      });
+      expect(asked).toBe(1);
+    }
   });
 
   it('are not for what the first one answered with', async () => {
@@ -63,7 +97,9 @@ describe('several models for one name', () => {
       asked++;
       throw new Fault('BAD_REQUEST', 'no');
     };
-    await expect(inOrder([choice('a'), choice('b')], attempt)).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    await expect(inOrder(exchange(), [choice('a'), choice('b')], attempt)).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+    });
     expect(asked).toBe(1);
   });
 });

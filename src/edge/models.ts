@@ -2,6 +2,7 @@ import type { ApiModel } from '#contracts/api';
 import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { isRecord } from '#kernel/json';
+import type { Exchange } from './exchange.ts';
 import { bad } from './fields.ts';
 
 /** What the configuration adds to requests for a name. Parameters as OpenAI calls them. */
@@ -63,18 +64,33 @@ export function modelOf({ model }: Readonly<Record<string, unknown>>): string {
   return model;
 }
 
-const next: ReadonlySet<string> = new Set(['START_FAILED', 'NO_MEMORY']);
+const unable: ReadonlySet<string> = new Set([
+  'START_FAILED',
+  'NO_MEMORY',
+  'CIRCUIT_OPEN',
+  'UPSTREAM_FAILED',
+  'TIMEOUT',
+]);
 
-/** Tries one after the other, for as long as they cannot be brought up. */
-export async function inOrder<T>(
-  choices: readonly ModelChoice[],
-  attempt: (choice: ModelChoice) => Promise<T>,
+/** Whether another one may do what this one could not. That too many ask is the caller's to hear, unless it is said elsewhere. */
+const goesOn = ({ code, source }: Fault): boolean =>
+  unable.has(code) || (code === 'QUEUE_FULL' && source === 'upstream');
+
+/**
+ * Tries one after the other, for as long as they cannot be brought up or fail, and nothing of an answer went to the client.
+ * `more` says whether another one would be tried.
+ */
+export async function inOrder<T, C = ModelChoice>(
+  exchange: Pick<Exchange, 'answered' | 'signal'>,
+  choices: readonly C[],
+  attempt: (choice: C, more: boolean) => Promise<T>,
 ): Promise<T> {
   for (const [index, choice] of choices.entries()) {
     try {
-      return await attempt(choice);
+      return await attempt(choice, index < choices.length - 1);
     } catch (error) {
-      if (index === choices.length - 1 || !next.has(toFault(error).code)) throw error;
+      const isOver = index === choices.length - 1 || exchange.answered || exchange.signal.aborted;
+      if (isOver || !goesOn(toFault(error))) throw error;
     }
   }
   throw new Fault('NOT_FOUND', 'No model is left to ask.', { param: 'model' });

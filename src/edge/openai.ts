@@ -50,10 +50,11 @@ async function callEngine(exchange: Exchange, capability: Capability, deps: Open
   const name = modelOf(parsed);
   const choices = seeing(deps.models.choose(name, capability), imageIn(parsed));
   const stream = parsed.stream === true;
-  await inOrder(choices, (choice) => {
+  await inOrder(exchange, choices, (choice, more) => {
     // Nothing to add: the engine gets the very bytes that were sent.
     const own = choice.manner === null ? body : Buffer.from(JSON.stringify(inManner(parsed, choice, capability)));
-    return forward(exchange, { unit: choice.unit, path: exchange.path, prefix: '', body: own, stream }, deps);
+    const onward = { unit: choice.unit, path: exchange.path, prefix: '', body: own, stream, pure: true, more };
+    return forward(exchange, onward, deps);
   });
 }
 

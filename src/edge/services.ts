@@ -2,6 +2,7 @@ import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { sessionCookie } from './auth.ts';
 import type { Identity } from './auth.ts';
+import { header, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
@@ -42,7 +43,19 @@ export async function handleService(exchange: Exchange, address: Address, deps: 
   if (wantsPage(exchange.req) && canWake && !deps.waker.isReady(unit)) return showWaiting(exchange, unit, deps);
   // Who would take something else as well may get something else: only who wants nothing but events is told by them.
   const stream = (exchange.req.headers.accept ?? '').trim().startsWith('text/event-stream');
-  await forward(exchange, { unit, path: address.path, prefix: address.prefix, body: null, stream }, deps);
+  const body = await repeatableBody(exchange, unit, deps);
+  await forward(exchange, { unit, path: address.path, prefix: address.prefix, body, stream }, deps);
+}
+
+/** Bytes of a body that are kept, so that it can be sent to another place when the first one does not take it. */
+const mostKept = 2 ** 20;
+
+/** Null for one that goes on as it comes, or when there is none. */
+async function repeatableBody(exchange: Exchange, unit: UnitId, { waker }: ServiceDeps): Promise<Buffer | null> {
+  const { endpoints, policy } = waker.picker(unit);
+  const bytes = Number(header(exchange.req, 'content-length') ?? 0);
+  const isKept = endpoints.length > 0 && policy.retry.tries > 1 && bytes > 0 && bytes <= mostKept;
+  return isKept ? readBody(exchange, mostKept) : null;
 }
 
 /**

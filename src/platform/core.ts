@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
 import type { UnitId } from '#kernel/ids';
+import type { Pickers } from '#routing/pickers';
 import { createWaker } from '#routing/wake';
 import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
@@ -38,6 +39,7 @@ import type { Reporter } from './reporter.ts';
 import { cardReserve, settingsOf } from './settings.ts';
 import type { Stores } from './stores.ts';
 import { reaches, targetOf } from './targets.ts';
+import { unitPickers } from './unit-pickers.ts';
 
 /** What decides and acts: the account, the units it is kept of, and the instances they become. */
 export interface Core {
@@ -46,6 +48,7 @@ export interface Core {
   readonly units: Units;
   readonly supervisor: Supervisor;
   readonly waker: Waker;
+  readonly pickers: Pickers;
   readonly needs: Needs;
   readonly views: ViewSources;
   readonly savings: Savings;
@@ -127,20 +130,24 @@ export async function createCore(
   });
   closers.add(() => supervisor.close());
   const views = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
+  const pickers = unitPickers(stores.catalog.current, () => config.current(), units, clock, closers);
   const plainWaker = createWaker({
-    ...{ scheduler, clock, log },
+    ...{ scheduler, clock, log, pickers },
     preparation: {
       isPrepared: (unit) => units.preparing.isDone(unit),
       prepare: (unit, signal) => units.preparing.run(unit, signal),
     },
     isExternal: (unit) => units.externalUrl(unit) !== null,
-    target: targetOf(supervisor, units),
+    target: targetOf(supervisor),
     reaches,
     progress: (unit, waiter) => progressOf(unit, waiter, views),
     silenceMs: units.silenceMs,
   });
   const waker = offering(plainWaker, units.plans);
-  return { directory, scheduler, units, supervisor, waker, needs, views, savings, cards, tellTime, limit, logFile };
+  return {
+    ...{ directory, scheduler, units, supervisor, waker, pickers, needs },
+    ...{ views, savings, cards, tellTime, limit, logFile },
+  };
 }
 
 const definitionsOf = <T>(services: ReadonlyMap<string, { readonly definition: T }>): ReadonlyMap<string, T> =>

@@ -20,6 +20,7 @@ import { scopesOfInstance } from './instance-rights.ts';
 import type { Needs } from './needs.ts';
 import { outcomesFor } from './outcomes.ts';
 import { createReporter } from './reporter.ts';
+import { policyOf } from './policies.ts';
 import { targetOf } from './targets.ts';
 
 const model = unitId('model', 'm');
@@ -61,11 +62,10 @@ describe('the first key', () => {
 
 describe('where requests go', () => {
   const supervisor = { endpoint: () => ({ host: '127.0.0.1', port: 5, key: 'secret' }) } as unknown as Supervisor;
-  const units = (url: string | null) => ({ externalUrl: () => url }) as unknown as Units;
 
   it('an engine is shown its key, a service is not', () => {
-    expect(targetOf(supervisor, units(null))(model)?.key).toBe('secret');
-    expect(targetOf(supervisor, units(null))(service)).toEqual({
+    expect(targetOf(supervisor)(model)?.key).toBe('secret');
+    expect(targetOf(supervisor)(service)).toEqual({
       origin: 'http://127.0.0.1:5',
       basePath: '',
       key: null,
@@ -73,10 +73,12 @@ describe('where requests go', () => {
   });
 
   it('what runs elsewhere keeps its path, and what does not run has no place', () => {
-    const external = targetOf(supervisor, units('https://box.example/base/'));
-    expect(external(service)).toEqual({ origin: 'https://box.example', basePath: '/base', key: null });
+    const { places } = policyOf({ elsewhere: { url: 'https://box.example/base/' }, settings: {} });
+    expect(places.map(({ target }) => target)).toEqual([
+      { origin: 'https://box.example', basePath: '/base', key: null },
+    ]);
     const nothing = { endpoint: () => null } as unknown as Supervisor;
-    expect(targetOf(nothing, units(null))(model)).toBeNull();
+    expect(targetOf(nothing)(model)).toBeNull();
   });
 });
 

@@ -3,17 +3,11 @@ import { placeOf } from '#edge/transport/place';
 import type { UnitId } from '#kernel/ids';
 import type { Target } from '#routing/wake';
 import type { Supervisor } from '#runtime/supervisor';
-import type { Units } from '#units/units';
 
-/** Where the requests go that a unit, or a copy of one, serves: to its instance here, or to where it runs. */
+/** Where the requests go that an instance here serves: a unit, or a copy of one. */
 export const targetOf =
-  (supervisor: Supervisor, units: Units) =>
+  (supervisor: Supervisor) =>
   (unit: UnitId): Target | null => {
-    const external = units.externalUrl(unit);
-    if (external !== null) {
-      const { origin, pathname } = new URL(external);
-      return { origin, basePath: pathname.replace(/\/$/, ''), key: null };
-    }
     const endpoint = supervisor.endpoint(unit);
     // Engines ask for the instance's key; a service is not handed a token it never asked for.
     const key = unit.startsWith('model/') ? (endpoint?.key ?? null) : null;

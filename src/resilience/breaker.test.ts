@@ -6,7 +6,8 @@ import type { Breaker, BreakerSettings, Outcome, Pass } from './breaker.ts';
 const settings: BreakerSettings = {
   ...{ failures: 3, rate: 0.5, atLeast: 8, windowMs: 1_000, openMs: 100, mostOpenMs: 350 },
 };
-const outcomes: readonly Outcome[] = ['ok', 'failed', 'loading', 'left'];
+/** Failures are the usual thing here: else hardly a schedule would open it. */
+const outcomes: readonly Outcome[] = ['failed', 'failed', 'failed', 'failed', 'failed', 'ok', 'loading', 'left'];
 
 /** More of them by hand: `RUNS=100000 vitest run --project unit src/resilience`. */
 const runs = Number(process.env['RUNS'] ?? 10_000);
@@ -47,47 +48,57 @@ function modelBreaker() {
 }
 
 /** One number is one step of a schedule: wait, ask to pass, or tell what became of one of those that are out. */
-const steps = fc.array(fc.nat(0xffff), { minLength: 1, maxLength: 120 });
+const steps = fc.array(fc.noBias(fc.nat(0xffff)), { minLength: 1, maxLength: 60, size: 'max' });
 
 function play(words: readonly number[], seen: (breaker: Breaker, probes: number, until: number, now: number) => void) {
   const [breaker, model] = [createBreaker(settings), modelBreaker()];
   const out: { readonly pass: Pass; readonly twin: object }[] = [];
   const probes = new Set<Pass>();
+  const old: Pass[] = [];
   let now = 0;
   for (const word of words) {
     const [kind, rest] = [word & 3, word >>> 2];
     if (kind === 0) now += rest % 140;
     else if (kind === 1) {
       const [allowed, pass, twin] = [breaker.allows(now), breaker.enter(now), model.enter(now)];
-      expect([allowed, pass !== noPass], `at ${now}`).toEqual([twin !== null, twin !== null]);
+      if (allowed !== (twin !== null) || allowed !== (pass !== noPass)) expect.fail(`at ${now}: ${allowed}, ${pass}`);
       if (twin) out.push({ pass, twin });
       if (pass < 0) probes.add(pass);
     } else if (out.length > 0) {
       const { pass, twin } = out.splice(rest % out.length, 1)[0] as (typeof out)[number];
-      const outcome = outcomes[(rest >>> 7) & 3] as Outcome;
+      const outcome = outcomes[(rest >>> 7) & 7] as Outcome;
       breaker.settle(pass, outcome, now);
       model.settle(twin, outcome, now);
       probes.delete(pass);
-      // Told twice, or long after: it changes nothing.
-      if (((rest >>> 9) & 3) === 0 && pass < 0) breaker.settle(pass, 'failed', now);
+      // Told again, at once or long after: it changes nothing.
+      if (pass < 0) old.push(pass);
+      for (const probe of old.slice((rest >>> 10) & 3)) breaker.settle(probe, outcomes[rest & 7] as Outcome, now);
     }
     seen(breaker, probes.size, model.isOpenUntil(), now);
   }
 }
 
 it('R9 breaker-state-machine: passes, opens and probes as its model does, with at most one probe, over random schedules', () => {
+  const met = { closed: 0, open: 0, 'half-open': 0, probing: 0 };
   fc.assert(
     fc.property(steps, (words) =>
       play(words, (breaker, probes, until, now) => {
-        expect(probes).toBeLessThanOrEqual(1);
         const view = breaker.view(now);
-        expect(view.state).toBe(until === 0 ? 'closed' : now < until ? 'open' : 'half-open');
-        if (view.state === 'half-open') expect(view.probing).toBe(probes === 1);
-        if (view.state === 'open') expect(view.leftMs).toBe(until - now);
+        met[view.state]++;
+        met.probing += probes;
+        const state = until === 0 ? 'closed' : now < until ? 'open' : 'half-open';
+        // Not by `expect` each time, which would take longer than all the rest.
+        const agrees =
+          view.state === state &&
+          (view.state !== 'open' || view.leftMs === until - now) &&
+          (view.state !== 'half-open' || view.probing === (probes === 1));
+        if (!agrees || probes > 1) expect.fail(`at ${now}: ${JSON.stringify(view)}, with ${probes} probes`);
       }),
     ),
     { numRuns: runs },
   );
+  // All of its states were met, and often.
+  expect(Math.min(...Object.values(met))).toBeGreaterThan(runs);
 }, 60_000);
 
 describe('a breaker', () => {

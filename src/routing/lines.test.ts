@@ -3,11 +3,13 @@ import { fakeClock } from '#kernel/clock.fake';
 import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import { createLines } from './lines.ts';
+import { unplaced } from './wake.ts';
 import type { Awake, Caller } from './wake.ts';
 
 const unit = unitId('service', 'x');
 const ada = { principal: 'ada', class: 'interactive' } as const;
 const origin = 'http://127.0.0.1:1';
+const targetAt = (at: string) => ({ origin: at, basePath: '', key: null });
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 function bench() {
@@ -18,7 +20,7 @@ function bench() {
     let held = true;
     count.leases++;
     return {
-      ...{ target: { origin: at, basePath: '', key: null }, queueMs: 0, wakeMs: 0 },
+      ...{ target: targetAt(at), placed: unplaced(targetAt(at)), queueMs: 0, wakeMs: 0 },
       leaveOpen: () => {
         count.open++;
         return () => void count.open--;

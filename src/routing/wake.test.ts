@@ -7,6 +7,7 @@ import { silentLogger } from '#kernel/logger';
 import { createScheduler } from '#scheduler/run-loop';
 import type { Scheduler } from '#scheduler/run-loop';
 import { defaultSettings, oneReplica, plainRungs } from '#scheduler/types';
+import { fakePickers } from './picker.fake.ts';
 import { createWaker } from './wake.ts';
 import type { Target, WakerOptions } from './wake.ts';
 
@@ -38,6 +39,7 @@ function bench(more: Partial<WakerOptions> = {}, replicas = oneReplica) {
   const prepared = { done: true, count: 0, work: () => Promise.resolve() };
   const waker = createWaker({
     ...{ scheduler, clock, log: silentLogger, target: () => target, reaches: async () => true },
+    pickers: fakePickers(clock),
     preparation: {
       isPrepared: () => prepared.done,
       prepare: () => (prepared.count++, prepared.work()),
@@ -209,7 +211,10 @@ describe('a wake', () => {
   });
 
   it('of what runs elsewhere takes no lease', async () => {
-    const { waker, caller, told } = bench({ isExternal: () => true });
+    const { waker, caller, told } = bench({
+      isExternal: () => true,
+      pickers: fakePickers(fakeClock(), { places: [{ url: 'x', weight: 1, target }] }),
+    });
     expect(waker.isReady(unit)).toBe(true);
     (await waker.wake(unit, caller())).release();
     expect(told).toEqual([]);

@@ -1,24 +1,23 @@
 import type { ApiProgress } from '#contracts/api';
 import { abortable, sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
-import { Fault, isAbort, toFault } from '#kernel/faults';
+import { Fault } from '#kernel/faults';
+import { originalOf } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import type { Lease, Scheduler } from '#scheduler/run-loop';
 import { siblingsOf } from '#scheduler/state';
 import type { WaiterClass } from '#scheduler/types';
+import type { Placed } from './endpoint.ts';
+import { createLinger } from './linger.ts';
 import { createLines } from './lines.ts';
 import type { Line } from './lines.ts';
+import { anyPlace } from './picker.ts';
+import type { Choice, Picker } from './picker.ts';
+import type { Pickers } from './pickers.ts';
+import type { Target } from './policy.ts';
 
-/** Where a request for a unit goes. */
-export interface Target {
-  /** `http://127.0.0.1:41234` */
-  readonly origin: string;
-  /** Put before every path: `` or `/base`. */
-  readonly basePath: string;
-  /** What the door presents to it, when it asks for a key. */
-  readonly key: string | null;
-}
+export type { Target } from './policy.ts';
 
 /** What must be on disk before a unit can start: its packages, its model's file. Costs no memory and no lease. */
 export interface Preparation {
@@ -35,11 +34,15 @@ export interface Caller {
   /** For a connection that is open already: a full queue does not turn it away. */
   readonly goesOn?: boolean;
   readonly onQueued?: (id: WaiterId) => void;
+  /** Of a request: what its place is chosen by. Without it the unit is only to be awake. */
+  readonly choice?: Choice;
 }
 
 /** A unit that is awake for one caller. `release` belongs in a `finally`. */
 export interface Awake {
   readonly target: Target;
+  /** Its place there, to be told what becomes of the request, beside the release. */
+  readonly placed: Placed;
   /** Milliseconds spent waiting for a place on a ready unit, and for the unit to become ready. */
   readonly queueMs: number;
   readonly wakeMs: number;
@@ -51,6 +54,8 @@ export interface Awake {
 
 export interface Waker {
   wake(unit: UnitId, caller: Caller): Promise<Awake>;
+  /** Where requests for the unit go, and how those before fared. */
+  picker(unit: UnitId): Picker;
   /** What is to be asked for every byte of an open connection; null where one is work for as long as it is open. */
   line(unit: UnitId, awake: Awake, caller: Omit<Caller, 'signal'>): Line | null;
   isReady(unit: UnitId): boolean;
@@ -66,6 +71,7 @@ export interface WakerOptions {
   readonly target: (unit: UnitId) => Target | null;
   /** Whether something listens there now. Within bounds, and never rejects. */
   readonly reaches: (target: Target) => Promise<boolean>;
+  readonly pickers: Pick<Pickers, 'of'>;
   /** A unit that is never started here: it runs elsewhere. */
   readonly isExternal: (unit: UnitId) => boolean;
   readonly progress: (unit: UnitId, waiter?: WaiterId) => ApiProgress;
@@ -76,7 +82,7 @@ export interface WakerOptions {
 }
 
 export function createWaker(options: WakerOptions): Waker {
-  const { scheduler, clock, log } = options;
+  const { scheduler, clock } = options;
   const isReady = (id: UnitId): boolean => {
     if (options.isExternal(id)) return true;
     const unit = scheduler.state.units.get(id);
@@ -85,25 +91,18 @@ export function createWaker(options: WakerOptions): Waker {
 
   const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
     const asked = clock.now();
-    if (options.isExternal(unit)) return external(unit, options.target(unit));
+    if (options.isExternal(unit)) return external(options.pickers.of(unit).pick(caller.choice ?? anyPlace));
     const wasReady = isReady(unit);
-    for (let triesLeft = tries; triesLeft > 0; triesLeft--) {
-      const lease = await leaseOn(unit, caller);
-      // Where there are copies, the one that granted the lease is the one that keeps a slot for it.
-      const target = options.target(lease.unit);
-      if (target) {
-        const waited = clock.now() - asked;
-        return {
-          target,
-          queueMs: wasReady ? waited : 0,
-          wakeMs: wasReady ? 0 : waited,
-          leaveOpen: () => lease.leaveOpen(),
-          release: (broken = false) => void (broken ? releaseWhenSure(lease, options) : lease.release()),
-        };
-      }
-      await abortable(releaseWhenSure(lease, options), caller.signal);
-    }
-    throw new Fault('UPSTREAM_FAILED', `${unit} ended just now.`, { retryAfter: 1 });
+    const { lease, placed } = await leaseAndPlace(unit, caller, leaseOn, options);
+    const waited = clock.now() - asked;
+    return {
+      ...{ placed, target: placed.target, queueMs: wasReady ? waited : 0, wakeMs: wasReady ? 0 : waited },
+      leaveOpen: () => lease.leaveOpen(),
+      release(broken = false) {
+        if (broken) void releaseWhenSure(lease, options);
+        else lease.release();
+      },
+    };
   };
 
   const leaseOn = async (unit: UnitId, caller: Caller): Promise<Lease> => {
@@ -113,31 +112,7 @@ export function createWaker(options: WakerOptions): Waker {
     return scheduler.acquire({ unit, ...caller });
   };
 
-  const lingering = new Map<UnitId, () => void>();
-  const linger = (unit: UnitId, principal: string, ms: number): void => {
-    const prolong = lingering.get(unit);
-    if (prolong) return prolong();
-    const controller = new AbortController();
-    const arm = () => clock.after(ms, () => controller.abort());
-    let cancel = arm();
-    lingering.set(unit, () => {
-      cancel();
-      cancel = arm();
-    });
-    const wait = async () => {
-      try {
-        (await wake(unit, { principal, class: 'interactive', signal: controller.signal })).release();
-      } catch (error) {
-        if (!isAbort(error) && toFault(error).code !== 'CANCELLED')
-          log.info('a wake failed', { unit, error: toFault(error).message });
-      } finally {
-        cancel();
-        lingering.delete(unit);
-      }
-    };
-    void wait();
-  };
-
+  const { linger } = createLinger(wake, options);
   const lines = createLines({ clock, wake });
   const line: Waker['line'] = (unit, awake, caller) => {
     const silenceMs = options.silenceMs(unit);
@@ -146,7 +121,55 @@ export function createWaker(options: WakerOptions): Waker {
     return lines.open(unit, awake, caller, silenceMs);
   };
 
-  return { wake, line, isReady, linger, progress: options.progress };
+  return { wake, picker: options.pickers.of, line, isReady, linger, progress: options.progress };
+}
+
+interface Leased {
+  readonly lease: Lease;
+  readonly placed: Placed;
+}
+
+/** A lease on an instance that is there, and that is not left alone for failing. */
+async function leaseAndPlace(
+  unit: UnitId,
+  caller: Caller,
+  leaseOn: (unit: UnitId, caller: Caller) => Promise<Lease>,
+  options: WakerOptions,
+): Promise<Leased> {
+  const passedOver: Lease[] = [];
+  try {
+    for (let triesLeft = tries; triesLeft > 0; triesLeft--) {
+      const lease = await leaseOn(unit, caller);
+      // Where there are copies, the one that granted the lease is the one that keeps a slot for it.
+      const target = options.target(lease.unit);
+      if (!target) {
+        await abortable(releaseWhenSure(lease, options), caller.signal);
+        continue;
+      }
+      const placed = placeOn(lease, target, caller, options);
+      if (placed) return { lease, placed };
+      // Held meanwhile: else it would be given once more, in place of another one.
+      passedOver.push(lease);
+      if (!someOpen(unit, options)) break;
+    }
+  } finally {
+    for (const lease of passedOver) lease.release();
+  }
+  if (passedOver.length > 0) throw options.pickers.of(unit).refusal();
+  throw new Fault('UPSTREAM_FAILED', `${unit} ended just now.`, { retryAfter: 1 });
+}
+
+/** Null for a request to an instance that is left alone. Who only wants it awake does not ask its breaker. */
+const placeOn = (lease: Lease, target: Target, { choice }: Caller, { pickers }: WakerOptions): Placed | null =>
+  choice ? pickers.of(originalOf(lease.unit)).at(lease.unit, target) : unplaced(target);
+
+function someOpen(id: UnitId, { scheduler, pickers, target }: WakerOptions): boolean {
+  const unit = scheduler.state.units.get(id);
+  const picker = pickers.of(id);
+  return (unit ? siblingsOf(unit) : []).some(({ phase, spec }) => {
+    const at = phase.kind === 'ready' ? target(spec.id) : null;
+    return at !== null && picker.isOpen(spec.id, at);
+  });
 }
 
 /** So often one is sent on that was granted a place on an instance which had just ended. */
@@ -172,7 +195,19 @@ async function releaseWhenSure(lease: Lease, { scheduler, target, reaches, clock
   }
 }
 
-function external(unit: UnitId, target: Target | null): Awake {
-  if (!target) throw new Fault('NOT_FOUND', `${unit} has no address.`);
-  return { target, queueMs: 0, wakeMs: 0, leaveOpen: () => () => undefined, release: () => undefined };
-}
+const nothing = (): void => undefined;
+
+const external = (placed: Placed): Awake => ({
+  ...{ placed, target: placed.target, queueMs: 0, wakeMs: 0 },
+  leaveOpen: () => () => undefined,
+  release: nothing,
+});
+
+/** A place that nothing is learned from. */
+export const unplaced = (target: Target): Placed => ({
+  id: '',
+  target,
+  answered: nothing,
+  settle: nothing,
+  rest: nothing,
+});

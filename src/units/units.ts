@@ -1,6 +1,6 @@
 import type { ModelDefinition } from '#catalog/model';
 import { viewsOf } from '#catalog/placeholders';
-import { withCuda } from '#catalog/service';
+import { addressElsewhere, withCuda } from '#catalog/service';
 import type { ServiceDefinition } from '#catalog/service';
 import type { Catalog, Defined } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
@@ -122,7 +122,7 @@ export function createUnits(options: UnitsOptions): Units {
     externalUrl(unit) {
       const { kind, name } = parseUnitId(originalOf(unit));
       if (kind !== 'service' || !isExternal(name, bench)) return null;
-      return directory.service(name).definition.run.external?.url ?? null;
+      return addressElsewhere(directory.service(name).definition);
     },
     silenceMs(unit) {
       const { kind, name } = parseUnitId(unit);

@@ -130,7 +130,7 @@ async function load(
   if (keepAlive === 0 && first) {
     unloadIfAsked(first.unit, keepAlive, deps);
   } else {
-    await inOrder(choices, async (choice) => {
+    await inOrder(exchange, choices, async (choice) => {
       const awake = await wakePlain(exchange, choice, deps);
       deps.control.keep(choice.unit, keepAlive);
       awake.release();

@@ -8,6 +8,7 @@ import type { AnswerHead } from './answer-head.ts';
 import type { Place } from './place.ts';
 import { isChunked, requestHead } from './request-head.ts';
 import type { RequestFacts } from './request-head.ts';
+import { Unreached } from './unreached.ts';
 import { upload } from './upload.ts';
 
 /** One request on a connection, and who hears of its answer. After `done` or `failed` nothing more is heard. */
@@ -175,23 +176,28 @@ interface Heard {
 
 function dial(place: Place, limit: { readonly clock: Clock; readonly connectMs: number }, heard: Heard): Socket {
   const socket = open(place, (length) => heard.bytes(shared.subarray(0, length)));
-  const late = () =>
-    heard.failed(new Error(`${place.authority} took no connection within ${limit.connectMs / 1000} s`));
+  let isThere = false;
+  const failed = (error: Error) => heard.failed(isThere ? error : new Unreached(error));
+  const late = () => failed(new Error(`${place.authority} took no connection within ${limit.connectMs / 1000} s`));
   const cancel = limit.clock.after(limit.connectMs, late);
-  socket.once(place.secure ? 'secureConnect' : 'connect', cancel);
+  socket.once(place.secure ? 'secureConnect' : 'connect', () => {
+    isThere = true;
+    cancel();
+  });
   socket.on('end', () => heard.ended());
-  socket.on('error', (error) => heard.failed(error));
+  socket.on('error', failed);
   socket.on('close', () => {
     cancel();
-    heard.failed(new Error('the connection was closed'));
+    failed(new Error('the connection was closed'));
   });
   return socket;
 }
 
-function open({ host, port, secure }: Place, callback: (length: number) => boolean): Socket {
+function open({ host, port, secure, tls }: Place, callback: (length: number) => boolean): Socket {
   const options: TcpNetConnectOpts = { host, port, noDelay: true, onread: { buffer: shared, callback } };
   if (!secure) return connect(options);
-  const names = isIP(host) ? {} : { servername: host };
+  const name = tls?.serverName ?? (isIP(host) ? undefined : host);
+  const names = { ...(name !== undefined && { servername: name }), ...(tls?.ca !== undefined && { ca: tls.ca }) };
   // Only for what runs elsewhere: most platforms never need it.
   return process.getBuiltinModule('node:tls').connect({ ...options, ...names, ALPNProtocols: ['http/1.1'] });
 }

@@ -1,9 +1,13 @@
+import type { TargetTls } from '#routing/policy';
+
 export interface Place {
   readonly host: string;
   readonly port: number;
   readonly secure: boolean;
   /** As a Host header has it: `127.0.0.1:41234`. */
   readonly authority: string;
+  /** How its certificate is judged, where that is not as usual. */
+  readonly tls?: TargetTls;
 }
 
 /** Where an origin is: `http://[::1]:41234`. */

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { abortFault } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
+import type { TargetTls } from '#routing/policy';
 import { Fault, systemCode } from '#kernel/faults';
 import type { AnswerHead } from './answer-head.ts';
 import type { Connection } from './connection.ts';
@@ -13,6 +14,7 @@ import type { RequestFacts } from './request-head.ts';
 export interface UpstreamRequest extends RequestFacts {
   readonly origin: string;
   readonly signal: AbortSignal;
+  readonly tls?: TargetTls | undefined;
 }
 
 /** Where an answer goes, piece by piece as it comes. */
@@ -48,17 +50,19 @@ const mostPools = 64;
  */
 export function createUpstreams({ clock, settings = () => usual }: UpstreamsOptions): Upstreams {
   const pools = new Map<string, Pool>();
-  const poolOf = (origin: string): Pool => {
-    const known = pools.get(origin);
+  const poolOf = ({ origin, tls }: UpstreamRequest): Pool => {
+    const name = tls ? `${origin} ${tls.id}` : origin;
+    const known = pools.get(name);
     if (known) return known;
     if (pools.size >= mostPools) for (const [key, pool] of pools) if (pool.isUnused) pools.delete(key);
-    const pool = createPool(placeOf(origin), clock, settings);
-    pools.set(origin, pool);
+    const place = placeOf(origin);
+    const pool = createPool(tls ? { ...place, tls } : place, clock, settings);
+    pools.set(name, pool);
     return pool;
   };
   return {
     send: (request, sink) =>
-      new Promise((resolve, reject) => exchange(request, sink, poolOf(request.origin), { resolve, reject }, false)),
+      new Promise((resolve, reject) => exchange(request, sink, poolOf(request), { resolve, reject }, false)),
     async close() {
       for (const pool of pools.values()) pool.close();
       pools.clear();
