@@ -138,7 +138,8 @@ describe.each(Object.entries(cases))('killed with SIGKILL, a %s', (work, { holds
         expect(originals[index]).toMatchObject({ ino, mode, mtimeMs, size });
       }
     }
-  });
+    // Two processes a step, and some twenty steps in an import.
+  }, 300_000);
 });
 
 it('regression: a definition that an import was killed in the middle of writing lay in the catalogue for ever', async () => {
