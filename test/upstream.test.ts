@@ -47,6 +47,37 @@ describe('a server elsewhere', () => {
   });
 });
 
+it('an engine that is an address alone answers through the door, with its key from the environment of the platform', async () => {
+  const { url, key, model } = started(engine).endpoint;
+  const service = `id: far
+name: Far
+summary: A server elsewhere
+category: inference
+kind: engine
+models: remote
+run: { external: { url: '${url}' } }
+resources: { memory: 56MiB }
+provides: [openai.chat]
+`;
+  const definition = `id: far:1b
+name: Far
+summary: A model of a server elsewhere
+engine: far
+remote: { model: ${model}, keyEnv: FAR_KEY }
+size: 0
+`;
+  const catalog = { 'services/far.yaml': service, 'models/far.yaml': definition };
+  const platform = await startPlatform({ catalog, env: { FAR_KEY: key ?? '' } });
+  try {
+    const body = JSON.stringify({ model: 'far:1b', messages: [{ role: 'user', content: 'Hi' }], max_tokens: 4 });
+    const response = await platform.fetch('/v1/chat/completions', { method: 'POST', body });
+    expect(response.status, await response.clone().text()).toBe(200);
+    expect(((await response.json()) as { usage: object }).usage).toMatchObject({ completion_tokens: 4 });
+  } finally {
+    await platform.stop();
+  }
+});
+
 describe('Ollama, as its documentation has it', () => {
   let bridge: StartedEngine | undefined;
   beforeAll(async () => {
