@@ -18,6 +18,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{src,catalog,scripts}/**/*.test.ts', 'console/src/**/*.test.ts'],
           testTimeout: 10_000,
+          server: { deps: { inline: [/\/node_modules\/(@modelcontextprotocol|eventsource|eventsource-parser)\//] } },
         },
       },
       {
@@ -31,7 +32,13 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 300_000,
           // Some of the clients' parts have a condition called source too, which leads to TypeScript under node_modules.
-          server: { deps: { inline: [/\/node_modules\/(ai|@ai-sdk|@langchain|eventsource-parser)\//] } },
+          server: {
+            deps: {
+              inline: [
+                /\/node_modules\/(ai|@ai-sdk|@langchain|@modelcontextprotocol|eventsource|eventsource-parser)\//,
+              ],
+            },
+          },
         },
       },
     ],

@@ -21,7 +21,7 @@ export function demandAccess(exchange: Exchange, guarded: Guarded | null, deps: 
   if (!guarded) throw nothingAt(exchange);
   const { guard, allow } = guarded;
   if (allow) throw onlyTakes(exchange.path, allow);
-  if (guard.scope === null) return;
+  if (guard.scope === null || guard.scope === 'any') return;
   const name = guarded.name === null ? null : decodeSegment(guarded.name);
   if (guard.scope === 'units:manage') return demandUnit(exchange, name ?? '', deps.control);
   if (guard.scope === 'services:use') return demandService(exchange, name ?? '');
@@ -35,7 +35,8 @@ function demandModel(name: string, rights: Rights, deps: AccessDeps): void {
   if (!allows(rights, 'models:use', null)) permitted(deps, rights).models.unit(name);
 }
 
-function demandUnit(exchange: Exchange, named: string, control: Control): void {
+/** Throws FORBIDDEN unless the caller may start and stop what is named so; NOT_FOUND where nothing is. */
+export function demandUnit(exchange: Exchange, named: string, control: Control): void {
   const rights = exchange.principal?.rights;
   const may = (scope: 'services:manage' | 'models:manage', name?: string) =>
     rights !== undefined && allows(rights, scope, name);

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
@@ -8,7 +7,7 @@ import type { UnitId } from '#kernel/ids';
 import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
-import { decodeSegment, onlyTakes, sendJson } from './exchange.ts';
+import { decodeSegment, drained, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { storeRoutes } from './store-routes.ts';
 import type { Library } from './store-routes.ts';
@@ -180,16 +179,4 @@ async function sendLogs(exchange: Exchange, { control }: ControlDeps, name: stri
     if (!res.write(`${line}\n`)) await drained(res);
   }
   res.end();
-}
-
-/** Resolves when the client has caught up, or has left. */
-function drained(res: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    if (res.destroyed) return resolve();
-    const done = () => {
-      res.off('drain', done).off('close', done);
-      resolve();
-    };
-    res.on('drain', done).on('close', done);
-  });
 }

@@ -76,6 +76,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
       ['/console/index.html', { body: Buffer.from('<page>'), type: 'text/html; charset=utf-8', etag: '"1"' }],
     ]),
     description: createDescription(() => readFile(new URL('../../docs/openapi.json', import.meta.url))),
+    mcp: { serve: async () => undefined },
     renderMetrics: () => 'metrics\n',
     notReady: () => null,
     requests: { add: () => undefined },

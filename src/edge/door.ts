@@ -22,6 +22,7 @@ import { callerOf, serving, untilOver, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
 import { guardOf } from './guards.ts';
 import { handleAnthropic } from './anthropic/handler.ts';
+import type { McpServing } from './mcp/handler.ts';
 import { handleOllama } from './ollama/handler.ts';
 import { createBodyWatch } from './protocols/body-watch.ts';
 import type { BodyLimits } from './protocols/body-watch.ts';
@@ -42,6 +43,7 @@ export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly console: ConsoleFiles;
+  readonly mcp: Pick<McpServing, 'serve'>;
   readonly renderMetrics: () => string;
   /** Null while ready, else why not. */
   readonly notReady: () => string | null;
@@ -141,6 +143,7 @@ function serveKnown(exchange: Exchange, deps: DoorDeps): Promise<void> | void {
   if (path === '/metrics') return sendMetrics(exchange, deps);
   const address = addressOf(exchange.req.url ?? '/');
   if (address) return address.path ? handleService(exchange, address, deps) : addSlash(exchange, address);
+  if (path === '/mcp') return deps.mcp.serve(exchange);
   throw new Fault('NOT_FOUND', `There is nothing at ${path}.`);
 }
 

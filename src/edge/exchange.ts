@@ -170,3 +170,15 @@ export function parseObject(body: Buffer): Record<string, unknown> {
   if (!isRecord(value)) throw new Fault('BAD_REQUEST', 'The body must be a JSON object.');
   return value;
 }
+
+/** Resolves when the client has caught up, or has left. */
+export function drained(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (res.destroyed) return resolve();
+    const done = () => {
+      res.off('drain', done).off('close', done);
+      resolve();
+    };
+    res.on('drain', done).on('close', done);
+  });
+}

@@ -9,15 +9,15 @@ export interface Guard {
   readonly methods: readonly string[] | null;
   /** `{name}` is one segment, `{+name}` the rest; what it stands for narrows the scope. */
   readonly path: string;
-  /** Null where no key is needed. */
-  readonly scope: Operation['scope'];
+  /** Null where no key is needed, `any` where any key comes in and what answers looks at what it may. */
+  readonly scope: Operation['scope'] | 'any';
   /** For who looks whether the platform is well, and may know it by another name. */
   readonly anyHost?: true;
 }
 
 const get = ['GET', 'HEAD'] as const;
 const post = ['POST'] as const;
-const guard = (scope: Scope | null, methods: Guard['methods'], ...paths: readonly string[]): Guard[] =>
+const guard = (scope: Scope | 'any' | null, methods: Guard['methods'], ...paths: readonly string[]): Guard[] =>
   paths.map((path) => ({ methods, path, scope }));
 
 const probes: readonly Guard[] = ['/healthz', '/readyz'].map((path) => ({
@@ -38,6 +38,7 @@ export const guards: readonly Guard[] = [
   ...guard('models:manage', ['DELETE'], '/api/delete'),
   ...guard('services:use', null, '/services/{name}', '/services/{name}/{+path}'),
   ...guard('metrics:read', get, '/metrics'),
+  ...guard('any', post, '/mcp'),
   ...operationIds.map((id) => {
     const { method, path, scope } = operations[id];
     return { methods: [method], path: controlBase + path, scope };

@@ -7,6 +7,8 @@ import type { Control } from '#edge/control';
 import { createDescription } from '#edge/description';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
+import { createMcp } from '#edge/mcp/handler';
+import type { McpServing } from '#edge/mcp/handler';
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
 import { createUpstreams } from '#edge/transport/upstreams';
@@ -17,9 +19,11 @@ import { createMetrics } from '#observe/metrics';
 import type { AppOptions } from '../app.ts';
 import type { Core } from './core.ts';
 import { registerMetrics, registerSavings } from './metrics.ts';
+import { mcpServicesOf } from './mcp-services.ts';
 import { createModelDirectory } from './models.ts';
 import type { Reporter } from './reporter.ts';
 import type { Stores } from './stores.ts';
+import { version } from './version.ts';
 
 export interface FrontParts {
   readonly stores: Stores;
@@ -35,6 +39,7 @@ export interface FrontParts {
 export interface Front {
   readonly server: Server;
   readonly connections: Connections;
+  readonly mcp: McpServing;
   readonly protocols: Protocols;
 }
 
@@ -51,24 +56,19 @@ export async function createFront(
   registerSavings(metrics, core.savings);
   const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
-  const door: Server = createDoor({
-    ...{
-      waker: core.waker,
-      upstreams,
-      clock,
-      log,
-      live,
-      identity,
-      sessions: identity.sessions,
-      control: operator,
-      ...measured,
-    },
+  const asking = {
+    ...{ waker: core.waker, upstreams, clock, log, identity, control: operator },
     holdMs: () => config.current().scheduler.hold,
     limits: () => config.current().limits,
     models: createModelDirectory({
       ...{ directory: core.directory, scheduler: core.scheduler, store: stores.models },
       ...{ config: () => config.current(), control: operator, clock },
     }),
+  };
+  const mcp = createMcp({ ...asking, version, mcpServices: mcpServicesOf(stores.catalog) });
+  closers.add(() => mcp.close());
+  const door: Server = createDoor({
+    ...{ ...asking, live, sessions: identity.sessions, mcp, ...measured },
     services: {
       unit: core.directory.serviceUnit,
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),
@@ -87,7 +87,7 @@ export async function createFront(
     protocols.close();
     return closeNow(door, connections);
   });
-  return { server: door, connections, protocols };
+  return { server: door, connections, protocols, mcp };
 }
 
 export const portOf = (door: Server): number => {
@@ -114,10 +114,11 @@ const upgradedMs = 2_000;
  * No new connection; what is under way may finish until the time, in milliseconds, is up. A connection whose request has
  * ended stays open for its next one: those are closed as they become free.
  */
-export async function drain({ server, connections, protocols }: Front, clock: Clock, ms: number): Promise<void> {
+export async function drain({ server, connections, protocols, mcp }: Front, clock: Clock, ms: number): Promise<void> {
   let open = true;
   server.close(() => (open = false));
   protocols.drain();
+  mcp.endSubscriptions();
   const began = clock.now();
   while (open && clock.now() < began + ms) {
     connections.closeUnused();
