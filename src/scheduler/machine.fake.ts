@@ -1,7 +1,8 @@
+import { originalOf } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { createUnit, reservationOf, siblingsOf } from './state.ts';
 import type { State, Unit } from './state.ts';
-import type { Event, Vram } from './types.ts';
+import type { Event, Found, Vram } from './types.ts';
 
 type Stage = 'starting' | 'ready' | 'freezing' | 'frozen' | 'thawing' | 'stopping';
 
@@ -70,7 +71,7 @@ export const openOf = ({ open }: Machine, unit: UnitId): ReadonlySet<WaiterId> =
 
 export function reserved({ instances }: Machine): number {
   let total = 0;
-  for (const { bytes } of instances.values()) total += bytes;
+  for (const { bytes, seen } of instances.values()) total += Math.max(bytes, seen);
   return total;
 }
 
@@ -122,11 +123,6 @@ function gone(machine: Machine, unit: UnitId): void {
   machine.open.delete(unit);
 }
 
-interface Found {
-  readonly unit: UnitId;
-  readonly frozen: boolean;
-}
-
 /** What the event itself means for the machine, before the scheduler has heard of it. */
 export function happen(machine: Machine, event: Event): void {
   const { waiting, leases } = machine;
@@ -170,8 +166,12 @@ function wantedNow({ instances }: Machine, unit: UnitId): void {
 }
 
 /** What an earlier process left is there, whatever the limit says. */
-function find({ state, instances, now }: Machine, { unit: id, frozen }: Found, unit: Unit | undefined): void {
+function find(machine: Machine, { unit: id, frozen, leases = [], open = [] }: Found, unit: Unit | undefined): void {
+  const { state, instances, now } = machine;
   if (!unit || instances.has(id)) return;
+  machine.open.set(id, new Set(open));
+  if (!frozen) machine.leases.set(id, new Set(leases));
+  for (const waiter of leases) machine.callers.set(waiter, { unit: originalOf(id), by: id, state: 'granted' });
   const stays = now + state.settings.minResidencyMs;
   const bytes = unit.spec.vram ? Math.max(unit.spec.vram.bytes, unit.card.learned ?? 0) : 0;
   instances.set(id, {
@@ -194,8 +194,8 @@ function thawResidency({ state, instances, now }: Machine, id: UnitId): number {
 }
 
 /** What it is known to keep while it is frozen, by an earlier freeze. */
-const keeps = ({ state }: Machine, id: UnitId, { bytes }: Instance): number =>
-  Math.min(bytes, state.units.get(id)?.frozenBytes ?? Infinity);
+const keeps = ({ state }: Machine, id: UnitId, { bytes, seen }: Instance): number =>
+  Math.min(Math.max(bytes, seen), state.units.get(id)?.frozenBytes ?? Infinity);
 
 /** The end of what was under way; late and repeated ends find nothing to end. */
 function finish(machine: Machine, event: Event): void {
@@ -203,7 +203,11 @@ function finish(machine: Machine, event: Event): void {
     const instance = machine.instances.get(unit);
     if (instance?.stage !== from) return;
     instance.stage = to;
-    if (to === 'frozen') instance.bytes = keeps(machine, unit, instance);
+    if (to === 'frozen') {
+      instance.bytes = keeps(machine, unit, instance);
+      // It was seen on its old rung.
+      instance.seen = 0;
+    }
     if (to !== 'ready') return;
     const { minResidencyMs } = machine.state.settings;
     instance.readySince = machine.now;

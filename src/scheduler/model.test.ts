@@ -126,7 +126,7 @@ function play(world: World, dice: Dice): void {
   else if (kind < 55) world.apply({ kind: 'limit', bytes: 6 + (c & 31) });
   else if (kind < 56) world.apply({ kind: 'describe', unit: specOf(unit, dice) });
   else if (kind < 57) configure(world, dice);
-  else if (kind < 58) world.apply({ kind: 'recovered', unit: one, frozen: (b & 1) === 1 });
+  else if (kind < 58) recover(world, one, dice);
   else if (kind < 59 && known) world.apply({ kind: 'pin', unit, pinned: (b & 1) === 1 });
   else if (kind < 61 && known) world.apply({ kind: 'wake', unit });
   else if (kind < 63 && known) {
@@ -145,6 +145,17 @@ const cards = (first: number, second: number): Event => ({
   devices: [{ id: 'gpu0', limitBytes: first }, ...((second & 7) === 0 ? [] : [{ id: 'gpu1', limitBytes: second }])],
 });
 const cores = [Infinity, 1, 2, 4, 8];
+
+let left = 0;
+/** At its work as far as it has slots, or with connections open; or neither. */
+function recover(world: World, unit: UnitId, { b, c }: Dice): void {
+  const { slots = 1 } = world.state.units.get(unit)?.spec ?? {};
+  const ids = (count: number) => Array.from({ length: count }, () => `left${++left}` as unknown as WaiterId);
+  const frozen = (b & 1) === 1;
+  const leases = frozen ? [] : ids(Math.min(slots, (b >> 1) & 3));
+  const open = [...leases.slice(0, c & 1), ...ids((c >> 1) & 1)];
+  world.apply({ kind: 'recovered', unit, frozen, leases, open });
+}
 
 function leave(world: World, a: number, b: number): void {
   const waiter = pick(b < 230 ? world.waiting() : [...world.callers.keys()], a);

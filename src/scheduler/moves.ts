@@ -21,11 +21,16 @@ export function refuse(unit: Unit, refusal: Refusal, state: State, effects: Effe
 
 /** Gives the waiter a slot. The caller has taken it out of the queue. */
 export function lease(unit: Unit, waiter: WaiterId, now: number, effects: Effect[]): void {
+  occupy(unit, waiter, now);
+  effects.push({ kind: 'grant', waiter, unit: unit.spec.id });
+}
+
+/** The slot is the waiter's, whoever told it so. */
+export function occupy(unit: Unit, waiter: WaiterId, now: number): void {
   keepPace(unit, now);
   unit.leases.set(waiter, now);
   unit.worked = true;
   if (unit.phase.kind === 'ready') unit.phase.idleSince = null;
-  effects.push({ kind: 'grant', waiter, unit: unit.spec.id });
 }
 
 export function begin(unit: Unit, state: State, now: number, effects: Effect[]): void {

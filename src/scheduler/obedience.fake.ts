@@ -104,7 +104,8 @@ function thawed(machine: Machine, id: UnitId, instance: Instance, where: () => s
   const held = Math.max(instance.bytes, instance.seen);
   const more = Math.max(0, (unit ? reservationOf(unit) : 0) - held);
   check(more === 0 || reserved(machine) + more <= machine.state.limitBytes, () => `over the limit: ${where()}`);
-  instance.bytes += more;
+  instance.bytes = held + more;
+  instance.seen = 0;
 }
 
 function answer(machine: Machine, effect: Of<'grant' | 'refuse'>, where: () => string): void {

@@ -13,6 +13,7 @@ import {
   isLearning,
   lease,
   markIdle,
+  occupy,
   refuse,
   stop,
   teach,
@@ -32,7 +33,7 @@ import {
   unitOf,
 } from './state.ts';
 import type { State, Unit } from './state.ts';
-import type { Effect, Event, Refusal, UnitSpec, Waiter } from './types.ts';
+import type { Effect, Event, Found, Refusal, UnitSpec, Waiter } from './types.ts';
 
 type Of<K extends Event['kind']> = Extract<Event, { kind: K }>;
 
@@ -129,7 +130,7 @@ const handlers: Handlers = {
   configure(state, { units, found = [] }, now, effects) {
     const named = new Set(units.map(({ id }) => id));
     for (const spec of units) describe(state, spec);
-    for (const { unit, frozen } of found) takeOver(state, state.units.get(unit), frozen, now);
+    for (const one of found) takeOver(state, one, now);
     for (const unit of state.units.values()) {
       if (!named.has(originalUnit(unit).spec.id)) {
         unit.removed = true;
@@ -224,7 +225,7 @@ const handlers: Handlers = {
     const unit = state.units.get(id);
     if (unit) for (const one of siblingsOf(unit)) one.keepMs = idleMs;
   },
-  recovered: (state, { unit, frozen }, now) => takeOver(state, state.units.get(unit), frozen, now),
+  recovered: (state, found, now) => takeOver(state, found, now),
   started(state, { unit: id }, now) {
     const unit = state.units.get(id);
     if (unit?.phase.kind !== 'starting') return;
@@ -314,12 +315,16 @@ const stopping: Refusal = { code: 'SHUTTING_DOWN', message: 'The platform is sto
 
 const notInCatalogue = (id: UnitId): Refusal => ({ code: 'NOT_FOUND', message: `${id} is not in the catalogue.` });
 
-function takeOver(state: State, unit: Unit | undefined, frozen: boolean, now: number): void {
+function takeOver(state: State, { unit: id, frozen, leases = [], open = [] }: Found, now: number): void {
+  const unit = state.units.get(id);
   if (!unit || 'bytes' in unit.phase) return;
   unit.reason = { code: 'recovered' };
   embody(unit);
   unit.phase = { kind: 'frozen', since: now, bytes: reservationOf(unit) };
-  if (!frozen) becomeReady(unit, state.settings.minResidencyMs, now);
+  for (const waiter of open) unit.connections.add(waiter);
+  if (frozen) return;
+  becomeReady(unit, state.settings.minResidencyMs, now);
+  for (const waiter of leases) occupy(unit, waiter, now);
 }
 
 function cannotWait(state: State, unit: Unit, { goesOn }: Waiter, now: number): Refusal | null {

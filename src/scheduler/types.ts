@@ -141,6 +141,15 @@ export interface Failure {
   readonly count: number;
 }
 
+/** An instance that an earlier process left. */
+export interface Found {
+  readonly unit: UnitId;
+  readonly frozen: boolean;
+  /** Leases on it that are still held there, and those under which something stays open: they end by the same events as others. */
+  readonly leases?: readonly WaiterId[];
+  readonly open?: readonly WaiterId[];
+}
+
 export type Event =
   /**
    * The catalogue changed: units that are not named any more are stopped, and forgotten once cold. `found` are the
@@ -150,7 +159,7 @@ export type Event =
   | {
       readonly kind: 'configure';
       readonly units: readonly UnitSpec[];
-      readonly found?: readonly { readonly unit: UnitId; readonly frozen: boolean }[];
+      readonly found?: readonly Found[];
     }
   /** One unit's facts changed, as when a model's file arrived and its header says what it weighs. */
   | { readonly kind: 'describe'; readonly unit: UnitSpec }
@@ -186,7 +195,7 @@ export type Event =
    */
   | { readonly kind: 'keep'; readonly unit: UnitId; readonly idleMs: number | null }
   /** Another instance that an earlier process left was taken over. It may bring the account over the limit. */
-  | { readonly kind: 'recovered'; readonly unit: UnitId; readonly frozen: boolean }
+  | ({ readonly kind: 'recovered' } & Found)
   | { readonly kind: 'started'; readonly unit: UnitId }
   /** The start came to nothing, and nothing is left of it. */
   | { readonly kind: 'failed'; readonly unit: UnitId; readonly message: string; readonly permanent: boolean }
