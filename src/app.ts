@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { ConfigSource } from '#config/load';
-import type { PlatformReady } from '#contracts/platform';
+import type { PlatformReady, Successor } from '#contracts/platform';
 import type { RuntimeDriver } from '#contracts/runtime';
 import type { StateStore } from '#contracts/state';
 import { createLive } from '#edge/live';
@@ -11,10 +11,11 @@ import { originalOf, replicaOf } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import { repeat } from '#kernel/repeat';
+import { serveGranter } from '#routing/peer/host';
 import type { Home } from '#runtime/home';
 import { createCore } from './platform/core.ts';
 import type { Core } from './platform/core.ts';
-import { createFront, drain, listen, portOf } from './platform/front.ts';
+import { createFront, drain, emptied, listen, listenOn, portOf } from './platform/front.ts';
 import { createOperator } from './platform/operator.ts';
 import { followPressure } from './platform/pressure.ts';
 import { createReporter } from './platform/reporter.ts';
@@ -22,6 +23,9 @@ import type { Reporter } from './platform/reporter.ts';
 import { schedulerSettings } from './platform/settings.ts';
 import { openStores } from './platform/stores.ts';
 import type { Stores } from './platform/stores.ts';
+import { followHeld } from './platform/succession/heir.ts';
+import type { Heritage } from './platform/succession/heir.ts';
+import { createSuccession } from './platform/succession/succession.ts';
 import { version } from './platform/version.ts';
 
 /** The implementations a build is made of. A smaller build is another list (`standard.ts`). */
@@ -44,9 +48,17 @@ export interface AppOptions {
   readonly openapi: string;
   /** Someone asked the platform to end. */
   readonly onShutdown: () => void;
+  /** What an earlier process leaves to this one. */
+  readonly heritage?: Heritage;
+  /** Starts a process that is to go on in this one's place. */
+  readonly launchSuccessor?: () => Successor;
 }
 
 export interface App extends PlatformReady {
+  /** Resolves when another process listens in this one's place; what is under way here goes on until `leave`. */
+  readonly replaced: Promise<void>;
+  /** Waits for what is under way after that, for as long as it takes, or until the signal aborts. Stops no instance. */
+  leave(signal: AbortSignal): Promise<void>;
   /** Lets what works finish, stops every instance and gives everything back. */
   close(): Promise<void>;
 }
@@ -56,13 +68,23 @@ const surveyMs = 2_000;
 /** Milliseconds that requests under way may take to finish when the platform stops. */
 const drainMs = 30_000;
 
+/** The door first: what it still serves needs the rest. Every error is kept. */
+async function closeBoth(door: Closers, others: Closers): Promise<void> {
+  try {
+    await door.close();
+  } finally {
+    await others.close();
+  }
+}
+
 /** Starts the platform. Leaves nothing behind when it throws. */
 export async function startApp(options: AppOptions): Promise<App> {
   const closers = createClosers();
+  const door = createClosers();
   try {
-    return await assemble(options, closers);
+    return await assemble(options, closers, door);
   } catch (error) {
-    await closers.close().catch((closing: unknown) => {
+    await closeBoth(door, closers).catch((closing: unknown) => {
       throw new AggregateError([error, closing], 'The platform did not start, and did not close properly.');
     });
     throw error;
@@ -71,35 +93,90 @@ export async function startApp(options: AppOptions): Promise<App> {
 
 /**
  * In this order: the stores, what decides and acts, the door; then what an earlier process left is taken over; only then
- * does the door listen, so that nobody finds a platform that has forgotten what runs.
+ * does the door answer, so that nobody finds a platform that has forgotten what runs.
  */
-async function assemble(options: AppOptions, closers: Closers): Promise<App> {
-  const { home, config, clock, log } = options;
+async function assemble(options: AppOptions, closers: Closers, door: Closers): Promise<App> {
+  const { home, config, clock, log, heritage } = options;
   const startedAt = new Date(clock.wall()).toISOString();
   let url = '';
   let notReady: string | null = 'the platform is starting';
   const stores = await openStores(options, closers);
   const reporter = createReporter({ log, clock, tell: (event) => live.tell(event) });
-  const hooks = { reporter, url: () => url, onChange: () => live.touch() };
+  const succession = createSuccession({
+    ...{ clock, log, home, closers, launch: options.launchSuccessor },
+    ...{ url: () => url, core: () => core, front: () => front },
+  });
+  const { onEvent } = succession;
+  const hooks = { reporter, url: () => url, onChange: () => live.touch(), onEvent };
   const core = await createCore(options, stores, hooks, closers);
   const pins = stores.state.table<true>('pins');
   const operator = createOperator({
-    ...{ ...core, ...stores, shutdown: options.onShutdown, definitions: home.catalog, env: process.env },
+    ...{
+      ...core,
+      ...stores,
+      shutdown: options.onShutdown,
+      restart: succession.restart,
+      definitions: home.catalog,
+      env: process.env,
+    },
     platform: () => ({ version, url, home: home.path, startedAt, pid: process.pid }),
     rememberPin: (unit, pinned) => (pinned ? pins.put(unit, true) : pins.delete(unit)),
   });
   const live = createLive(operator.state, clock);
   closers.add(() => live.close());
   const parts = { stores, core, operator, live, reporter, url: () => url, notReady: () => notReady };
-  const front = await createFront(options, parts, closers);
+  const front = await createFront(options, parts, door);
 
+  const { host, port } = config.current().listen;
+  if (!heritage) {
+    // What is started below is told the door's address. Who comes before all of it is taken up waits.
+    front.moving.begin();
+    await listen(front.server, port, host);
+  }
+  url = heritage?.url ?? `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(front.server)}`;
   core.tellTime();
   core.scheduler.dispatch({ kind: 'cores', cores: availableParallelism() });
   // Before anything is taken over or started: how much of a model is on a card depends on them.
   await core.cards.look();
-  await takeUp(stores, core, log);
+  await takeUp(options, stores, core);
   for (const unit of [...pins.list().map(({ key }) => key as UnitId), ...core.units.pinned()]) pin(core, unit);
   followChanges(options, stores, core, reporter, closers);
+  await attend(options, stores, core, reporter, closers);
+  if (heritage) listenOn(front.server, await heritage.listener());
+  await home.announce({ url, pid: process.pid, startedAt, version });
+  notReady = null;
+  front.moving.end(null);
+  heritage?.listening(url);
+  log.info('the platform is ready', { url, limitBytes: core.limit().bytes });
+
+  return {
+    url,
+    pid: process.pid,
+    keyFile: home.keyFile,
+    async close() {
+      notReady = 'the platform is stopping';
+      core.scheduler.dispatch({ kind: 'shutdown' });
+      live.close();
+      await drain(front, clock, drainMs);
+      await stopAll(core);
+      await closeBoth(door, closers);
+    },
+    replaced: succession.replaced,
+    async leave(signal) {
+      await emptied(front, signal);
+      await door.close();
+    },
+  };
+}
+
+/** Looks at the cards, the instances and the machine's memory, again and again. */
+async function attend(
+  { clock, log }: AppOptions,
+  stores: Stores,
+  core: Core,
+  reporter: Reporter,
+  closers: Closers,
+): Promise<void> {
   closers.add(
     core.cards.follow(() => {
       configure(stores, core).catch((error: unknown) =>
@@ -117,26 +194,6 @@ async function assemble(options: AppOptions, closers: Closers): Promise<App> {
   );
   const pressure = await followPressure({ clock, log, scheduler: core.scheduler, reporter });
   closers.add(() => pressure.close());
-  const { host, port } = config.current().listen;
-  await listen(front.server, port, host);
-  url = `http://${['0.0.0.0', '::'].includes(host) ? '127.0.0.1' : host}:${portOf(front.server)}`;
-  await home.announce({ url, pid: process.pid, startedAt, version });
-  notReady = null;
-  log.info('the platform is ready', { url, limitBytes: core.limit().bytes });
-
-  return {
-    url,
-    pid: process.pid,
-    keyFile: home.keyFile,
-    async close() {
-      notReady = 'the platform is stopping';
-      core.scheduler.dispatch({ kind: 'shutdown' });
-      live.close();
-      await drain(front, clock, drainMs);
-      await stopAll(core);
-      await closers.close();
-    },
-  };
 }
 
 /** Tells the scheduler what the catalogue and the configuration say now. */
@@ -149,13 +206,26 @@ async function configure({ catalog }: Stores, { units, scheduler }: Core): Promi
  * The first configuration, together with what an earlier process left running: told one after the other, a core unit
  * would be started a second time in between.
  */
-async function takeUp({ catalog }: Stores, { units, supervisor, scheduler, needs }: Core, log: Logger): Promise<void> {
+async function takeUp(
+  { log, clock, heritage }: AppOptions,
+  { catalog }: Stores,
+  { units, supervisor, scheduler, needs, waker }: Core,
+): Promise<void> {
   await Promise.all([...catalog.current().models.keys()].map((model) => units.plans.tryRefresh(model)));
   const specs = units.specs();
   const found = await supervisor.recover((unit) =>
     specs.some(({ id, replicas }) => id === originalOf(unit) && replicaOf(unit) <= replicas.max),
   );
-  scheduler.dispatch({ kind: 'configure', units: specs, found });
+  const held = new Map(heritage?.held.map((one) => [one.unit, one]));
+  scheduler.dispatch({
+    kind: 'configure',
+    units: specs,
+    found: found.map((one) => ({ ...held.get(one.unit), ...one })),
+  });
+  if (heritage) {
+    followHeld(heritage, scheduler);
+    serveGranter(heritage.link, waker, clock);
+  }
   for (const { unit } of found) {
     // It runs already: what it stands on is held again as soon as it can be.
     needs

@@ -2,36 +2,47 @@ import { dirname } from 'node:path';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadConfig, watchConfig } from '#config/load';
+import type { LoadOptions } from '#config/load';
+import type { Config } from '#config/static';
 import { formatProblem } from '#config/strict';
 import type { RunPlatform } from '#contracts/platform';
+import { deadline } from '#kernel/abort';
 import { systemClock } from '#kernel/clock';
 import { Fault, systemCode } from '#kernel/faults';
 import { createLogger } from '#observe/log';
 import { openHome } from '#runtime/home';
+import type { Home } from '#runtime/home';
 import { openPlatformLog } from './platform/log-file.ts';
 import { startApp } from './app.ts';
+import type { App } from './app.ts';
+import { inherit } from './platform/succession/heir.ts';
+import { version } from './platform/version.ts';
 import { standardDrivers } from './standard.ts';
 
 /** Runs the platform in this process until a signal or the control API asks it to end. */
-export const runPlatform: RunPlatform = async ({ home: path, configFile, onReady, ...overrides }) => {
+export const runPlatform: RunPlatform = async (options) => {
+  const { home: path, configFile, onReady, predecessor, launchSuccessor, ...overrides } = options;
   const loading = {
     home: path,
     env: process.env,
     overrides,
     ...(configFile === undefined ? {} : { file: configFile }),
   };
-  const home = await openHome(path);
   // The clock's timers keep no process alive, and while the platform stops there may be nothing else: without this Node
   // would end it between two steps of its own stop.
   const alive = setInterval(() => undefined, 2 ** 30);
   const ending = new AbortController();
+  let home: Home | undefined;
   try {
-    const loaded = await loadConfig(loading);
-    if (!loaded.ok) throw new Fault('BAD_REQUEST', loaded.problems.map(formatProblem).join('\n'));
-    const log = createLogger(loaded.value.logs.level, openPlatformLog(home.logs));
-    const config = watchConfig({ ...loading, initial: loaded.value, clock: systemClock, log });
+    if (predecessor) await mustLoad(loading);
+    const heritage = predecessor && (await inherit(predecessor, version));
+    home = await openHome(path);
+    const loaded = await mustLoad(loading);
+    const log = createLogger(loaded.logs.level, openPlatformLog(home.logs));
+    const config = watchConfig({ ...loading, initial: loaded, clock: systemClock, log });
     const host = { log, clock: systemClock, signal: ending.signal };
-    const asked = untilAsked();
+    // What daemons do for it, too: whoever sends it by hand wants the files read again.
+    const asked = untilAsked(() => void config.refresh());
     try {
       const app = await startApp({
         ...{ home, config, drivers: standardDrivers(host), clock: systemClock, log },
@@ -40,23 +51,44 @@ export const runPlatform: RunPlatform = async ({ home: path, configFile, onReady
         console: join(packageRoot(import.meta.dirname), 'console/dist'),
         openapi: join(packageRoot(import.meta.dirname), 'docs/openapi.json'),
         onShutdown: asked.ask,
-      }).catch(nameThePort(loaded.value.listen.port));
+        ...(heritage && { heritage }),
+        ...(launchSuccessor && { launchSuccessor }),
+      }).catch(nameThePort(loaded.listen.port));
       onReady({ url: app.url, pid: app.pid, keyFile: app.keyFile });
-      await asked.promise;
-      await app.close();
+      const isReplaced = await Promise.race([asked.promise.then(() => false), app.replaced.then(() => true)]);
+      if (isReplaced) await leave(app, asked.promise);
+      else await app.close();
     } finally {
       asked.stop();
       config.close();
     }
   } finally {
     ending.abort();
-    await home.release();
+    await home?.release();
     clearInterval(alive);
   }
 };
 
+async function mustLoad(loading: LoadOptions): Promise<Config> {
+  const loaded = await loadConfig(loading);
+  if (loaded.ok) return loaded.value;
+  throw new Fault('BAD_REQUEST', loaded.problems.map(formatProblem).join('\n'));
+}
+
+/** Milliseconds that what is under way in a replaced platform may go on: WebSockets know no end. */
+const leaveMs = 3_600_000;
+
+async function leave(app: App, asked: Promise<void>): Promise<void> {
+  const limit = deadline(systemClock, leaveMs, 'what was under way');
+  const ends = new AbortController();
+  limit.signal.addEventListener('abort', () => ends.abort(), { once: true });
+  void asked.then(() => ends.abort());
+  await app.leave(ends.signal);
+  limit.clear();
+}
+
 /** Resolves when a signal or the control API asks the platform to end. A second signal ends it at once. */
-function untilAsked() {
+function untilAsked(onHangUp: () => void) {
   let ask = (): void => undefined;
   const promise = new Promise<void>((resolve) => (ask = resolve));
   let count = 0;
@@ -64,14 +96,13 @@ function untilAsked() {
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   // The terminal it was started from may close: that is no reason to end.
-  const ignore = () => undefined;
-  process.on('SIGHUP', ignore);
+  process.on('SIGHUP', onHangUp);
   return {
     promise,
     ask: () => ask(),
     stop() {
       for (const signal of signals) process.off(signal, onSignal);
-      process.off('SIGHUP', ignore);
+      process.off('SIGHUP', onHangUp);
     },
   };
 }

@@ -13,6 +13,7 @@ import type { OperationId, WireName } from '#contracts/operations';
 import { isRecord } from '#kernel/json';
 import { echoService, root, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
+import { exited, until } from './_processes.ts';
 
 let home: string;
 let platform: TestPlatform;
@@ -168,6 +169,9 @@ it('the example of the SDK runs as written', async () => {
 });
 
 it('every call was made', async () => {
+  const next = await client.restart();
+  await answers('restart', next);
   await answers('shutDown', client.shutDown());
+  await until(() => exited(next.pid), 'the platform that went on to end');
   expect([...seen].sort()).toEqual([...operationIds].sort());
 });

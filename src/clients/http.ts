@@ -16,6 +16,8 @@ export interface CallOptions {
   readonly body?: unknown;
   /** Aborting it ends the connection, which tells the platform that the caller has left. */
   readonly signal?: AbortSignal;
+  /** Milliseconds in which a plain answer must have begun, where this one takes longer than others. */
+  readonly timeoutMs?: number;
 }
 
 /** Speaks to one platform. Every call may throw a Fault: the platform's own, or UPSTREAM_FAILED when it cannot be reached. */
@@ -43,7 +45,7 @@ export function createClient({ url, key, timeoutMs = 30_000 }: ClientOptions): C
   return {
     url,
     async json<T>(method: Method, path: string, options: CallOptions = {}) {
-      const response = await open(method, path, 'application/json', options, timeoutMs);
+      const response = await open(method, path, 'application/json', options, options.timeoutMs ?? timeoutMs);
       const text = await readText(response, url, options.signal);
       return (text === '' ? undefined : parseJson(text, url)) as T;
     },

@@ -255,6 +255,12 @@ export interface ApiStopping {
   readonly status: 'stopping';
 }
 
+/** The process that goes on. */
+export interface ApiRestarted {
+  readonly url: string;
+  readonly pid: number;
+}
+
 /** RFC 9457, with our code of `#kernel/faults` and who spoke. */
 export interface ApiProblem {
   readonly type: string;

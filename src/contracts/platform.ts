@@ -1,3 +1,5 @@
+import type { Link } from '#kernel/link';
+
 /** What it takes to run the platform in this process. */
 export interface PlatformOptions {
   /** The home folder, absolute. Made when it is missing. */
@@ -8,8 +10,21 @@ export interface PlatformOptions {
   readonly memoryBytes?: number;
   /** Absolute; left out, `<home>/sutaz.yaml` when it is there. */
   readonly configFile?: string;
+  /** The process in whose place this one goes on; without it the home must be free. */
+  readonly predecessor?: Link;
+  /** Starts a process that is to go on in this one's place. Without it nothing can. */
+  readonly launchSuccessor?: () => Successor;
   /** Called once, when `/readyz` answers 200. */
   onReady(info: PlatformReady): void;
+}
+
+/** A process that is to go on in this one's place. */
+export interface Successor {
+  readonly link: Link;
+  readonly pid: number;
+  /** Resolves when it has ended, with its last words. */
+  readonly ended: Promise<string>;
+  kill(): void;
 }
 
 export interface PlatformReady {

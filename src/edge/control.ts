@@ -1,4 +1,12 @@
-import type { ApiCatalog, ApiDefinition, ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
+import type {
+  ApiCatalog,
+  ApiDefinition,
+  ApiModel,
+  ApiModelDetails,
+  ApiRestarted,
+  ApiState,
+  ApiUnit,
+} from '#contracts/api';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
 import type { OnProgress } from '#contracts/models';
 import type { Operation } from '#contracts/operations';
@@ -42,6 +50,8 @@ export interface Control {
   catalog(): ApiCatalog;
   definition(id: string): Promise<ApiDefinition>;
   shutdown(): void;
+  /** Resolves when another process listens in this one's place. Throws CONFLICT while that is under way. */
+  restart(): Promise<ApiRestarted>;
 }
 
 export const routes: readonly Route[] = [
@@ -79,6 +89,10 @@ export const routes: readonly Route[] = [
       url: `${url()}/console/open?ticket=${token}`,
       expiresAt: new Date(expiresAt).toISOString(),
     };
+  }),
+  route('restart', ({ res }, { control }) => {
+    res.setHeader('connection', 'close');
+    return control.restart();
   }),
   route('shutDown', ({ res }, { control }) => {
     res.setHeader('connection', 'close');

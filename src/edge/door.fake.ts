@@ -28,6 +28,7 @@ import { createDoor } from './door.ts';
 import type { DoorDeps } from './door.ts';
 import { createLive } from './live.ts';
 import type { ModelDirectory } from './models.ts';
+import { createMoving } from './moving.ts';
 import { createUpstreams } from './transport/upstreams.ts';
 
 export const adminKey = 'sutaz-admin';
@@ -78,6 +79,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     description: createDescription(() => readFile(new URL('../../docs/openapi.json', import.meta.url))),
     mcp: { serve: async () => undefined },
     renderMetrics: () => 'metrics\n',
+    moving: createMoving(),
     notReady: () => null,
     requests: { add: () => undefined },
     seconds: { observe: () => undefined },
@@ -263,6 +265,7 @@ function fakeControl(): Control {
     catalog: () => ({ services: [], models: [], disabled: [] }),
     definition: async () => unused(),
     shutdown: () => undefined,
+    restart: () => Promise.reject(new Fault('NOT_SUPPORTED', 'not here')),
   };
 }
 

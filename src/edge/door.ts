@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#kernel/clock';
@@ -21,6 +21,7 @@ import type { Exchange } from './exchange.ts';
 import { callerOf, serving, untilOver, wakePlain } from './forward.ts';
 import { wantsPage } from './headers.ts';
 import { guardOf } from './guards.ts';
+import type { Moving } from './moving.ts';
 import { handleAnthropic } from './anthropic/handler.ts';
 import type { McpServing } from './mcp/handler.ts';
 import { handleOllama } from './ollama/handler.ts';
@@ -45,6 +46,7 @@ export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
   readonly console: ConsoleFiles;
   readonly mcp: Pick<McpServing, 'serve'>;
   readonly renderMetrics: () => string;
+  readonly moving: Moving;
   /** Null while ready, else why not. */
   readonly notReady: () => string | null;
   readonly limits: () => RequestLimits &
@@ -80,19 +82,26 @@ export function createDoor(deps: DoorDeps): Server {
     server.emit('request', req, res);
   });
   server.on('connect', (_, socket) => refuseBytes('405 Method Not Allowed', socket as Socket, deps.clock));
-  server.on('request', (req, res) => {
+  const take = (req: IncomingMessage, res: ServerResponse) => {
     plainTarget(req);
     const exchange = beginExchange(req, res, deps.clock.now());
     res.on('close', () => measure(exchange, deps));
     bodies.watch(exchange);
     serve(exchange, deps).catch((error: unknown) => refuse(exchange, error, deps));
-  });
-  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+  };
+  const takeUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => {
     const exchange = beginExchange(req, new nodeHttp.ServerResponse(req), deps.clock.now());
     upgrade(exchange, { socket, head }, deps).catch((error: unknown) =>
       logFault(exchange, refuseUpgrade(exchange, socket, error), deps),
     );
-  });
+  };
+  const { moving } = deps;
+  server.on('request', (req, res) => moving.takes(req, res, () => take(req, res)) || take(req, res));
+  server.on(
+    'upgrade',
+    (req: IncomingMessage, socket: Duplex, head: Buffer) =>
+      moving.takesUpgrade(req, socket, head, () => takeUpgrade(req, socket, head)) || takeUpgrade(req, socket, head),
+  );
   server.on('clientError', (error, socket) => refuseBytes(statusOf(error), socket as Socket, deps.clock));
   return server;
 }

@@ -72,7 +72,7 @@ function localTime(clock: Clock): number {
 /** Those who are told what the scheduler takes and does. */
 const followers = (
   savings: Savings,
-  { reporter, onChange }: CoreHooks,
+  { reporter, onChange, onEvent }: CoreHooks,
 ): Pick<SchedulerOptions, 'onEffect' | 'onEvent' | 'onChange'> => ({
   onEffect(effect) {
     savings.effect(effect);
@@ -81,6 +81,7 @@ const followers = (
   onEvent(event) {
     savings.event(event);
     reporter.event(event);
+    onEvent(event);
   },
   onChange() {
     savings.settled();

@@ -3,10 +3,13 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
+import { toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
+import { createRelay } from '#routing/granter';
+import type { Relay } from '#routing/granter';
 import type { Pickers } from '#routing/pickers';
-import { createWaker } from '#routing/wake';
-import type { Waker } from '#routing/wake';
+import { createGranter, withLines } from '#routing/wake';
+import type { Waker, WakerOptions } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
 import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
@@ -15,7 +18,8 @@ import { openRecords } from '#runtime/records';
 import type { Records } from '#runtime/records';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
-import type { Scheduler } from '#scheduler/run-loop';
+import type { Effects, Scheduler } from '#scheduler/run-loop';
+import type { Event } from '#scheduler/types';
 import { atVersion } from '#units/at-version';
 import { createDirectory } from '#units/directory';
 import type { Directory } from '#units/directory';
@@ -49,6 +53,10 @@ export interface Core {
   readonly supervisor: Supervisor;
   readonly waker: Waker;
   readonly pickers: Pickers;
+  /** Whom the waker asks. */
+  readonly relay: Relay;
+  /** From now on nothing is done to instances: they are another process's. */
+  readonly letGo: () => void;
   readonly needs: Needs;
   readonly views: ViewSources;
   readonly savings: Savings;
@@ -64,6 +72,7 @@ export interface CoreHooks {
   readonly reporter: Reporter;
   /** The account may have changed. */
   readonly onChange: () => void;
+  readonly onEvent: (event: Event) => void;
   /** The door's own address; empty until it listens. */
   readonly url: () => string;
 }
@@ -82,13 +91,9 @@ export async function createCore(
   };
   const settings = () => settingsOf(config.current());
   const directory = atVersion(createDirectory(stores.catalog.current, settings), stores.models.get);
-  const { scheduler, savings, tellTime } = openAccount(options, stores, limit().bytes, hooks, closers, {
-    // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
-    start: (unit, bytes) => supervisor.start(unit, bytes),
-    stop: (unit) => supervisor.stop(unit),
-    freeze: (unit) => supervisor.freeze(unit),
-    thaw: (unit) => supervisor.thaw(unit),
-  });
+  // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
+  const { effects, letGo } = actingThrough(() => supervisor);
+  const { scheduler, savings, tellTime } = openAccount(options, stores, limit().bytes, hooks, closers, effects);
   const records = openRecords(stores.state);
   const cards = createCards({
     ...{ clock, log, scheduler, reader: createGpuReader({ clock, log, env: process.env }) },
@@ -131,27 +136,51 @@ export async function createCore(
   closers.add(() => supervisor.close());
   const views = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
   const pickers = unitPickers(stores.catalog.current, () => config.current(), units, clock, closers);
-  const plainWaker = createWaker({
-    ...{ scheduler, clock, log, pickers },
-    preparation: {
-      isPrepared: (unit) => units.preparing.isDone(unit),
-      prepare: (unit, signal) => units.preparing.run(unit, signal),
-    },
-    isExternal: (unit) => units.externalUrl(unit) !== null,
-    target: targetOf(supervisor),
-    reaches,
-    progress: (unit, waiter) => progressOf(unit, waiter, views),
-    silenceMs: units.silenceMs,
-  });
-  const waker = offering(plainWaker, units.plans);
+  const parts = { scheduler, units, supervisor, views, pickers };
+  const relay = createRelay(createGranter(granting(parts, options)), isEnding);
+  const waker = offering(withLines(relay, { clock, pickers }), units.plans);
   return {
-    ...{ directory, scheduler, units, supervisor, waker, pickers, needs },
+    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs },
     ...{ views, savings, cards, tellTime, limit, logFile },
   };
 }
 
 const definitionsOf = <T>(services: ReadonlyMap<string, { readonly definition: T }>): ReadonlyMap<string, T> =>
   new Map([...services].map(([id, { definition }]) => [id, definition]));
+
+const isEnding = (error: unknown): boolean => toFault(error).code === 'SHUTTING_DOWN';
+
+function granting(
+  parts: Pick<Core, 'scheduler' | 'units' | 'supervisor' | 'views' | 'pickers'>,
+  { clock, log }: AppOptions,
+): WakerOptions {
+  const { scheduler, units, supervisor, views, pickers } = parts;
+  return {
+    ...{ scheduler, clock, log, reaches, pickers },
+    preparation: {
+      isPrepared: (unit) => units.preparing.isDone(unit),
+      prepare: (unit, signal) => units.preparing.run(unit, signal),
+    },
+    isExternal: (unit) => units.externalUrl(unit) !== null,
+    target: targetOf(supervisor),
+    progress: (unit, waiter) => progressOf(unit, waiter, views),
+    silenceMs: units.silenceMs,
+  };
+}
+
+/** What the scheduler decides, as the supervisor does it until it is let go. */
+function actingThrough(supervisor: () => Supervisor): { readonly effects: Effects; readonly letGo: () => void } {
+  let isOurs = true;
+  return {
+    effects: {
+      start: (unit, bytes) => void (isOurs && supervisor().start(unit, bytes)),
+      stop: (unit) => void (isOurs && supervisor().stop(unit)),
+      freeze: (unit) => void (isOurs && supervisor().freeze(unit)),
+      thaw: (unit) => void (isOurs && supervisor().thaw(unit)),
+    },
+    letGo: () => void (isOurs = false),
+  };
+}
 
 /** The processes that instances began with. */
 const processesOf = (records: Records) =>

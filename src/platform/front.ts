@@ -1,17 +1,22 @@
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import { trackConnections } from '#edge/connections';
 import type { Connections } from '#edge/connections';
 import { loadConsole } from '#edge/console';
 import type { Control } from '#edge/control';
+import { trackChanges } from '#edge/changes';
 import { createDescription } from '#edge/description';
 import { createDoor } from '#edge/door';
 import type { Live } from '#edge/live';
 import { createMcp } from '#edge/mcp/handler';
 import type { McpServing } from '#edge/mcp/handler';
+import { createMoving } from '#edge/moving';
+import type { Moving } from '#edge/moving';
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
 import { createUpstreams } from '#edge/transport/upstreams';
+import { controlBase, operation } from '#contracts/operations';
 import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
@@ -38,6 +43,9 @@ export interface FrontParts {
 
 export interface Front {
   readonly server: Server;
+  readonly moving: Moving;
+  /** Calls that are changing something now. */
+  readonly changes: () => readonly string[];
   readonly connections: Connections;
   readonly mcp: McpServing;
   readonly protocols: Protocols;
@@ -56,6 +64,7 @@ export async function createFront(
   registerSavings(metrics, core.savings);
   const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
+  const moving = createMoving();
   const asking = {
     ...{ waker: core.waker, upstreams, clock, log, identity, control: operator },
     holdMs: () => config.current().scheduler.hold,
@@ -78,6 +87,7 @@ export async function createFront(
     console: await loadConsole(folder),
     description: createDescription(() => readFile(openapi)),
     renderMetrics: () => metrics.render(),
+    moving,
     notReady,
   });
   const connections = trackConnections(door);
@@ -87,7 +97,8 @@ export async function createFront(
     protocols.close();
     return closeNow(door, connections);
   });
-  return { server: door, connections, protocols, mcp };
+  const changes = trackChanges(door, `${controlBase}${operation('restart').path}`);
+  return { server: door, connections, protocols, mcp, moving, changes };
 }
 
 export const portOf = (door: Server): number => {
@@ -102,6 +113,23 @@ export function listen(door: Server, port: number, host: string): Promise<void> 
       door.off('error', reject);
       resolve();
     });
+  });
+}
+
+/** Takes the place of another process: the connections to its listener come here from now on. */
+export const listenOn = (door: Server, listener: NetServer): void => void door.listen(listener);
+
+/**
+ * Takes no new connections and closes none of those there are. Resolves when the last has closed, or when the signal
+ * aborts. Not by the HTTP server's own `close`: that ends kept connections at once, perhaps just as a request arrives.
+ */
+export function emptied({ server, protocols, mcp }: Front, signal: AbortSignal): Promise<void> {
+  mcp.endSubscriptions();
+  // Those of HTTP/2 are told to open another one, which is the way it has for that.
+  protocols.drain();
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    NetServer.prototype.close.call(server, () => resolve());
   });
 }
 

@@ -40,6 +40,7 @@ export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFor
   readonly logFile: (unit: UnitId) => string;
   readonly logs: Logs;
   readonly shutdown: () => void;
+  readonly restart: Control['restart'];
   /** A pin is remembered over a restart. */
   readonly rememberPin: (unit: UnitId, pinned: boolean) => void;
 }
@@ -93,6 +94,7 @@ export function createOperator(deps: OperatorDeps): Control {
     catalog: () => catalogView(deps),
     definition: (id) => definitionView(id, deps),
     shutdown: () => deps.shutdown(),
+    restart: () => deps.restart(),
   };
 }
 

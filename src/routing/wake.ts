@@ -9,6 +9,7 @@ import type { Lease, Scheduler } from '#scheduler/run-loop';
 import { siblingsOf } from '#scheduler/state';
 import type { WaiterClass } from '#scheduler/types';
 import type { Placed } from './endpoint.ts';
+import type { Granter } from './granter.ts';
 import { createLinger } from './linger.ts';
 import { createLines } from './lines.ts';
 import type { Line } from './lines.ts';
@@ -52,16 +53,12 @@ export interface Awake {
   release(broken?: boolean): void;
 }
 
-export interface Waker {
-  wake(unit: UnitId, caller: Caller): Promise<Awake>;
+/** What the door asks. */
+export interface Waker extends Omit<Granter, 'silenceMs'> {
   /** Where requests for the unit go, and how those before fared. */
   picker(unit: UnitId): Picker;
   /** What is to be asked for every byte of an open connection; null where one is work for as long as it is open. */
   line(unit: UnitId, awake: Awake, caller: Omit<Caller, 'signal'>): Line | null;
-  isReady(unit: UnitId): boolean;
-  /** Goes on waking for `ms` milliseconds for a caller who said it will come back; asking again prolongs it. */
-  linger(unit: UnitId, principal: string, ms: number): void;
-  progress(unit: UnitId, waiter?: WaiterId): ApiProgress;
 }
 
 export interface WakerOptions {
@@ -81,7 +78,26 @@ export interface WakerOptions {
   readonly log: Logger;
 }
 
-export function createWaker(options: WakerOptions): Waker {
+export const createWaker = (options: WakerOptions): Waker => withLines(createGranter(options), options);
+
+/** The same granter, the lines of what it granted, and the places of requests. */
+export function withLines(
+  { silenceMs, ...granter }: Granter,
+  { clock, pickers }: Pick<WakerOptions, 'clock' | 'pickers'>,
+): Waker {
+  const lines = createLines({ clock, wake: granter.wake });
+  return {
+    ...granter,
+    picker: pickers.of,
+    line(unit, awake, caller) {
+      const silence = silenceMs(unit);
+      return silence === null ? null : lines.open(unit, awake, caller, silence);
+    },
+  };
+}
+
+/** Asks the scheduler of this process. */
+export function createGranter(options: WakerOptions): Granter {
   const { scheduler, clock } = options;
   const isReady = (id: UnitId): boolean => {
     if (options.isExternal(id)) return true;
@@ -113,15 +129,12 @@ export function createWaker(options: WakerOptions): Waker {
   };
 
   const { linger } = createLinger(wake, options);
-  const lines = createLines({ clock, wake });
-  const line: Waker['line'] = (unit, awake, caller) => {
-    const silenceMs = options.silenceMs(unit);
+  const silenceMs = (unit: UnitId): number | null => {
     // Among copies the one that a connection is with could not be asked for by name.
-    if (silenceMs === null || (scheduler.state.units.get(unit)?.copies.length ?? 1) > 0) return null;
-    return lines.open(unit, awake, caller, silenceMs);
+    const hasCopies = (scheduler.state.units.get(unit)?.copies.length ?? 1) > 0;
+    return hasCopies ? null : options.silenceMs(unit);
   };
-
-  return { wake, picker: options.pickers.of, line, isReady, linger, progress: options.progress };
+  return { wake, silenceMs, isReady, linger, progress: options.progress };
 }
 
 interface Leased {

@@ -15,6 +15,8 @@ export interface Home {
   readonly catalog: string;
   /** Says where the platform is reached; the CLI reads it. */
   announce(file: PlatformFile): Promise<void>;
+  /** Leaves the home to another process, which has announced itself or will: a release afterwards does nothing. */
+  unlock(): void;
   /** Gives the home back; the announcement goes. */
   release(): Promise<void>;
 }
@@ -27,7 +29,8 @@ export interface Home {
 export async function openHome(path: string): Promise<Home> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   const folders = { models: join(path, 'models'), environments: join(path, 'env'), logs: join(path, 'logs') };
-  const release = await lock(path);
+  const unlock = await lock(path);
+  let isOurs = true;
   try {
     const catalog = join(path, 'catalog');
     const wanted = [
@@ -48,16 +51,22 @@ export async function openHome(path: string): Promise<Home> {
       stateFile: join(path, 'state.db'),
       keyFile: join(keys, 'admin.key'),
       announce: (facts) => writeWhole(file, `${JSON.stringify(facts, null, 2)}\n`, 0o600),
+      unlock() {
+        isOurs = false;
+        unlock();
+      },
       async release() {
+        if (!isOurs) return;
+        isOurs = false;
         try {
           await rm(file, { force: true });
         } finally {
-          release();
+          unlock();
         }
       },
     };
   } catch (error) {
-    release();
+    unlock();
     throw error;
   }
 }

@@ -322,8 +322,9 @@ describe('up', () => {
       ['up', '--home', home, '--port=0', '--memory', '2GiB', '--config', 'my.yaml'],
       {
         composition: {
-          async runPlatform({ onReady, ...options }) {
+          async runPlatform({ onReady, launchSuccessor, ...options }) {
             given.push(options);
+            expect(launchSuccessor).toBeTypeOf('function');
             onReady(ready());
             // It runs on for a while: long enough for the link to be asked for.
             while (platform.asked.length === 0) await new Promise((resolve) => setImmediate(resolve));

@@ -4,6 +4,10 @@ import type { CommandTable } from './command.ts';
 export const commands: CommandTable = {
   up: { summary: 'Start the platform', load: async () => (await import('./up.ts')).up },
   down: { summary: 'Stop the platform', load: async () => (await import('./down.ts')).down },
+  restart: {
+    summary: 'Go on with the program as it is installed now',
+    load: async () => (await import('./restart.ts')).restart,
+  },
   ps: { summary: 'Show what is awake, what it weighs, and why', load: async () => (await import('./ps.ts')).ps },
   why: { summary: 'Say why something is as it is', load: async () => (await import('./why.ts')).why },
   plan: {

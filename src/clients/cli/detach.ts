@@ -52,7 +52,7 @@ export async function detach(start: StartOptions, context: Context): Promise<Sta
 }
 
 /** Appends, since a second `up` on this home must not wipe what the first one says; an old one that grew is emptied. */
-function openOutput(folder: string, file: string): { readonly fd: number; readonly before: number } {
+export function openOutput(folder: string, file: string): { readonly fd: number; readonly before: number } {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const fd = openSync(file, 'a', 0o600);
   if (fstatSync(fd).size > largestOutput) ftruncateSync(fd);
@@ -60,17 +60,20 @@ function openOutput(folder: string, file: string): { readonly fd: number; readon
 }
 
 function launch(start: StartOptions, { composition, env }: Context, output: number): ChildProcess {
-  const { home, port, memoryBytes, configFile } = start;
   const [program, ...args] = composition.self;
-  const argv = [
-    ...args,
-    ...['up', '--foreground-child', '--home', home],
+  const argv = [...args, 'up', '--foreground-child', ...startArguments(start)];
+  // In the home folder, so that it keeps no other folder busy.
+  return spawn(program, argv, { cwd: start.home, env: { ...env }, detached: true, stdio: ['ignore', output, output] });
+}
+
+/** The same choices for another process. */
+export function startArguments({ home, port, memoryBytes, configFile }: StartOptions): string[] {
+  return [
+    ...['--home', home],
     ...(port === undefined ? [] : [`--port=${port}`]),
     ...(memoryBytes === undefined ? [] : [`--memory=${memoryBytes}`]),
     ...(configFile === undefined ? [] : [`--config=${configFile}`]),
   ];
-  // In the home folder, so that it keeps no other folder busy.
-  return spawn(program, argv, { cwd: home, env: { ...env }, detached: true, stdio: ['ignore', output, output] });
 }
 
 /** The child's address once it is ready. A platform.json of another process is one left behind. */
@@ -85,8 +88,12 @@ async function readyUrl(child: ChildProcess, { home }: Context): Promise<string 
     );
 }
 
+/** Of what a process said. */
+export const lastLines = (said: Uint8Array): string[] =>
+  Buffer.from(said).toString('utf8').trim().split('\n').slice(-20);
+
 function died(child: ChildProcess, how: string, said: Uint8Array, file: string): CliFailure {
-  const lines = Buffer.from(said).toString('utf8').trim().split('\n').slice(-20);
+  const lines = lastLines(said);
   const known: readonly ExitCode[] = [exitCodes.usage, exitCodes.conflict];
   const code = known.find((each) => each === child.exitCode) ?? exitCodes.failed;
   // What the child's own command line said is the message; a crash is shown as it stands, with where to look.

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { PlatformOptions } from '#contracts/platform';
+import { ipcLink } from '#kernel/link';
 import { parseBytes } from '#kernel/quantities';
 import { isAlive, readKey, readPlatformFile } from '../home.ts';
 import { createClient } from '../http.ts';
@@ -8,6 +9,7 @@ import { defineCommand } from './command.ts';
 import type { Values } from './command.ts';
 import type { Context } from './context.ts';
 import { CliFailure, describeError, exitCodes, systemCodeInside, usageError } from './failure.ts';
+import { launchNext } from './successor.ts';
 
 const options = {
   detach: { type: 'boolean', short: 'd', help: 'Return when it is ready, and let it run on' },
@@ -20,6 +22,8 @@ const options = {
   },
   // How `--detach` starts itself: it prints nothing, since its output goes to a file and a console link is a secret.
   'foreground-child': { type: 'boolean' },
+  // How a running platform starts the one that goes on in its place.
+  successor: { type: 'boolean' },
 } as const;
 
 export const up = defineCommand({
@@ -31,18 +35,25 @@ export const up = defineCommand({
   examples: ['sutaz up', 'sutaz up --detach --memory 8GiB', 'sutaz up --port 0 --json'],
   async run(values, _words, context) {
     const start = { home: context.home.root, ...startOptions(values, context.cwd) };
-    await refuseSecond(context);
+    const predecessor = values.successor ? ipcLink(process) : undefined;
+    if (!predecessor) await refuseSecond(context);
     if (values.detach && !values['foreground-child']) {
       const { detach } = await import('./detach.ts');
       return announce(context, await detach(start, context));
     }
     let said = Promise.resolve();
     const onReady = (info: Started) => {
-      if (values['foreground-child']) return;
+      if (values['foreground-child'] || predecessor) return;
       said = announce(context, info).catch((error: unknown) => context.err(`sutaz: ${describeError(error)}\n`));
     };
     try {
-      await context.composition.runPlatform({ ...start, onReady });
+      const launchSuccessor = () => launchNext(start, context);
+      await context.composition.runPlatform({
+        ...start,
+        onReady,
+        launchSuccessor,
+        ...(predecessor && { predecessor }),
+      });
     } catch (error) {
       throw explain(error, start.port);
     } finally {

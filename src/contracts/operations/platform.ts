@@ -64,4 +64,14 @@ export const platformOperations = {
     summary: 'Stop the platform',
     detail: 'What is under way may finish within 30 seconds; then every instance is stopped.',
   },
+  restart: {
+    ...{ method: 'POST', path: '/restart', scope: 'platform:manage', topic: 'platform' },
+    answer: 'ApiRestarted',
+    summary: 'Replace the platform by the program as it is installed now, while it runs',
+    detail:
+      'The next process goes on with the same instances and the same listener: no connection is refused, and what is under ' +
+      'way ends in the old process. Answers when the next one listens. Nothing is changed where it cannot start, or where ' +
+      'something that must not be interrupted (a start, a download) does not end within 30 seconds.',
+    faults: ['CONFLICT', 'START_FAILED', 'NOT_SUPPORTED', 'TIMEOUT'],
+  },
 } as const satisfies Operations;

@@ -10,6 +10,7 @@ import type {
   ApiProgress,
   ApiPulled,
   ApiPullProgress,
+  ApiRestarted,
   ApiState,
   ApiStopping,
   ApiUnit,
@@ -51,6 +52,7 @@ export interface Wire {
   readonly ApiProgress: ApiProgress;
   readonly ApiPulled: ApiPulled;
   readonly ApiPullProgress: ApiPullProgress;
+  readonly ApiRestarted: ApiRestarted;
   readonly ApiRollbackAsk: ApiRollbackAsk;
   readonly ApiSavings: ApiSavings;
   readonly ApiState: ApiState;

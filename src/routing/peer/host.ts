@@ -21,8 +21,18 @@ interface Request {
 
 const left = new Fault('CANCELLED', 'The caller left.');
 
+/** Of how it went the other process tells no more than this. */
+function give(awake: Awake | null, broken = false): void {
+  awake?.placed.settle(broken ? 'failed' : 'left');
+  awake?.release(broken);
+}
+
 /** Grants to another process what it asks for over the link. Its end gives back whatever it still has. */
-export function serveGranter(link: Link, granter: Granter, clock: Clock): () => void {
+export function serveGranter(
+  link: Link,
+  granter: Pick<Granter, 'wake' | 'linger' | 'progress'>,
+  clock: Clock,
+): () => void {
   const requests = new Map<number, Request>();
   const send = (message: Told) => link.send(message);
   const forget = (id: number, { awake, closed }: Request) => {
@@ -40,7 +50,7 @@ export function serveGranter(link: Link, granter: Granter, clock: Clock): () => 
       });
       if (request.leaves.signal.aborted) {
         requests.delete(id);
-        return awake.release();
+        return give(awake);
       }
       request.awake = awake;
       const { target, queueMs, wakeMs } = awake;
@@ -64,7 +74,7 @@ export function serveGranter(link: Link, granter: Granter, clock: Clock): () => 
     }
     if (asked.kind === 'release' || (asked.kind === 'leave' && awake)) {
       request.awake = null;
-      awake?.release(asked.kind === 'release' && asked.broken);
+      give(awake, asked.kind === 'release' && asked.broken);
     }
     if (asked.kind !== 'opened') forget(asked.id, request);
   };
@@ -86,7 +96,7 @@ export function serveGranter(link: Link, granter: Granter, clock: Clock): () => 
     for (const { leaves, awake, closed } of requests.values()) {
       leaves.abort(left);
       closed?.();
-      awake?.release();
+      give(awake);
     }
     requests.clear();
   };

@@ -5,6 +5,7 @@ import { Fault } from '#kernel/faults';
 import { newWaiterId, unitId } from '#kernel/ids';
 import { createRelay } from '../granter.ts';
 import type { Granter } from '../granter.ts';
+import { unplaced } from '../wake.ts';
 import type { Awake, Caller } from '../wake.ts';
 import { serveGranter } from './host.ts';
 import { createRemoteGranter } from './remote.ts';
@@ -21,7 +22,7 @@ function byHand() {
   const awake = (): Awake => {
     count.held++;
     return {
-      ...{ target, queueMs: 1, wakeMs: 2 },
+      ...{ target, placed: unplaced(target), queueMs: 1, wakeMs: 2 },
       leaveOpen() {
         count.open++;
         return () => void count.open--;

@@ -5,6 +5,7 @@ import { Fault } from '#kernel/faults';
 import { newWaiterId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Granter } from '../granter.ts';
+import { unplaced } from '../wake.ts';
 import type { Awake, Caller } from '../wake.ts';
 import { faultOf, isOfKind } from './messages.ts';
 import type { Asked, Told } from './messages.ts';
@@ -98,7 +99,7 @@ function awakeOf(
 ): Awake {
   let isHeld = true;
   return {
-    ...{ target, queueMs, wakeMs },
+    ...{ target, placed: unplaced(target), queueMs, wakeMs },
     leaveOpen() {
       send({ kind: 'opened', id });
       return () => send({ kind: 'closed', id });
