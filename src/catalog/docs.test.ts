@@ -15,15 +15,27 @@ const read = (name: string) => readFile(join(root, 'docs', name), 'utf8');
 const definitions = await read('definitions.md');
 const builtIn = await readFolders([{ path: join(root, 'catalog'), origin: 'built-in' }]);
 
-const blocks = [
-  ...definitions.matchAll(/^```yaml (service|model)( wrong)?\n([\s\S]*?)^```\n(?:\n```\n([\s\S]*?)^```)?/gm),
-].map(([, kind, wrong, text = '', problems = '']) => ({
-  kind: kind as 'service' | 'model',
-  text,
-  problems: wrong ? problems.trim().split('\n') : [],
-}));
+const mcp = await read('mcp.md');
+const blocksOf = (document: string) =>
+  [...document.matchAll(/^```yaml (service|model)( wrong)?\n([\s\S]*?)^```\n(?:\n```\n([\s\S]*?)^```)?/gm)].map(
+    ([, kind, wrong, text = '', problems = '']) => ({
+      kind: kind as 'service' | 'model',
+      text,
+      problems: wrong ? problems.trim().split('\n') : [],
+    }),
+  );
+
+describe('docs/mcp.md', () => {
+  it.each(blocksOf(mcp))('has a $kind that is right', ({ kind, text, problems }) => {
+    const { disabled } = buildCatalog([...builtIn, { kind, path: 'everything.yaml', origin: 'user', text }]);
+    expect(disabled.flatMap((one) => one.problems.map(formatProblem))).toEqual(problems);
+  });
+
+  it('has one', () => expect(blocksOf(mcp)).toHaveLength(1));
+});
 
 describe('docs/definitions.md', () => {
+  const blocks = blocksOf(definitions);
   it.each(blocks)('says what the platform says of its $kind (block %#)', ({ kind, text, problems }) => {
     const path = `${/^id: ([a-z0-9]+)/.exec(text)?.[1]}.yaml`;
     const { disabled } = buildCatalog([...builtIn, { kind, path, origin: 'user', text }]);

@@ -82,7 +82,7 @@ const tools: Field<readonly Tool[]> = (value, param) => {
 
 type Mode = 'none' | 'auto' | 'required';
 
-interface Choice {
+export interface Choice {
   readonly mode: Mode;
   /** Only these; undefined for all. */
   readonly names?: readonly string[];
