@@ -61,9 +61,11 @@ export async function answer(exchange: Exchange, job: Job, renderer: Renderer): 
   // One answer that fails ends the others: they share a response.
   const control = new AbortController();
   const own = { ...exchange, signal: AbortSignal.any([exchange.signal, control.signal]) };
-  const running = Array.from({ length: job.count }, (_, choice) => logged(own, job, choice));
+  const soFar = { promptTokens: job.prompt.tokens.length, completionTokens: 0 };
+  const options = { ...job.options, onToken: () => void soFar.completionTokens++ };
+  const running = Array.from({ length: job.count }, (_, choice) => logged(own, { ...job, options }, choice));
   try {
-    if (job.choice.stream) await stream(own, running, job.choice.includeUsage, renderer, control);
+    if (job.choice.stream) await stream(own, running, job.choice, told(renderer, job.choice, soFar), control);
     else await collect(own, running, renderer, control);
   } finally {
     await Promise.all(running.map((events) => events.return(undefined)));
@@ -184,7 +186,7 @@ async function gather(events: AsyncGenerator<GenerationEvent>): Promise<{ answer
 async function stream(
   { response, id, log }: Exchange,
   running: readonly AsyncGenerator<GenerationEvent>[],
-  includeUsage: boolean,
+  { includeUsage }: StreamChoice,
   renderer: Renderer,
   control: AbortController,
 ): Promise<void> {
@@ -202,6 +204,22 @@ async function stream(
     }
     throw error;
   }
+}
+
+/** With each chunk what all answers came to so far, where that was asked for. */
+function told(renderer: Renderer, { continuousUsage }: StreamChoice, soFar: Omit<Usage, 'cachedTokens'>): Renderer {
+  if (!continuousUsage) return renderer;
+  const counted = (chunk: unknown): unknown => {
+    const { promptTokens: prompt, completionTokens: completion } = soFar;
+    const usage = { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
+    return { ...(chunk as object), usage };
+  };
+  return {
+    ...renderer,
+    opening: (choice) => renderer.opening(choice).map(counted),
+    piece: (choice, piece) => counted(renderer.piece(choice, piece)),
+    closing: (choice, done) => counted(renderer.closing(choice, done)),
+  };
 }
 
 async function tell(

@@ -13,6 +13,8 @@ export interface GenerationOptions {
   readonly toolUse?: ToolUse | undefined;
   /** Tells of each token of its text how likely it was, beside so many others. */
   readonly likelihoods?: number | undefined;
+  /** Called for each token as it is generated. */
+  readonly onToken?: () => void;
 }
 
 export interface Usage {
@@ -97,6 +99,7 @@ export async function* generation(
       cached: (tokens: number) => void (cachedTokens ??= tokens),
       token(likelihood: Likelihood | undefined) {
         completionTokens++;
+        options.onToken?.();
         if (likelihood) untold.push(likelihood);
         evaluated ??= now();
       },

@@ -110,6 +110,30 @@ describe('answers', () => {
     });
   });
 
+  it('tells with each chunk how much it was so far, where that is asked for', async () => {
+    const running = await start();
+    const stream_options = { include_usage: true, continuous_usage_stats: true };
+    const answer = chat(running, { stream: true, stream_options });
+    const run = await running.engine.nextRun();
+    run.token('a');
+    run.token('b');
+    run.end();
+    const events = (await (await answer).text()).split('\n\n').filter((event) => event.startsWith('data: {'));
+    const chunks = events.map((event) => JSON.parse(event.slice('data: '.length)) as { usage: unknown });
+    const prompt = 'user:hello\n'.length;
+    const usage = (completion: number) => ({
+      prompt_tokens: prompt,
+      completion_tokens: completion,
+      total_tokens: prompt + completion,
+    });
+    expect(chunks[0]).toMatchObject({ usage: usage(0) });
+    // How many are told together is the client's pace; none is told before it is there.
+    const counts = chunks.map((chunk) => (chunk.usage as { completion_tokens: number }).completion_tokens);
+    expect(counts).toEqual([...counts].sort((a, b) => a - b));
+    expect(chunks.at(-2)).toMatchObject({ usage: usage(2) });
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: usage(2) });
+  });
+
   it('streams as OpenAI does: role, text, reason, usage, end', async () => {
     const running = await start();
     const answer = chat(running, { stream: true, stream_options: { include_usage: true } });

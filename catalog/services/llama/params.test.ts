@@ -149,6 +149,7 @@ describe('sampling', () => {
     expect(streamOf(chat({ stream: true, stream_options: { include_usage: true } }).params)).toEqual({
       stream: true,
       includeUsage: true,
+      continuousUsage: false,
     });
   });
 });

@@ -23,13 +23,17 @@ const logitBias: Field<ReadonlyMap<number, number>> = (value, param) => {
   return biases;
 };
 
-const streamOptions: Field<{ readonly includeUsage: boolean }> = (value, param) => {
+const streamOptions: Field<{ readonly includeUsage: boolean; readonly continuousUsage: boolean }> = (value, param) => {
   const fields = {
     include_usage: flag,
+    // As vLLM has it: what it came to so far with each chunk, for who charges those that leave.
+    continuous_usage_stats: flag,
     // Padding against those who listen on the wire; there is none on loopback, so only its absence can be honoured.
     include_obfuscation: refused('streams are not padded', false),
   };
-  return { includeUsage: parse(object(value, param), fields, `${param}.`).include_usage ?? false };
+  const given = parse(object(value, param), fields, `${param}.`);
+  const includeUsage = given.include_usage ?? false;
+  return { includeUsage, continuousUsage: includeUsage && (given.continuous_usage_stats ?? false) };
 };
 
 /** What chat and plain completions have in common. */
@@ -98,6 +102,7 @@ export function samplingOf(
 export interface StreamChoice {
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  readonly continuousUsage: boolean;
 }
 
 export function streamOf(params: SamplingParams): StreamChoice {
@@ -105,7 +110,8 @@ export function streamOf(params: SamplingParams): StreamChoice {
   if (params.stream_options && !stream) {
     throw badParam('stream_options', "The 'stream_options' parameter is only allowed when 'stream' is enabled.");
   }
-  return { stream, includeUsage: params.stream_options?.includeUsage ?? false };
+  const { includeUsage = false, continuousUsage = false } = params.stream_options ?? {};
+  return { stream, includeUsage, continuousUsage };
 }
 
 export const stopsOf = (params: SamplingParams): readonly string[] => {
