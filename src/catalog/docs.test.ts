@@ -56,12 +56,12 @@ describe('docs/definitions.md', () => {
   });
 });
 
-describe('docs/configuration.md', async () => {
-  const examples = [...(await read('configuration.md')).matchAll(/^```yaml config\n([\s\S]*?)^```/gm)];
+describe.each(['configuration.md', 'limits.md'])('docs/%s', async (file) => {
+  const examples = [...(await read(file)).matchAll(/^```yaml config\n([\s\S]*?)^```/gm)];
 
   it.each(examples.map(([, text = '']) => text))('has examples that are right (block %#)', (text) => {
     expect(parseStrict(text, 'sutaz.yaml', configSchema)).toMatchObject({ ok: true });
   });
 
-  it('has them', () => expect(examples.length).toBeGreaterThan(1));
+  it('has them', () => expect(examples.length).toBeGreaterThan(0));
 });

@@ -32,7 +32,7 @@ describe('the defaults', () => {
       limits: {
         ...{ body: 32 * 2 ** 20, headerTimeout: 30_000, keepAlive: 75_000, connections: 4_096 },
         ...{ headers: 32 * 2 ** 10, headerCount: 128, url: 8 * 2 ** 10, streams: 128 },
-        ...{ bodyTimeout: 30_000, bodyRate: 64 },
+        ...{ bodyTimeout: 30_000, bodyRate: 64, rules: [] },
       },
       models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
       services: {},

@@ -65,6 +65,8 @@ const override = (config: Config, { port, host, memoryBytes }: ConfigOverrides):
 });
 
 export interface ConfigSource {
+  /** Where it stands, whether there is one or not. */
+  readonly file: string;
   /** What runs: the last configuration that was good. */
   current(): Config;
   /** What is wrong with the file as it is now; empty when it is what runs. */
@@ -124,6 +126,7 @@ export function watchConfig(options: WatchConfigOptions): ConfigSource {
   const concerns = (name: string | null) => name === null || name === basename(file);
   const watched = watchFolders({ ...options, what: 'the configuration', folders: [dirname(file)], concerns, read });
   return {
+    file,
     current: () => current,
     problems: () => problems,
     refresh: watched.refresh,

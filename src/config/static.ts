@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas } from './fields.ts';
+import { limitRules } from './limits.ts';
 import { upstreamSettings } from './upstreams.ts';
 
 /** A section that may be left out as a whole: then all of its keys have their defaults. */
@@ -201,6 +202,7 @@ const limits = section(
       .prefault('30s')
       .describe('How long a client may send nothing, or less than bodyRate, of a body that is waited for.'),
     bodyRate: bytes.prefault('64B').describe('What a body must come to each second, as seen over bodyTimeout.'),
+    rules: limitRules,
   },
   'What one client may take.',
 );

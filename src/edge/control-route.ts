@@ -1,3 +1,4 @@
+import type { ApiLimits } from '#contracts/limits-api';
 import { controlBase, operation } from '#contracts/operations';
 import type { AnswerOf, BodyOf, Operation, OperationId } from '#contracts/operations';
 import { toFault } from '#kernel/faults';
@@ -11,6 +12,7 @@ import { parseObject, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { read } from './fields.ts';
 import type { Field, Fields, Read } from './fields.ts';
+import type { Viewer } from './limits/view.ts';
 import type { Live } from './live.ts';
 import { eventStream } from './sse.ts';
 
@@ -19,6 +21,7 @@ export interface ControlDeps {
   readonly live: Live;
   readonly sessions: Sessions;
   readonly clock: Clock;
+  readonly readLimits: (viewer: Viewer) => ApiLimits;
   readonly url: () => string;
   readonly description: Description;
 }

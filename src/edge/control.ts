@@ -8,15 +8,19 @@ import type {
   ApiUnit,
 } from '#contracts/api';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
+import type { ApiLimits } from '#contracts/limits-api';
 import type { OnProgress } from '#contracts/models';
 import type { Operation } from '#contracts/operations';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
+import { everything } from '#kernel/scopes';
+import { covers } from '#security/scopes';
 import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
 import { decodeSegment, drained, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { askerOf } from './limits/facts.ts';
 import { storeRoutes } from './store-routes.ts';
 import type { Library } from './store-routes.ts';
 
@@ -58,6 +62,7 @@ export const routes: readonly Route[] = [
   route('readState', (_, { control }) => control.state()),
   route('readLedger', (_, { control }) => control.ledger()),
   route('readSavings', (_, { control }) => control.savings()),
+  route('readLimits', readLimits),
   route('readPlan', readPlan),
   route('watchEvents', (exchange, { live }) => live.attach(exchange)),
   route('readUnit', (_, { control }, name) => control.unit(control.unitId(name))),
@@ -121,6 +126,11 @@ function sendReply(exchange: Exchange, { answer, events, text, status }: Operati
   if (answer !== undefined && reply !== sent) return sendJson(exchange, status ?? 200, reply);
   if (answer ?? events ?? text) return;
   exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
+}
+
+function readLimits({ principal }: Exchange, { readLimits }: ControlDeps): ApiLimits {
+  const { key, principal: id } = askerOf(principal);
+  return readLimits({ all: principal !== null && covers(principal.rights, everything), key, principal: id });
 }
 
 function readPlan({ query }: Exchange, { control }: ControlDeps): ApiPlan {

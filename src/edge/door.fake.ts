@@ -26,6 +26,7 @@ import type { Control } from './control.ts';
 import { createDescription } from './description.ts';
 import { createDoor } from './door.ts';
 import type { DoorDeps } from './door.ts';
+import { createLimiter } from './limits/limiter.ts';
 import { createLive } from './live.ts';
 import type { ModelDirectory } from './models.ts';
 import { createMoving } from './moving.ts';
@@ -62,6 +63,8 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
       warn: (_, fields) => logged.push(fields ?? {}),
       error: (_, fields) => logged.push(fields ?? {}),
     },
+    limiter: createLimiter({ clock, kept: new Map(), refused: { add: () => undefined } }),
+    readLimits: () => ({ limits: [] }),
     holdMs: () => 10_000,
     limits: () => ({
       ...{ body: 1_000, headerTimeout: 1_000, keepAlive: 1_000, connections: 100 },

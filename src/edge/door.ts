@@ -87,13 +87,15 @@ export function createDoor(deps: DoorDeps): Server {
     const exchange = beginExchange(req, res, deps.clock.now());
     res.on('close', () => measure(exchange, deps));
     bodies.watch(exchange);
-    serve(exchange, deps).catch((error: unknown) => refuse(exchange, error, deps));
+    serve(exchange, deps)
+      .catch((error: unknown) => refuse(exchange, error, deps))
+      .finally(() => deps.limiter.settle(exchange));
   };
   const takeUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => {
     const exchange = beginExchange(req, new nodeHttp.ServerResponse(req), deps.clock.now());
-    upgrade(exchange, { socket, head }, deps).catch((error: unknown) =>
-      logFault(exchange, refuseUpgrade(exchange, socket, error), deps),
-    );
+    upgrade(exchange, { socket, head }, deps)
+      .catch((error: unknown) => logFault(exchange, refuseUpgrade(exchange, socket, error), deps))
+      .finally(() => deps.limiter.settle(exchange));
   };
   const { moving } = deps;
   server.on('request', (req, res) => moving.takes(req, res, () => take(req, res)) || take(req, res));
@@ -122,6 +124,7 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
     if (redeemTicket(exchange, deps.identity)) return; // 1
     exchange.principal = authenticate(exchange, deps.identity, true);
     demandService(exchange, service);
+    deps.limiter.admit(exchange, service);
     return handleService(exchange, { service, path: exchange.req.url ?? '/', prefix: '' }, deps);
   }
   const guarded = guardOf(exchange);
@@ -129,6 +132,7 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   if (guarded?.guard.scope === null) return serveOpen(exchange, deps); // 2
   exchange.principal = authenticate(exchange, deps.identity); // 3
   demandAccess(exchange, guarded, deps);
+  deps.limiter.admit(exchange, serviceAt(exchange.path));
   return serveKnown(exchange, permitted(deps, exchange.principal.rights));
 }
 
@@ -176,6 +180,9 @@ export function addressOf(url: string): Address | null {
   };
 }
 
+const serviceAt = (path: string): string | null =>
+  path.startsWith('/services/') ? (addressOf(path)?.service ?? null) : null;
+
 /** Relative links of a service's page go wrong without the slash. */
 function addSlash(exchange: Exchange, { prefix }: Address): void {
   const query = exchange.query.toString();
@@ -204,6 +211,7 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   if (!address?.path.startsWith('/')) throw new Fault('NOT_FOUND', `Nothing at ${exchange.path} takes a WebSocket.`);
   exchange.principal = authenticate(exchange, deps.identity, service !== null);
   demandService(exchange, address.service);
+  deps.limiter.admit(exchange, address.service);
   const unit = deps.services.unit(address.service);
   const own = { ...exchange, signal: left.signal };
   const awake = await wakePlain(own, { unit }, deps, { choice: anyPlace });

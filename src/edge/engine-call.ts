@@ -12,6 +12,7 @@ import { callerOf, serving, wakePlain } from './forward.ts';
 import { hashKeyOf } from './hash-key.ts';
 import type { ForwardDeps } from './forward.ts';
 import { timingHeader, traceparentOf } from './headers.ts';
+import { metered } from './limits/metered.ts';
 import type { ModelChoice } from './models.ts';
 import { inOrder } from './models.ts';
 import { headerOf } from './transport/fields.ts';
@@ -23,7 +24,7 @@ export interface EngineCall {
   readonly choices: readonly ModelChoice[];
   readonly path: string;
   /** Throws what may not be asked of this model: it is not woken for that. */
-  readonly body: (choice: ModelChoice) => object;
+  readonly body: (choice: ModelChoice) => Readonly<Record<string, unknown>>;
   /** Once it is awake for this. */
   readonly onAwake?: (choice: ModelChoice) => void;
   /** What the client calls those parameters that have another name in OpenAI's API: refusals are told by it. */
@@ -111,7 +112,9 @@ async function attempt<T>(
 ): Promise<T> {
   try {
     return await inOrder(exchange, choices, (choice, more) => {
-      const question = { path, body: Buffer.from(JSON.stringify(body(choice))) };
+      const asking = body(choice);
+      const question = { path, body: Buffer.from(JSON.stringify(asking)) };
+      deps.limiter.admitModel(exchange, choice, asking, question.body.byteLength);
       const { endpoints, policy } = deps.waker.picker(choice.unit);
       const key = hashKeyOf(exchange, question.body, policy);
       const asked = { unit: choice.unit, repeatable: true, idempotent: endpoints.length > 0, key, more };
@@ -211,7 +214,7 @@ async function send(
     signal: one.signal,
     tls: target.tls,
   };
-  await upstreams.send(request, {
+  await metered(exchange, upstreams).send(request, {
     head({ status, headers: answer }) {
       one.head(status, (name) => headerOf(answer, name));
       const timing = timingHeader({ queueMs, wakeMs, totalMs: clock.now() - sent });

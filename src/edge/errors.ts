@@ -17,6 +17,7 @@ const openai: Readonly<Record<FaultCode, { readonly type: string; readonly code:
   CONFLICT: { type: 'invalid_request_error', code: 'conflict' },
   TOO_LARGE: { type: 'invalid_request_error', code: 'too_large' },
   ADDRESS_TOO_LONG: { type: 'invalid_request_error', code: 'address_too_long' },
+  RATE_LIMITED: { type: 'rate_limit_error', code: 'rate_limit_exceeded' },
   QUEUE_FULL: { type: 'rate_limit_error', code: 'rate_limit_exceeded' },
   HEADERS_TOO_LARGE: { type: 'invalid_request_error', code: 'headers_too_large' },
   CANCELLED: { type: 'invalid_request_error', code: 'cancelled' },

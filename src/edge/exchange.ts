@@ -4,6 +4,7 @@ import { newTraceId } from '#kernel/ids';
 import { isRecord } from '#kernel/json';
 import type { Principal } from '#security/principal';
 import { dialectOf } from './dialects.ts';
+import type { Admission } from './limits/admission.ts';
 
 /** One request and its answer, with what was found out about it. */
 export interface Exchange {
@@ -22,6 +23,8 @@ export interface Exchange {
   readonly since: number;
   /** Set once the caller is known. */
   principal: Principal | null;
+  /** What limits let it take, until it is over; null where none is about it. */
+  admission: Admission | null;
   /** Set when a stream of server-sent events was begun: from then on an error is an event of it. */
   streaming: boolean;
   /** Set when an answer begins to go to the client: from then on nothing else may answer in its place. */
@@ -61,6 +64,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     abort: (why) => left.abort(why),
     since: now,
     principal: null,
+    admission: null,
     streaming: false,
     answered: false,
     keyInAuthorization: false,

@@ -9,6 +9,7 @@ import { keepAwakeComments } from './comments.ts';
 import { isIdempotent, withTries } from './attempts.ts';
 import type { Asked, Attempt } from './attempts.ts';
 import { hashKeyOf } from './hash-key.ts';
+import type { Limiter } from './limits/limiter.ts';
 import { headerOf } from './transport/fields.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
@@ -16,6 +17,7 @@ export interface ForwardDeps {
   readonly waker: Waker;
   readonly upstreams: Upstreams;
   readonly clock: Clock;
+  readonly limiter: Limiter;
   /** Milliseconds a plain caller is held before it is told to come back. */
   readonly holdMs: () => number;
 }

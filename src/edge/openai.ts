@@ -5,6 +5,7 @@ import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
 import { imageIn, seeing } from './images.ts';
+import { withMetered } from './limits/metered.ts';
 import { capabilitiesOf, inManner, inOrder, modelOf } from './models.ts';
 import type { Capability, ModelDirectory, NamedModels } from './models.ts';
 import { handleResponses } from './responses/handler.ts';
@@ -52,9 +53,11 @@ async function callEngine(exchange: Exchange, capability: Capability, deps: Open
   const stream = parsed.stream === true;
   await inOrder(exchange, choices, (choice, more) => {
     // Nothing to add: the engine gets the very bytes that were sent.
-    const own = choice.manner === null ? body : Buffer.from(JSON.stringify(inManner(parsed, choice, capability)));
+    const question = choice.manner === null ? parsed : inManner(parsed, choice, capability);
+    const own = choice.manner === null ? body : Buffer.from(JSON.stringify(question));
+    deps.limiter.admitModel(exchange, choice, question, own.byteLength);
     const onward = { unit: choice.unit, path: exchange.path, prefix: '', body: own, stream, pure: true, more };
-    return forward(exchange, onward, deps);
+    return forward(exchange, onward, withMetered(exchange, deps));
   });
 }
 

@@ -35,5 +35,5 @@ it('reads system codes and nothing that resembles them', () => {
 
 it('answers a client error for what asking again cannot help, save for a full queue and a slow body', () => {
   const retried = Object.entries(faults).filter(([, { status, retry }]) => retry && status < 500);
-  expect(retried.map(([code]) => code)).toEqual(['REQUEST_TIMEOUT', 'QUEUE_FULL']);
+  expect(retried.map(([code]) => code)).toEqual(['REQUEST_TIMEOUT', 'RATE_LIMITED', 'QUEUE_FULL']);
 });

@@ -13,6 +13,7 @@ export const faults = {
   CONFLICT: { status: 409, retry: false, title: 'The state does not allow it' },
   TOO_LARGE: { status: 413, retry: false, title: 'The request is too large' },
   ADDRESS_TOO_LONG: { status: 414, retry: false, title: 'The address is too long' },
+  RATE_LIMITED: { status: 429, retry: true, title: 'A limit is reached' },
   QUEUE_FULL: { status: 429, retry: true, title: 'Too many requests are waiting' },
   HEADERS_TOO_LARGE: { status: 431, retry: false, title: 'The headers are too large' },
   CANCELLED: { status: 499, retry: false, title: 'The caller left' },

@@ -23,6 +23,7 @@ import type { Closers } from '#kernel/closers';
 import { createMetrics } from '#observe/metrics';
 import type { AppOptions } from '../app.ts';
 import type { Core } from './core.ts';
+import { knownTo, openLimits } from './limits.ts';
 import { registerMetrics, registerSavings } from './metrics.ts';
 import { mcpServicesOf } from './mcp-services.ts';
 import { createModelDirectory } from './models.ts';
@@ -62,11 +63,13 @@ export async function createFront(
   const metrics = createMetrics();
   const measured = registerMetrics(metrics, core.views, parts.reporter);
   registerSavings(metrics, core.savings);
+  const limiter = openLimits({ config, clock, log, state: stores.state, metrics, ...knownTo(stores, config) }, closers);
   const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
   const moving = createMoving();
   const asking = {
     ...{ waker: core.waker, upstreams, clock, log, identity, control: operator },
+    limiter,
     holdMs: () => config.current().scheduler.hold,
     limits: () => config.current().limits,
     models: createModelDirectory({
@@ -77,7 +80,7 @@ export async function createFront(
   const mcp = createMcp({ ...asking, version, mcpServices: mcpServicesOf(stores.catalog) });
   closers.add(() => mcp.close());
   const door: Server = createDoor({
-    ...{ ...asking, live, sessions: identity.sessions, mcp, ...measured },
+    ...{ ...asking, live, sessions: identity.sessions, mcp, readLimits: limiter.view, ...measured },
     services: {
       unit: core.directory.serviceUnit,
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),

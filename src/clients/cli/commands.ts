@@ -18,6 +18,10 @@ export const commands: CommandTable = {
     summary: 'Show what was spared against always-on',
     load: async () => (await import('./savings.ts')).savings,
   },
+  limits: {
+    summary: 'Show the limits, and what is used of each',
+    load: async () => (await import('./limits.ts')).limits,
+  },
   start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
   stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
   pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },

@@ -23,6 +23,11 @@ export const platformOperations = {
     ...{ method: 'GET', path: '/savings', scope: 'state:read', topic: 'state', answer: 'ApiSavings' },
     summary: 'Show what was spared against keeping everything awake',
   },
+  readLimits: {
+    ...{ method: 'GET', path: '/limits', scope: 'state:read', topic: 'state', answer: 'ApiLimits' },
+    summary: 'Show the limits, and what is used of each',
+    detail: 'An administrator sees all accounts, anyone else their own.',
+  },
   readPlan: {
     ...{ method: 'GET', path: '/plan', scope: 'state:read', topic: 'state', answer: 'ApiPlan' },
     summary: 'Say whether units can be awake together',

@@ -16,6 +16,7 @@ import type {
   ApiUnit,
 } from '../api.ts';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '../explanations.ts';
+import type { ApiLimits } from '../limits-api.ts';
 import type {
   ApiCollectAsk,
   ApiCollected,
@@ -44,6 +45,7 @@ export interface Wire {
   readonly ApiImport: ApiImport;
   readonly ApiImportAsk: ApiImportAsk;
   readonly ApiLedger: ApiLedger;
+  readonly ApiLimits: ApiLimits;
   readonly ApiModelDetails: ApiModelDetails;
   readonly ApiModelList: ApiModelList;
   readonly ApiModelVersions: ApiModelVersions;

@@ -10,6 +10,7 @@ import { createSessions } from '#security/sessions';
 import { openDoor } from '../door.fake.ts';
 import type { OpenDoor } from '../door.fake.ts';
 import { createUpstreams } from '../transport/upstreams.ts';
+import { createLimiter } from '../limits/limiter.ts';
 import { createMcp } from './handler.ts';
 
 const keys = {
@@ -45,6 +46,7 @@ beforeEach(async () => {
         stop: (id: string) => void started.push(`stop ${id}`),
       };
     },
+    limiter: createLimiter({ clock, kept: new Map(), refused: { add: () => undefined } }),
     holdMs: () => 1_000,
     limits: () => ({ body: 100_000 }),
     models: {

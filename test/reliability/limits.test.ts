@@ -1,0 +1,213 @@
+import { once } from 'node:events';
+import { Agent, createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
+import { afterEach, expect, it } from 'vitest';
+import { configSchema } from '#config/static';
+import { parseStrict } from '#config/strict';
+import { openDoor } from '#edge/door.fake';
+import type { OpenDoor } from '#edge/door.fake';
+import { createLimiter } from '#edge/limits/limiter';
+import { compileRules } from '#edge/limits/rules';
+import { systemClock } from '#kernel/clock';
+import type { Clock } from '#kernel/clock';
+import { fakeClock } from '#kernel/clock.fake';
+import { createRate } from '#resilience/meter';
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+function limiterOf(rules: string, clock: Clock) {
+  const parsed = parseStrict(`limits: { rules: [${rules}] }`, 'sutaz.yaml', configSchema);
+  if (!parsed.ok) throw new Error(parsed.problems.map(({ message }) => message).join());
+  const limiter = createLimiter({ clock, kept: new Map(), refused: { add: () => undefined } });
+  limiter.follow(compileRules(parsed.value.limits.rules, (id) => [id]));
+  return limiter;
+}
+
+async function doorWith(rules: string, service: Parameters<typeof openDoor>[0], clock: Clock = systemClock) {
+  const limiter = limiterOf(rules, clock);
+  const door = await openDoor(service, { limiter });
+  closers.push(() => door.close());
+  return { door, limiter };
+}
+
+interface Asked {
+  readonly status: number;
+  readonly ms: number;
+}
+
+/** A client over connections that it keeps. */
+function client(door: OpenDoor, key: string, sockets: number) {
+  const agent = new Agent({ keepAlive: true, maxSockets: sockets });
+  closers.push(() => agent.destroy());
+  const headers = { host: `localhost:${door.port}`, 'x-sutaz-key': key };
+  return (path: string): Promise<Asked> =>
+    new Promise((resolve, reject) => {
+      const began = performance.now();
+      const req = request({ port: door.port, host: '127.0.0.1', path, headers, agent }, (res) => {
+        res.resume();
+        res.on('end', () => resolve({ status: res.statusCode ?? 0, ms: performance.now() - began }));
+      });
+      req.on('error', reject);
+      req.end();
+    });
+}
+
+const hello: Parameters<typeof openDoor>[0] = (_, res) => res.end('{}');
+const withStatus = (answers: readonly Asked[], status: number) => answers.filter((one) => one.status === status);
+
+it('R23 limit-accuracy: 50 clients at once against 100 a minute get exactly 100', async () => {
+  const { door } = await doorWith('{ each: key, requests: 100/minute }', hello);
+  const clients = Array.from({ length: 50 }, () => client(door, 'sutaz-admin', 1));
+  const answers = await Promise.all(
+    clients.map(async (ask) => {
+      const own: Asked[] = [];
+      for (let i = 0; i < 10; i++) own.push(await ask('/services/x/'));
+      return own;
+    }),
+  );
+  expect(withStatus(answers.flat(), 200)).toHaveLength(100);
+  expect(withStatus(answers.flat(), 429)).toHaveLength(400);
+  // Another key has its own hundred.
+  expect((await client(door, 'sutaz-use', 1)('/services/x/')).status).toBe(200);
+});
+
+it('R23 limit-accuracy: over ten windows the rate is kept within a hundredth, a burst is exact, no window has more', () => {
+  const arrivals = fc.record({
+    limit: fc.integer({ min: 1, max: 300 }),
+    everyMs: fc.double({ min: 0.5, max: 3, noNaN: true }),
+    startMs: fc.double({ min: 0, max: 1e9, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(arrivals, ({ limit, everyMs, startMs }) => {
+      const rate = createRate(limit, 1_000);
+      const admitted: number[] = [];
+      const ask = (now: number) => {
+        if (!rate.fits(1, now)) return;
+        rate.take(1, now);
+        admitted.push(now);
+      };
+      for (let i = 0; i < 2 * limit; i++) ask(startMs);
+      expect(admitted).toHaveLength(limit);
+      for (let now = startMs + everyMs; now < startMs + 10_000; now += everyMs) ask(now);
+      // What is offered may be less than what is allowed.
+      const possible = Math.min(10 * limit, limit + Math.floor(9_000 / everyMs));
+      expect(admitted.length).toBeLessThanOrEqual(10 * limit);
+      expect(admitted.length).toBeGreaterThanOrEqual(Math.floor(possible * 0.99) - 9);
+      for (const [index, at] of admitted.entries()) {
+        const beyond = admitted[index + limit];
+        if (beyond !== undefined) expect(beyond - at).toBeGreaterThanOrEqual(1_000 - 1e-6);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+it('R23 limit-accuracy: nothing leaks from one key to another', async () => {
+  const { door } = await doorWith('{ each: [key, service], requests: 5/minute }', hello);
+  const [admin, user] = ['sutaz-admin', 'sutaz-use'].map((key) => client(door, key, 5));
+  const ask = (one: typeof admin) => Promise.all(Array.from({ length: 20 }, () => one?.('/services/x/')));
+  const [mine, theirs] = await Promise.all([ask(admin), ask(user)]);
+  expect([mine, theirs].map((all) => all?.filter((one) => one?.status === 200).length)).toEqual([5, 5]);
+});
+
+it('R17 clock-jump: an hour forward and two back change nothing of what is limited', async () => {
+  const time = fakeClock();
+  let jumpMs = 0;
+  const clock = { ...time, wall: () => time.wall() + jumpMs };
+  const { door } = await doorWith('{ requests: 2/minute }', hello, clock);
+  const ask = client(door, 'sutaz-admin', 1);
+  const statuses = async (count: number) => {
+    const all = [];
+    for (let i = 0; i < count; i++) all.push((await ask('/services/x/')).status);
+    return all;
+  };
+  expect(await statuses(3)).toEqual([200, 200, 429]);
+  jumpMs = 3_600_000;
+  expect(await statuses(1)).toEqual([429]);
+  jumpMs = -7_200_000;
+  time.advance(59_999);
+  expect(await statuses(1)).toEqual([429]);
+  time.advance(1);
+  expect(await statuses(3)).toEqual([200, 200, 429]);
+});
+
+/** Requests offered at a steady pace for so long, whatever becomes of those before. */
+async function offer(perSecond: number, seconds: number, ask: () => void): Promise<void> {
+  const began = performance.now();
+  let offered = 0;
+  await new Promise<void>((resolve) => {
+    const tick = () => {
+      const now = (performance.now() - began) / 1_000;
+      for (; offered < now * perSecond; offered++) ask();
+      if (now < seconds) setTimeout(tick, 1);
+      else resolve();
+    };
+    tick();
+  });
+}
+
+// Other work shares the machine: what is true of the door is true of one of three runs.
+it(
+  'R13 overload-shed: the excess is refused at once, the rest is done, and it is over when it is over',
+  { retry: 2 },
+  async () => {
+    const [places, serviceMs, seconds] = [10, 200, 4];
+    const { door, limiter } = await doorWith(
+      `{ name: gate, concurrent: ${places} }`,
+      (_, res) => void setTimeout(() => res.end('{}'), serviceMs),
+    );
+    const ask = client(door, 'sutaz-admin', 200);
+    const health = client(door, 'sutaz-admin', 2);
+    const capacity = places / (serviceMs / 1_000);
+    const busy = () => [...limiter.accounts()][0]?.gauges[0]?.meter.used(0) ?? 0;
+    /** How many places were taken whenever somebody asked: what is not idle is done, however slow the machine is. */
+    const taken: number[] = [];
+    const answers: Promise<Asked>[] = [];
+    const healthy: Promise<Asked>[] = [];
+    await Promise.all([
+      offer(5 * capacity, seconds, () => {
+        taken.push(busy());
+        answers.push(ask('/services/x/'));
+      }),
+      offer(10, seconds, () => healthy.push(health('/healthz'), health('/sutaz/v1/state'))),
+    ]);
+    const all = await Promise.all(answers);
+    const [served, shed] = [withStatus(all, 200), withStatus(all, 429)];
+    expect(served.length + shed.length).toBe(all.length);
+    // Without its first moments, in which the first come in.
+    const later = taken.slice(Math.floor(taken.length / 20));
+    expect(later.reduce((sum, one) => sum + one, 0) / later.length).toBeGreaterThanOrEqual(0.9 * places);
+    expect(at(shed, 0.99)).toBeLessThanOrEqual(50);
+    expect(at(await Promise.all(healthy), 0.99)).toBeLessThanOrEqual(100);
+    const after = await ask('/services/x/');
+    expect(after).toMatchObject({ status: 200 });
+    expect(after.ms).toBeLessThan(2_000);
+    await expect.poll(busy).toBe(0);
+  },
+);
+
+/** The milliseconds that such a share of answers did not take longer than. */
+const at = (answers: readonly Asked[], share: number): number =>
+  answers.map(({ ms }) => ms).sort((a, b) => a - b)[Math.floor(answers.length * share)] ?? 0;
+
+it('R13 overload-shed: a client that leaves frees its place at once', async () => {
+  const upstream = createServer(() => undefined).listen(0, '127.0.0.1');
+  closers.push(() => upstream.close());
+  await once(upstream, 'listening');
+  const { door, limiter } = await doorWith('{ concurrent: 1 }', () => undefined);
+  door.world.origin = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+  closers.push(() => upstream.closeAllConnections());
+  const used = () => [...limiter.accounts()][0]?.gauges[0]?.meter.used(0);
+  for (let i = 0; i < 20; i++) {
+    const left = new AbortController();
+    const asked = door.ask('/services/x/', { signal: left.signal }).catch(() => undefined);
+    await expect.poll(used, { interval: 2 }).toBe(1);
+    left.abort();
+    await asked;
+    await expect.poll(used, { interval: 2, timeout: 200 }).toBe(0);
+  }
+});
