@@ -283,3 +283,11 @@ describe('a try takes its time', () => {
     expect(one.seen).toBe(2);
   });
 });
+
+it('regression: what a person stopped is not woken again by a request that the stop cut', async () => {
+  const place = await server(manners['resets before its answer']);
+  const door = await doorTo([place]);
+  door.world.stopped = true;
+  expect(await told(door)).toMatchObject({ status: 502, code: 'UPSTREAM_FAILED' });
+  expect(place.seen).toBe(1);
+});

@@ -69,7 +69,7 @@ export async function withTries<T>(
       return result;
     } catch (error) {
       afterMs = end(error);
-      if (afterMs === null) throw error;
+      if (afterMs === null || waker.wasStopped(asked.unit)) throw error;
     }
     picker.retried();
     if (afterMs > 0) await sleep(clock, afterMs, exchange.signal);

@@ -141,6 +141,8 @@ function fakeWaker(origin: string, clock: Clock) {
     held: false,
     origin,
     key: null as string | null,
+    /** A person has just stopped the unit. */
+    stopped: false,
     waiting,
     hold: () => void (world.held = true),
     wake() {
@@ -201,6 +203,7 @@ function fakeWaker(origin: string, clock: Clock) {
     line: (unit: UnitId, awake: Awake, caller: Caller) =>
       world.silenceMs === null ? null : lines.open(unit, awake, caller, world.silenceMs),
     isReady: () => !world.held,
+    wasStopped: () => world.stopped,
     linger: (unit: UnitId) => void world.lingered.push(unit),
     progress: () => ({ phase: 'starting', percent: 10 }),
   });

@@ -8,6 +8,8 @@ export interface Granter {
   /** Milliseconds without a byte after which an open connection is no work; null where it always is. */
   silenceMs(unit: UnitId): number | null;
   isReady(unit: UnitId): boolean;
+  /** Whether a person has just stopped it: what that cut is not begun anew. */
+  wasStopped(unit: UnitId): boolean;
   /** Goes on waking for `ms` milliseconds for a caller who said it will come back; asking again prolongs it. */
   linger(unit: UnitId, principal: string, ms: number): void;
   progress(unit: UnitId, waiter?: WaiterId): ApiProgress;
@@ -31,6 +33,7 @@ export function createRelay(first: Granter, isEnding: (error: unknown) => boolea
     },
     silenceMs: (unit) => first.silenceMs(unit),
     isReady: (unit) => granter.isReady(unit),
+    wasStopped: (unit) => granter.wasStopped(unit),
     linger: (unit, principal, ms) => granter.linger(unit, principal, ms),
     progress: (unit, waiter) => granter.progress(unit, waiter),
     goOn(next) {

@@ -134,7 +134,11 @@ export function createGranter(options: WakerOptions): Granter {
     const hasCopies = (scheduler.state.units.get(unit)?.copies.length ?? 1) > 0;
     return hasCopies ? null : options.silenceMs(unit);
   };
-  return { wake, silenceMs, isReady, linger, progress: options.progress };
+  const wasStopped = (id: UnitId): boolean => {
+    const unit = scheduler.state.units.get(id);
+    return unit?.reason.code === 'stopped-by-user' && unit.phase.kind !== 'ready';
+  };
+  return { wake, silenceMs, isReady, wasStopped, linger, progress: options.progress };
 }
 
 interface Leased {

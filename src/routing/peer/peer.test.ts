@@ -42,6 +42,7 @@ function byHand() {
       }),
     silenceMs: () => null,
     isReady: () => false,
+    wasStopped: () => false,
     linger: () => undefined,
     progress: () => ({ phase: 'starting', position: 3 }),
   };

@@ -88,6 +88,7 @@ export function createRemoteGranter({ link, silenceMs }: RemoteOptions): Granter
     silenceMs,
     // Who asks does so because of a request that this process still has: it is wrong for a second at most.
     isReady: () => true,
+    wasStopped: () => false,
     linger: (unit, principal, ms) => send({ kind: 'linger', unit, principal, ms }),
     progress: (_, waiter) => (waiter && progress.get(waiter)) ?? { phase: 'waiting' },
   };
