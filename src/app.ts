@@ -13,6 +13,7 @@ import type { Logger } from '#kernel/logger';
 import { repeat } from '#kernel/repeat';
 import { serveGranter } from '#routing/peer/host';
 import type { Home } from '#runtime/home';
+import { followCertificates } from './platform/certificates.ts';
 import { createCore } from './platform/core.ts';
 import type { Core } from './platform/core.ts';
 import { createFront, drain, emptied, listen, listenOn, portOf } from './platform/front.ts';
@@ -126,6 +127,16 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
   closers.add(() => live.close());
   const parts = { stores, core, operator, live, reporter, url: () => url, notReady: () => notReady };
   const front = await createFront(options, parts, door);
+  closers.add(
+    await followCertificates({
+      ...{ listen: config.current().listen, home: home.path, clock, log },
+      services: {
+        ids: () => [...stores.catalog.current().services.keys()],
+        onChange: (listener) => stores.catalog.onChange(listener),
+      },
+      use: (pair) => front.protocols.secure(pair),
+    }),
+  );
 
   const { host, port } = config.current().listen;
   if (!heritage) {

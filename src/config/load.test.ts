@@ -17,7 +17,7 @@ const defaults = configSchema.parse({});
 describe('the defaults', () => {
   it('are what the issue and the design say', () => {
     expect(defaults).toEqual({
-      listen: { host: '127.0.0.1', port: 8080, hosts: [] },
+      listen: { host: '127.0.0.1', port: 8080, hosts: [], plain: 'local', trust: [] },
       memory: {},
       scheduler: {
         minResidency: 500,
@@ -102,7 +102,7 @@ describe('loading', () => {
     const overrides = { port: 0, memoryBytes: 5 };
     expect(await load({ env: { LIMIT: '4GiB' }, overrides })).toEqual({
       ...defaults,
-      listen: { host: '0.0.0.0', port: 0, hosts: [] },
+      listen: { ...defaults.listen, host: '0.0.0.0', port: 0 },
       memory: { limit: 5, reserve: 2 * 2 ** 30 },
     });
   });

@@ -126,6 +126,24 @@ const modelSettings = z.strictObject({
   ...manner,
 });
 
+const absolute = z.string().refine(isAbsolute, 'must be an absolute path');
+
+const tls = z
+  .union([
+    z.literal('auto'),
+    z.strictObject({
+      cert: absolute.describe('The certificate in PEM, with those it stands on behind it.'),
+      key: absolute.describe('Its private key in PEM, without a passphrase.'),
+    }),
+  ])
+  .describe(
+    'Speaks TLS on the same port. auto: with a certificate of its own authority (`sutaz certs`). Files are read again when they change.',
+  );
+
+const cidr = z
+  .union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], { error: 'must be an address or a network such as 10.0.0.0/8' })
+  .describe('An address, or a network.');
+
 const listen = section(
   {
     host: z
@@ -137,6 +155,15 @@ const listen = section(
     hosts: names
       .default([])
       .describe('Names it answers to besides localhost and its own addresses, as in a Host header.'),
+    tls: tls.exactOptional(),
+    plain: z
+      .enum(['local', 'all'])
+      .default('local')
+      .describe('With tls, who may speak HTTP without it: programs of this machine, or all.'),
+    trust: z
+      .array(cidr)
+      .default([])
+      .describe('Proxies in front of the door, whose word on the client is taken: Forwarded, X-Forwarded-*.'),
   },
   'The door. Read at start.',
 );

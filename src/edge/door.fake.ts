@@ -30,6 +30,7 @@ import { createLimiter } from './limits/limiter.ts';
 import { createLive } from './live.ts';
 import type { ModelDirectory } from './models.ts';
 import { createMoving } from './moving.ts';
+import { trustsNobody } from './protocols/peer.ts';
 import { createUpstreams } from './transport/upstreams.ts';
 
 export const adminKey = 'sutaz-admin';
@@ -84,6 +85,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     renderMetrics: () => 'metrics\n',
     moving: createMoving(),
     notReady: () => null,
+    peers: { trusts: trustsNobody, needsTls: () => false },
     requests: { add: () => undefined },
     seconds: { observe: () => undefined },
     ...more,

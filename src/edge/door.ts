@@ -33,6 +33,8 @@ import { continueWhenRead } from './protocols/expect.ts';
 import { handleOpenai } from './openai.ts';
 import { permitted } from './permitted.ts';
 import { handleRerank } from './rerank.ts';
+import type { Peer, Trusts } from './protocols/peer.ts';
+import { needsTls, sendToTls } from './protocols/plain.ts';
 import { lingerMs, refuseBytes, statusOf } from './protocols/refuse-bytes.ts';
 import type { OpenaiDeps } from './openai.ts';
 import { handleService, redeemTicket } from './services.ts';
@@ -56,6 +58,11 @@ export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
       readonly keepAlive: number;
       readonly connections: number;
     };
+  readonly peers: {
+    readonly trusts: Trusts;
+    /** Whether somebody who came without TLS must come with it. */
+    needsTls(peer: Peer): boolean;
+  };
   readonly requests: Counter;
   readonly seconds: Histogram;
 }
@@ -84,7 +91,7 @@ export function createDoor(deps: DoorDeps): Server {
   server.on('connect', (_, socket) => refuseBytes('405 Method Not Allowed', socket as Socket, deps.clock));
   const take = (req: IncomingMessage, res: ServerResponse) => {
     plainTarget(req);
-    const exchange = beginExchange(req, res, deps.clock.now());
+    const exchange = beginExchange(req, res, deps.clock.now(), deps.peers.trusts);
     res.on('close', () => measure(exchange, deps));
     bodies.watch(exchange);
     serve(exchange, deps)
@@ -92,7 +99,7 @@ export function createDoor(deps: DoorDeps): Server {
       .finally(() => deps.limiter.settle(exchange));
   };
   const takeUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const exchange = beginExchange(req, new nodeHttp.ServerResponse(req), deps.clock.now());
+    const exchange = beginExchange(req, new nodeHttp.ServerResponse(req), deps.clock.now(), deps.peers.trusts);
     upgrade(exchange, { socket, head }, deps)
       .catch((error: unknown) => logFault(exchange, refuseUpgrade(exchange, socket, error), deps))
       .finally(() => deps.limiter.settle(exchange));
@@ -117,6 +124,7 @@ export function createDoor(deps: DoorDeps): Server {
  */
 async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   demandSound(exchange.req, deps.limits());
+  if (deps.peers.needsTls(exchange.peer)) return sendToTls(exchange);
   if (!exchange.path.startsWith('/'))
     throw new Fault('BAD_REQUEST', 'The address of a request must begin with a slash.');
   const service = serviceOfHost(exchange.req, deps.identity);
@@ -204,6 +212,7 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   client.socket.on('close', () => left.abort(new Fault('CANCELLED', 'The client left.')));
   if (client.socket.destroyed) return;
   demandSound(exchange.req, deps.limits());
+  if (deps.peers.needsTls(exchange.peer)) throw needsTls();
   const url = exchange.req.url ?? '/';
   const service = serviceOfHost(exchange.req, deps.identity);
   if (service === null) demandOwnHost(exchange.req, deps.identity);

@@ -5,6 +5,9 @@ import { isRecord } from '#kernel/json';
 import type { Principal } from '#security/principal';
 import { dialectOf } from './dialects.ts';
 import type { Admission } from './limits/admission.ts';
+import { isGrpc, sendGrpcFault } from './protocols/grpc.ts';
+import { peerOf, trustsNobody } from './protocols/peer.ts';
+import type { Peer } from './protocols/peer.ts';
 
 /** One request and its answer, with what was found out about it. */
 export interface Exchange {
@@ -15,6 +18,7 @@ export interface Exchange {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly traceId: string;
+  readonly peer: Peer;
   /** Aborts when the client leaves before its answer is whole. */
   readonly signal: AbortSignal;
   /** Aborts the signal for another reason than the client's leaving. */
@@ -46,7 +50,7 @@ export function header(req: IncomingMessage, name: string): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-export function beginExchange(req: IncomingMessage, res: ServerResponse, now: number): Exchange {
+export function beginExchange(req: IncomingMessage, res: ServerResponse, now: number, trusts = trustsNobody): Exchange {
   const url = req.url ?? '/';
   const mark = url.indexOf('?');
   const left = new AbortController();
@@ -60,6 +64,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     path: mark < 0 ? url : url.slice(0, mark),
     query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     traceId: traceOf(req),
+    peer: peerOf(req, trusts),
     signal: left.signal,
     abort: (why) => left.abort(why),
     since: now,
@@ -92,7 +97,11 @@ export function sendJson(
 /** Answers with an error, in the shape of the API that was asked; ends a stream that has begun so that nobody takes it for whole. */
 export function sendFault(exchange: Exchange, thrown: unknown): Fault {
   const fault = toFault(thrown);
-  const { res, traceId, path } = exchange;
+  const { res, req, traceId, path } = exchange;
+  if (isGrpc(req)) {
+    sendGrpcFault(exchange, fault);
+    return fault;
+  }
   if (res.headersSent) {
     failStream(exchange, fault);
     return fault;

@@ -67,7 +67,8 @@ function moveToOwnHost(exchange: Exchange, address: Address, { identity, port }:
   if (!exchange.principal) throw new Fault('UNAUTHENTICATED', 'A key is needed.');
   const { token } = identity.sessions.ticket(exchange.principal, [`services:use:${service}`]);
   const mark = address.path.includes('?') ? '&' : '?';
-  const location = `http://${service}.localhost:${port()}${address.path}${mark}${ticketParameter}=${token}`;
+  const scheme = exchange.peer.secure ? 'https' : 'http';
+  const location = `${scheme}://${service}.localhost:${port()}${address.path}${mark}${ticketParameter}=${token}`;
   exchange.res.writeHead(303, { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' });
   exchange.res.end();
 }

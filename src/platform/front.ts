@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
+import type { Config } from '#config/static';
 import { trackConnections } from '#edge/connections';
 import type { Connections } from '#edge/connections';
 import { loadConsole } from '#edge/console';
@@ -8,11 +9,13 @@ import type { Control } from '#edge/control';
 import { trackChanges } from '#edge/changes';
 import { createDescription } from '#edge/description';
 import { createDoor } from '#edge/door';
+import type { DoorDeps } from '#edge/door';
 import type { Live } from '#edge/live';
 import { createMcp } from '#edge/mcp/handler';
 import type { McpServing } from '#edge/mcp/handler';
 import { createMoving } from '#edge/moving';
 import type { Moving } from '#edge/moving';
+import { isLocal, trustsOf } from '#edge/protocols/peer';
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
 import { createUpstreams } from '#edge/transport/upstreams';
@@ -85,6 +88,7 @@ export async function createFront(
       unit: core.directory.serviceUnit,
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),
     },
+    peers: peersOf(config.current().listen),
     port: () => portOf(door),
     url,
     console: await loadConsole(folder),
@@ -103,6 +107,11 @@ export async function createFront(
   const changes = trackChanges(door, `${controlBase}${operation('restart').path}`);
   return { server: door, connections, protocols, mcp, moving, changes };
 }
+
+const peersOf = ({ tls, plain, trust }: Config['listen']): DoorDeps['peers'] => ({
+  trusts: trustsOf(trust),
+  needsTls: (peer) => tls !== undefined && plain === 'local' && !peer.secure && !peer.trusted && !isLocal(peer),
+});
 
 export const portOf = (door: Server): number => {
   const address = door.address();

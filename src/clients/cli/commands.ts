@@ -63,6 +63,10 @@ export const commands: CommandTable = {
     load: async () => (await import('./catalog-validate.ts')).catalogValidate,
   },
   key: { summary: "Print the owner's key", load: async () => (await import('./key.ts')).key },
+  certs: {
+    summary: 'Show the authority that issues certificates, and how to trust it',
+    load: async () => (await import('./certs.ts')).certs,
+  },
   console: {
     summary: 'Print a link that opens the console once',
     load: async () => (await import('./console.ts')).consoleLink,

@@ -3,9 +3,11 @@ import { connect as connectHttp2 } from 'node:http2';
 import type { ClientHttp2Session, IncomingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import { nodeHttp } from '#kernel/node-http';
+import { issue, makeAuthority } from '#security/authority';
 import { speakProtocols } from './speak.ts';
 
 const limits = { streams: 4, headers: 16_384, headerCount: 100, url: 8_192, keepAlive: 1_000, headerTimeout: 1_000 };
@@ -130,6 +132,18 @@ describe('one port', () => {
     socket.resetAndDestroy();
     await closed(peer);
     expect(await raw(port, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /);
+  });
+});
+
+describe('TLS', () => {
+  it('regression: a client that leaves in the middle of the handshake leaves no connection behind', async () => {
+    const authority = await makeAuthority('A test', Date.now());
+    const { port, protocols, server } = await open();
+    protocols.secure(await issue(authority, ['localhost'], Date.now()));
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    const client = connectTls({ port, host: '127.0.0.1', servername: 'localhost', ca: authority.cert });
+    client.on('secureConnect', () => client.destroy());
+    await closed((await accepted)[0]);
   });
 });
 
