@@ -33,6 +33,7 @@ describe('a service', () => {
       kind: 'server',
       models: 'gguf',
       run: { process: { command: ['chroma'], env: {} } },
+      protocol: 'http1',
       health: { tcp: true },
       resources: { memory: 2 ** 28, cpu: 1, gpu: 'none', concurrency: 32 },
       idle: {},

@@ -121,6 +121,12 @@ export const serviceSchema = z.strictObject({
     .strictObject({ process: process.optional(), docker: docker.optional(), external: external.optional() })
     .refine((run) => run.process ?? run.docker ?? run.external, 'needs at least one of process, docker, external')
     .describe('The ways to run it; the first that this machine can do is used.'),
+  protocol: z
+    .enum(['http1', 'h2c'])
+    .default('http1')
+    .describe(
+      'What it speaks on its port. h2c: HTTP/2 without TLS, as gRPC does; such a service is asked that way only.',
+    ),
   health: health.default({ tcp: true }),
   resources: z.strictObject({
     memory: bytes.describe('What it weighs until something was learned.'),

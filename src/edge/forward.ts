@@ -10,7 +10,7 @@ import { isIdempotent, withTries } from './attempts.ts';
 import type { Asked, Attempt } from './attempts.ts';
 import { hashKeyOf } from './hash-key.ts';
 import type { Limiter } from './limits/limiter.ts';
-import { headerOf } from './transport/fields.ts';
+import { byName, headerOf } from './transport/fields.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
 export interface ForwardDeps {
@@ -157,13 +157,12 @@ async function passThrough(
   const { req } = exchange;
   const { target } = awake;
   const { prefix } = onward;
-  const remote = req.socket.remoteAddress;
   const sink = answerTo(exchange, onward, awake, attempt, deps);
   const request: UpstreamRequest = {
     origin: target.origin,
     method: exchange.method,
     path: target.basePath + onward.path,
-    headers: requestHeaders(exchange, { prefix, key: target.key, remote }),
+    headers: requestHeaders(exchange, { prefix, key: target.key }),
     body: onward.body ?? (hasBody(req.headers) ? req : null),
     signal: attempt.signal,
     tls: target.tls,
@@ -236,6 +235,7 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       if (late) endLate(exchange, late);
       else if (!res.writableEnded) res.end();
     },
+    trailers: (headers) => res.addTrailers(byName(headers) as Record<string, string>),
     close: (broken) => line?.close(broken),
   };
 }

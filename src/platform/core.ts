@@ -162,7 +162,7 @@ function granting(
       prepare: (unit, signal) => units.preparing.run(unit, signal),
     },
     isExternal: (unit) => units.externalUrl(unit) !== null,
-    target: targetOf(supervisor),
+    target: targetOf(supervisor, units.protocol),
     progress: (unit, waiter) => progressOf(unit, waiter, views),
     silenceMs: units.silenceMs,
   };

@@ -20,7 +20,7 @@ import { scopesOfInstance } from './instance-rights.ts';
 import type { Needs } from './needs.ts';
 import { outcomesFor } from './outcomes.ts';
 import { createReporter } from './reporter.ts';
-import { policyOf } from './policies.ts';
+import { overHttp2, policyOf } from './policies.ts';
 import { targetOf } from './targets.ts';
 
 const model = unitId('model', 'm');
@@ -62,6 +62,14 @@ describe('the first key', () => {
 
 describe('where requests go', () => {
   const supervisor = { endpoint: () => ({ host: '127.0.0.1', port: 5, key: 'secret' }) } as unknown as Supervisor;
+
+  it('what speaks HTTP/2 is asked that way, with TLS where it runs elsewhere', () => {
+    expect(targetOf(supervisor, () => 'h2c')(service)?.origin).toBe('h2c://127.0.0.1:5');
+    const originOf = (url: string) =>
+      overHttp2(policyOf({ elsewhere: { url }, settings: {} })).places[0]?.target.origin;
+    expect(originOf('http://box.example:6334')).toBe('h2c://box.example:6334');
+    expect(originOf('https://box.example/base')).toBe('h2://box.example');
+  });
 
   it('an engine is shown its key, a service is not', () => {
     expect(targetOf(supervisor)(model)?.key).toBe('secret');

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { http2Origin } from '#edge/transport/http2';
 import type { UpstreamPlace, UpstreamSettings } from '#config/upstreams';
 import { Fault } from '#kernel/faults';
 import { defaultBreaker } from '#resilience/breaker';
@@ -43,6 +44,15 @@ export function policyOf({ elsewhere, settings }: Said): Policy {
     hedge: hedge === true ? defaultHedge : null,
   };
 }
+
+/** The same places, spoken to in HTTP/2. */
+export const overHttp2 = (policy: Policy): Policy => ({
+  ...policy,
+  places: policy.places.map((place) => ({
+    ...place,
+    target: { ...place.target, origin: http2Origin(place.target.origin) },
+  })),
+});
 
 const healthOf = ({ interval, timeout, ...rest }: NonNullable<UpstreamSettings['health']>): HealthPolicy => ({
   ...{ ...rest, intervalMs: interval, timeoutMs: timeout },

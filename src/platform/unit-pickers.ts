@@ -9,20 +9,23 @@ import { createPickers } from '#routing/pickers';
 import type { Pickers } from '#routing/pickers';
 import type { Units } from '#units/units';
 import { checkHealth } from './health.ts';
-import { policyOf } from './policies.ts';
+import { overHttp2, policyOf } from './policies.ts';
 import type { Said } from './policies.ts';
 
 /** The pickers of the platform's units, by what their definitions and the configuration say now. */
 export function unitPickers(
   catalog: () => Catalog,
   config: () => Config,
-  units: Pick<Units, 'externalUrl'>,
+  units: Pick<Units, 'externalUrl' | 'protocol'>,
   clock: Clock,
   closers: Closers,
 ): Pickers {
   const pickers = createPickers({
     clock,
-    policy: (unit) => policyOf(saidOf(unit, catalog(), config(), units)),
+    policy: (unit) => {
+      const policy = policyOf(saidOf(unit, catalog(), config(), units));
+      return units.protocol(unit) === 'h2c' ? overHttp2(policy) : policy;
+    },
     check: ({ target }, health, signal) => checkHealth(target, health, clock, signal),
   });
   closers.add(() => pickers.close());

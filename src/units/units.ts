@@ -38,6 +38,8 @@ export interface Units {
   pinned(): UnitId[];
   /** Where a unit that runs elsewhere is reached; null for those that are started here. */
   externalUrl(unit: UnitId): string | null;
+  /** What a unit speaks on its port. */
+  protocol(unit: UnitId): 'http1' | 'h2c';
   /** Milliseconds of silence after which an open connection to the unit is no work; null where it is for as long as it is open. */
   silenceMs(unit: UnitId): number | null;
   /** Why a service of the catalogue cannot run here; null when it can. */
@@ -123,6 +125,10 @@ export function createUnits(options: UnitsOptions): Units {
       const { kind, name } = parseUnitId(originalOf(unit));
       if (kind !== 'service' || !isExternal(name, bench)) return null;
       return addressElsewhere(directory.service(name).definition);
+    },
+    protocol(unit) {
+      const { kind, name } = parseUnitId(originalOf(unit));
+      return (kind === 'service' && catalog().services.get(name)?.definition.protocol) || 'http1';
     },
     silenceMs(unit) {
       const { kind, name } = parseUnitId(unit);

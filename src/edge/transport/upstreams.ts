@@ -6,6 +6,8 @@ import { Fault, systemCode } from '#kernel/faults';
 import type { AnswerHead } from './answer-head.ts';
 import type { Connection } from './connection.ts';
 import { Malformed } from './fields.ts';
+import type { HeaderList } from './fields.ts';
+import { createHttp2Upstreams, isHttp2 } from './http2.ts';
 import { placeOf } from './place.ts';
 import { createPool } from './pool.ts';
 import type { Pool, PoolSettings } from './pool.ts';
@@ -22,6 +24,8 @@ export interface AnswerSink {
   head(head: AnswerHead): void;
   /** False when the reader is behind: nothing more comes until `resume` is called; with an error the answer is broken off. */
   data(chunk: Buffer, resume: (error?: unknown) => void): boolean;
+  /** What came behind the body, where the upstream speaks HTTP/2. */
+  trailers?(headers: HeaderList): void;
 }
 
 export interface Upstreams {
@@ -50,6 +54,7 @@ const mostPools = 64;
  */
 export function createUpstreams({ clock, settings = () => usual }: UpstreamsOptions): Upstreams {
   const pools = new Map<string, Pool>();
+  const http2 = createHttp2Upstreams();
   const poolOf = ({ origin, tls }: UpstreamRequest): Pool => {
     const name = tls ? `${origin} ${tls.id}` : origin;
     const known = pools.get(name);
@@ -62,8 +67,11 @@ export function createUpstreams({ clock, settings = () => usual }: UpstreamsOpti
   };
   return {
     send: (request, sink) =>
-      new Promise((resolve, reject) => exchange(request, sink, poolOf(request), { resolve, reject }, false)),
+      isHttp2(request.origin)
+        ? http2.send(request, sink)
+        : new Promise((resolve, reject) => exchange(request, sink, poolOf(request), { resolve, reject }, false)),
     async close() {
+      await http2.close();
       for (const pool of pools.values()) pool.close();
       pools.clear();
     },
