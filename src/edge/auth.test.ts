@@ -34,14 +34,14 @@ describe('who asks', () => {
   ])('regression: the key in %s is known and never travels on', (_, headers) => {
     const exchange = exchangeWith(headers);
     expect(authenticate(exchange, identity)).toBe(admin);
-    const sent = byName(requestHeaders(exchange, { prefix: '', key: null, remote: '127.0.0.1' }));
+    const sent = byName(requestHeaders(exchange, { prefix: '', key: null }));
     expect(JSON.stringify(sent)).not.toContain('sutaz-good');
   });
 
   it("leaves the service's own keys alone when ours came in a header of ours", () => {
     const exchange = exchangeWith({ 'x-sutaz-key': 'sutaz-good', authorization: 'Bearer theirs', 'x-api-key': 'own' });
     authenticate(exchange, identity);
-    const sent = byName(requestHeaders(exchange, { prefix: '', key: null, remote: '127.0.0.1' }));
+    const sent = byName(requestHeaders(exchange, { prefix: '', key: null }));
     expect(sent).toMatchObject({ authorization: 'Bearer theirs', 'x-api-key': 'own' });
   });
 

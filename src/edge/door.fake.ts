@@ -92,7 +92,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
-    ...{ world, clock, sessions, control, logged, upstream, port: portOf(server) },
+    ...{ world, clock, sessions, control, logged, upstream, server, port: portOf(server) },
     ask: (path: string, options: Asking = {}) => ask(portOf(server), path, options),
     close() {
       for (const one of [server, upstream]) {

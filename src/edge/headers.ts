@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { newSpanId } from '#kernel/ids';
 import type { Exchange } from './exchange.ts';
+import { isOfTheWay, wayHeaders } from './protocols/peer.ts';
 import type { HeaderList } from './transport/fields.ts';
 
 /** Headers that speak of one connection only (RFC 9110, section 7.6.1) and never travel on. */
@@ -9,11 +10,8 @@ const hopByHop: ReadonlySet<string> = new Set([
   ...['te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
 ]);
 
-/** What clients say to the door, or of the way before it, which is not ours to vouch for: the chain begins here. */
-const replaced: ReadonlySet<string> = new Set([
-  ...['x-sutaz-key', 'x-sutaz-console', 'traceparent'],
-  ...['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'],
-]);
+/** What clients say to the door, and what it says itself. */
+const replaced: ReadonlySet<string> = new Set(['x-sutaz-key', 'x-sutaz-console', 'traceparent']);
 
 const ourCookie = /^\s*sutaz_/;
 
@@ -33,7 +31,6 @@ export interface Onward {
   readonly prefix: string;
   /** The upstream's own key, in place of the caller's. */
   readonly key: string | null;
-  readonly remote: string | undefined;
 }
 
 /** The headers with which a request travels on: without what is of this connection, our keys and our cookies. */
@@ -46,15 +43,13 @@ export function requestHeaders(exchange: Exchange, onward: Onward): string[] {
     if (value === undefined || hopByHop.has(name) || replaced.has(name) || named?.has(name)) continue;
     if (name === 'authorization' && (exchange.keyInAuthorization || onward.key !== null)) continue;
     if (name === 'x-api-key' && exchange.keyInApiKey) continue;
-    if (name === 'x-forwarded-prefix' && onward.prefix) continue;
+    if (isOfTheWay(name)) continue;
     if (name === 'cookie') pushCookie(own, String(value));
     else if (typeof value === 'string') own.push(name, value);
     else for (const one of value) own.push(name, one);
   }
   if (onward.key !== null) own.push('authorization', `Bearer ${onward.key}`);
-  own.push('x-forwarded-for', onward.remote ?? 'unknown', 'x-forwarded-proto', 'http');
-  own.push('x-forwarded-host', headers.host ?? '', 'traceparent', traceparentOf(exchange));
-  if (onward.prefix) own.push('x-forwarded-prefix', onward.prefix);
+  own.push(...wayHeaders(exchange.req, exchange.peer, onward.prefix), 'traceparent', traceparentOf(exchange));
   return own;
 }
 

@@ -75,7 +75,7 @@ const unreachable = (error: Error): Fault =>
 
 function handshake(exchange: Exchange, path: string, prefix: string, awake: Awake): string {
   const { req, method } = exchange;
-  const headers = requestHeaders(exchange, { prefix, key: awake.target.key, remote: req.socket.remoteAddress });
+  const headers = requestHeaders(exchange, { prefix, key: awake.target.key });
   // These two are of this connection, and here they are the very thing that is asked for.
   headers.push('connection', 'Upgrade', 'upgrade', req.headers.upgrade ?? 'websocket');
   return requestHead({ method, path: awake.target.basePath + path, headers, body: null }, req.headers.host ?? '');

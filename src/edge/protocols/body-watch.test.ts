@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
@@ -76,6 +77,17 @@ it('waits for a body that nobody reads yet', async () => {
   socket.write('hi');
   await until(() => said().includes('whole'));
   expect(said()).toMatch(/^HTTP\/1.1 200 /);
+});
+
+it('regression: a client that breaks off is no error that nobody hears, whoever stopped reading meanwhile', async () => {
+  door = await openDoor((_, res) => void res.destroy());
+  const reqs: IncomingMessage[] = [];
+  door.server.on('request', (req) => void reqs.push(req));
+  const { socket } = send('/services/x/', 100);
+  socket.write('x');
+  await until(() => door.world.broken === 1 && door.world.leases === 0);
+  socket.resetAndDestroy();
+  expect(reqs[0]?.listenerCount('error')).toBeGreaterThan(0);
 });
 
 it('keeps no timer once no body is coming', async () => {

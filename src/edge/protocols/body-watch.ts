@@ -51,6 +51,8 @@ export function createBodyWatch(clock: Clock, limits: () => BodyLimits): BodyWat
         else one.bytes += chunk.byteLength;
         return push(chunk, encoding);
       };
+      // Who read it may have stopped listening between Node's decision to tell of an error and the telling.
+      req.on('error', () => undefined);
       req.once('close', () => coming.delete(one));
       cancel ??= clock.after(limits().bodyTimeout / 4, look);
     },

@@ -13,7 +13,8 @@ const internalError = 0x2;
  * 1. the authority is the Host, and the pseudo-headers are no headers;
  * 2. a body of unknown length is one that `transfer-encoding` would announce;
  * 3. an answer that is destroyed is a reset with an error, never a clean end;
- * 4. headers of connections are left out of the answer, instead of an exception.
+ * 4. an answer that the client did not wait for is not finished;
+ * 5. headers of connections are left out of the answer, instead of an exception.
  * Null for a request with two hosts, which each hop could take differently.
  */
 export function asHttp1(
@@ -27,6 +28,8 @@ export function asHttp1(
   Object.defineProperties(req, { headers: { value: headers } });
   Object.defineProperties(res, {
     destroyed: { get: () => stream.destroyed },
+    // A stream that its client resets is ended by Node, as if all had been said.
+    writableFinished: { get: () => res.writableEnded && stream.writableFinished && !stream.aborted },
     destroy: { value: () => (stream.close(internalError), res) },
     writeHead: {
       value: (status: number, given: OutgoingHttpHeaders | HeaderList = {}) => {
@@ -53,8 +56,11 @@ function plainHeaders({ headers: all, stream }: Http2ServerRequest): IncomingHtt
   return headers;
 }
 
-function ofStreams(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  const kept = { ...headers };
+/** The handlers write headers as an object, or as names and values by turns. */
+function ofStreams(given: OutgoingHttpHeaders | readonly string[]): OutgoingHttpHeaders {
+  const kept = isList(given) ? byName(given) : { ...given };
   for (const name of ofConnections) delete kept[name];
   return kept;
 }
+
+const isList = (given: OutgoingHttpHeaders | readonly string[]): given is readonly string[] => Array.isArray(given);

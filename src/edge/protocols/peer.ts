@@ -76,25 +76,38 @@ export const isOfTheWay = (name: string): boolean =>
  * word is not passed on and the chain begins here.
  */
 export function wayHeaders(req: IncomingMessage, peer: Peer, prefix: string): string[] {
-  const { address, secure, trusted } = peer;
-  const own = { for: address ?? 'unknown', proto: secure ? 'https' : 'http', host: req.headers.host ?? '' };
-  const given = (name: string): string => (trusted ? textOf(req, name) : '');
-  const before = given('x-forwarded-for');
-  const proto = given('x-forwarded-proto').toLowerCase();
-  const headers = [
-    ...['x-forwarded-for', before ? `${before}, ${own.for}` : own.for],
-    ...['x-forwarded-proto', proto === 'http' || proto === 'https' ? proto : own.proto],
-    ...['x-forwarded-host', given('x-forwarded-host') || own.host],
-  ];
-  const prefixes = `${given('x-forwarded-prefix')}${prefix}`;
-  if (prefixes) headers.push('x-forwarded-prefix', prefixes);
-  const port = given('x-forwarded-port');
-  if (port) headers.push('x-forwarded-port', port);
-  const forwarded = given('forwarded');
-  if (forwarded) headers.push('forwarded', `${forwarded}, ${element(own)}`);
+  const own: Hop = {
+    for: peer.address ?? 'unknown',
+    proto: peer.secure ? 'https' : 'http',
+    host: req.headers.host ?? '',
+  };
+  if (peer.trusted) return continued(req, own, prefix);
+  const headers = ['x-forwarded-for', own.for, 'x-forwarded-proto', own.proto, 'x-forwarded-host', own.host];
+  if (prefix) headers.push('x-forwarded-prefix', prefix);
   return headers;
 }
 
+interface Hop {
+  readonly for: string;
+  readonly proto: string;
+  readonly host: string;
+}
+
+function continued(req: IncomingMessage, own: Hop, prefix: string): string[] {
+  const given = (name: string): string => textOf(req, name);
+  const before = (name: string, value: string): string => (given(name) ? `${given(name)}, ${value}` : value);
+  const proto = given('x-forwarded-proto').toLowerCase();
+  const headers = {
+    'x-forwarded-for': before('x-forwarded-for', own.for),
+    'x-forwarded-proto': proto === 'http' || proto === 'https' ? proto : own.proto,
+    'x-forwarded-host': given('x-forwarded-host') || own.host,
+    'x-forwarded-prefix': `${given('x-forwarded-prefix')}${prefix}`,
+    'x-forwarded-port': given('x-forwarded-port'),
+    forwarded: given('forwarded') && before('forwarded', element(own)),
+  };
+  return Object.entries(headers).flatMap(([name, value]) => (value ? [name, value] : []));
+}
+
 /** RFC 7239, section 6: an address of the new kind stands in brackets and quotes. */
-const element = (own: { readonly for: string; readonly proto: string; readonly host: string }): string =>
+const element = (own: Hop): string =>
   `for=${own.for.includes(':') ? `"[${own.for}]"` : own.for};proto=${own.proto};host="${own.host.replaceAll(/["\\]/g, '')}"`;

@@ -135,7 +135,33 @@ describe('one port', () => {
   });
 });
 
+describe('a client that leaves', () => {
+  it('regression: is seen when it resets its stream before the answer is whole', async () => {
+    const { port, server } = await open();
+    const [before] = server.listeners('request') as [(...args: unknown[]) => void];
+    server.off('request', before);
+    const finished = new Promise<boolean>((resolve) => {
+      server.on('request', (_, res) => {
+        res.writeHead(200).write('first');
+        res.on('close', () => resolve(res.writableFinished));
+      });
+    });
+    const stream = session(port).request({ ':path': '/' });
+    stream.on('error', () => undefined);
+    await once(stream, 'data');
+    stream.close(8);
+    expect(await finished).toBe(false);
+  });
+});
+
 describe('TLS', () => {
+  it('regression: nor does one of HTTP/2 that says nothing of use and closes its side', async () => {
+    const { port, server } = await open();
+    const accepted = once(server, 'connection') as Promise<[Socket]>;
+    connect({ port, host: '127.0.0.1', allowHalfOpen: true }).end('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x01');
+    await closed((await accepted)[0]);
+  });
+
   it('regression: a client that leaves in the middle of the handshake leaves no connection behind', async () => {
     const authority = await makeAuthority('A test', Date.now());
     const { port, protocols, server } = await open();

@@ -40,12 +40,14 @@ export function speakProtocols(server: Server, { clock, limits, onHandedOver }: 
   };
   const handOver = (socket: Socket, take: (socket: Socket) => void) => {
     onHandedOver(socket);
+    // A client that closes its side has left: half of a connection is of no use to TLS, nor to HTTP/2.
+    socket.allowHalfOpen = false;
     take(socket);
   };
   const decide = (socket: Socket, protocol: Protocol) => {
     const secure = protocol === 'tls' ? tls : null;
     if (protocol === 'http2') return handOver(socket, sessions.take);
-    if (secure) return handOver(socket, () => startTls(secure, socket));
+    if (secure) return handOver(socket, () => secure.emit('connection', socket));
     plain(socket);
     socket.resume();
   };
@@ -63,12 +65,6 @@ export function speakProtocols(server: Server, { clock, limits, onHandedOver }: 
     drain: () => sessions.drain(),
     close: () => sessions.close(),
   };
-}
-
-function startTls(tls: TlsServer, socket: Socket): void {
-  // A client that closes in the middle of the handshake has left: half of a connection is of no use to TLS.
-  socket.allowHalfOpen = false;
-  tls.emit('connection', socket);
 }
 
 const isSecured = (socket: Socket): socket is TLSSocket => 'encrypted' in socket && socket.encrypted === true;
