@@ -6,6 +6,8 @@ export interface Conversation {
   readonly text: string;
   /** The statuses of the answers, those of `1xx` among them, as a client reads them one after the other. */
   readonly statuses: readonly number[];
+  /** The bodies of the answers, without those of `1xx`. */
+  readonly bodies: readonly string[];
   /** Whether the answers were whole and nothing else stood between or after them. */
   readonly whole: boolean;
 }
@@ -44,34 +46,39 @@ const tick = () => new Promise((resolve) => setImmediate(resolve));
 /** Reads answers strictly: what cannot be an answer makes the conversation not whole. */
 export function read(text: string, heads: readonly boolean[]): Conversation {
   const statuses: number[] = [];
+  const bodies: string[] = [];
   let rest = text;
   let answers = 0;
   while (rest !== '') {
     const match = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n((?:[!#$%&'*+.^`|~\w-]+: ?[^\r\n]*\r\n)*)\r\n/.exec(rest);
-    if (!match) return { text, statuses, whole: false };
+    if (!match) return { text, statuses, bodies, whole: false };
     const status = Number(match[1]);
     statuses.push(status);
     rest = rest.slice(match[0].length);
     if (status < 200) continue;
     const without = status === 204 || status === 304 || heads[answers++] === true;
-    const left = without ? rest : afterBody(match[2] ?? '', rest);
-    if (left === null) return { text, statuses, whole: false };
-    rest = left;
+    const body = without ? { body: '', rest } : bodyOf(match[2] ?? '', rest);
+    if (body === null) return { text, statuses, bodies, whole: false };
+    bodies.push(body.body);
+    rest = body.rest;
   }
-  return { text, statuses, whole: true };
+  return { text, statuses, bodies, whole: true };
 }
 
-function afterBody(headers: string, rest: string): string | null {
+function bodyOf(headers: string, text: string): { readonly body: string; readonly rest: string } | null {
   const length = /^content-length: ?(\d+)\r$/im.exec(headers)?.[1];
-  if (length !== undefined) return rest.length < Number(length) ? null : rest.slice(Number(length));
-  if (!/^transfer-encoding: ?chunked\r$/im.test(headers)) return '';
+  const bytes = Number(length);
+  if (length !== undefined) return text.length < bytes ? null : { body: text.slice(0, bytes), rest: text.slice(bytes) };
+  if (!/^transfer-encoding: ?chunked\r$/im.test(headers)) return { body: text, rest: '' };
+  let [body, rest] = ['', text];
   for (;;) {
     const size = /^([0-9a-f]+)\r\n/i.exec(rest);
     if (!size) return null;
-    const bytes = parseInt(size[1] ?? '', 16);
-    const after = rest.slice(size[0].length + bytes);
+    const count = parseInt(size[1] ?? '', 16);
+    const after = rest.slice(size[0].length + count);
     if (!after.startsWith('\r\n')) return null;
+    body += rest.slice(size[0].length, size[0].length + count);
     rest = after.slice(2);
-    if (bytes === 0) return rest;
+    if (count === 0) return { body, rest };
   }
 }
