@@ -1,6 +1,7 @@
 // Runs h2spec against a real platform, without and with TLS, and beside it against a bare server of node:http2: what both fail
 // is Node's. Needs h2spec on the PATH, in $H2SPEC, or Go to install it. Ends with 1 when the door fails what bare Node passes.
 import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -56,7 +57,7 @@ async function outcomeOf(h2spec: string, folder: string, port: number, secure: b
     ...(secure ? ['-t', '-k'] : []),
   ];
   // It ends with 1 when a case fails: the report says which.
-  await run(h2spec, flags, { maxBuffer: 2 ** 24 }).catch(() => undefined);
+  await run(h2spec, flags, { maxBuffer: 2 ** 24, timeout: 120_000 }).catch(() => undefined);
   return parse(await readFile(report, 'utf8'));
 }
 
@@ -80,15 +81,10 @@ async function startPlatform(home: string): Promise<{ readonly port: number; sto
   await writeFile(join(home, 'sutaz.yaml'), 'listen: { tls: auto }\n');
   const flags = ['--conditions=source', '--disable-warning=ExperimentalWarning', join(root, 'src/cli.ts')];
   const child = spawn(process.execPath, [...flags, 'up', '--home', home, '--port', '0'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'ignore', 'inherit'],
   });
-  let text = '';
-  for await (const chunk of child.stdout) {
-    text += String(chunk);
-    if (/ready at .*:\d+/.test(text)) break;
-  }
-  const port = Number(/ready at .*:(\d+)/.exec(text)?.[1]);
-  if (!port) throw new Error(`The platform did not start: ${text}`);
+  const url = await announced(join(home, 'platform.json'), child);
+  const port = Number(new URL(url).port);
   return {
     port,
     async stop() {
@@ -97,6 +93,17 @@ async function startPlatform(home: string): Promise<{ readonly port: number; sto
       await ended;
     },
   };
+}
+
+/** The address of the platform, once it says that it is there. */
+async function announced(file: string, child: ChildProcess): Promise<string> {
+  for (let tries = 0; tries < 600; tries++) {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    if (text !== '') return (JSON.parse(text) as { readonly url: string }).url;
+    if (child.exitCode !== null) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('The platform did not start.');
 }
 
 async function bareNode(home: string, secure: boolean): Promise<{ readonly port: number; close(): void }> {
@@ -128,7 +135,12 @@ try {
       console.log(`${name}, ${who}: ${passed} passed, ${failed.length} failed, ${skipped} skipped`);
       if (failed.length > 0) console.log(`  failed: ${failed.join(' ')}`);
     }
-    const more = door.failed.filter((one) => !node.failed.includes(one) && !expected.has(`${name}: ${one}`));
+    let more = door.failed.filter((one) => !node.failed.includes(one) && !expected.has(`${name}: ${one}`));
+    if (more.length > 0) {
+      // Some cases are a race between an answer and the next frame: what is wrong is wrong twice.
+      const again = await outcomeOf(h2spec, home, platform.port, secure);
+      more = more.filter((one) => again.failed.includes(one));
+    }
     if (more.length > 0) console.log(`  the door alone: ${more.join(' ')}`);
     worse += more.length;
     if (door.passed === 0) worse++;
