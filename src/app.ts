@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { ConfigSource } from '#config/load';
+import type { Config } from '#config/static';
 import type { PlatformReady, Successor } from '#contracts/platform';
 import type { RuntimeDriver } from '#contracts/runtime';
 import type { StateStore } from '#contracts/state';
@@ -272,7 +273,12 @@ function followChanges(
     ),
   );
   closers.add(
-    config.onChange(() => {
+    config.onChange((now, before) => {
+      const keys = (Object.keys(now) as (keyof Config)[]).filter(
+        (key) => JSON.stringify(now[key]) !== JSON.stringify(before[key]),
+      );
+      const nobody = { target: null, status: null, principal: null, keyId: null, from: null, traceId: null };
+      stores.identity.audit.record({ what: 'configurationChanged', ...nobody, details: { keys } });
       scheduler.dispatch({ kind: 'limit', bytes: core.limit().bytes });
       scheduler.dispatch({ kind: 'settings', settings: schedulerSettings(config.current()) });
       core.tellTime();

@@ -35,9 +35,10 @@ describe('the defaults', () => {
         ...{ bodyTimeout: 30_000, bodyRate: 64, rules: [] },
       },
       models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
+      security: { roles: {}, oidc: [] },
       services: {},
       catalog: { folders: [] },
-      logs: { level: 'info', perInstance: 4 * 2 ** 20 },
+      logs: { level: 'info', perInstance: 4 * 2 ** 20, audit: 4 * 2 ** 20 },
     });
   });
 });
@@ -120,7 +121,7 @@ describe('loading', () => {
   it.each([
     [
       'lisen: { port: 1 }\n',
-      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, services, catalog, logs.',
+      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, security, services, catalog, logs.',
     ],
     ['listen:\n  port: 80800\n', 'sutaz.yaml:2:9: listen.port: must be at most 65535'],
     [

@@ -2,6 +2,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas } from './fields.ts';
 import { limitRules } from './limits.ts';
+import { security } from './security.ts';
 import { upstreamSettings } from './upstreams.ts';
 
 /** A section that may be left out as a whole: then all of its keys have their defaults. */
@@ -278,6 +279,7 @@ export const configSchema = z
     scheduler,
     limits,
     models,
+    security,
     services: z.record(z.string(), serviceSettings).default({}).describe('Choices for one service each, by its id.'),
     catalog: section(
       {
@@ -294,6 +296,7 @@ export const configSchema = z
         perInstance: bytes
           .prefault('4MiB')
           .describe("The size from which a service's log starts anew; what was in it is kept once, beside it."),
+        audit: bytes.prefault('4MiB').describe('The same for the log of who changed what.'),
       },
       'Logs.',
     ),

@@ -1,6 +1,7 @@
 import { modelOperations, storeOperations } from './operations/models.ts';
 import type { Operation, QueryParameter } from './operations/operation.ts';
 import { platformOperations } from './operations/platform.ts';
+import { securityOperations } from './operations/security.ts';
 import { unitOperations } from './operations/units.ts';
 import type { Wire, WireName } from './operations/wire.ts';
 
@@ -17,6 +18,7 @@ export const operations = {
   ...unitOperations,
   ...modelOperations,
   ...storeOperations,
+  ...securityOperations,
 } as const;
 
 type Table = typeof operations;

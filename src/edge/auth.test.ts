@@ -2,9 +2,11 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
+import { createDamping } from '#security/damping';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
 import { authenticate, demandOwnHost, demandScope, demandService, serviceOfHost } from './auth.ts';
+import type { Identity } from './auth.ts';
 import { beginExchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
 import { redeemTicket } from './services.ts';
@@ -13,7 +15,14 @@ import { byName } from './transport/fields.ts';
 const admin = principalWith('admin');
 const own = principalWith(null, ['services:use:x']);
 const sessions = createSessions({ clock: fakeClock(), present: (principal) => principal });
-const identity = { verifyKey: (key: string) => (key === 'sutaz-good' ? admin : null), sessions, hosts: () => [] };
+const clock = fakeClock();
+const flooded: string[] = [];
+const identity: Identity = {
+  ...{ sessions, hosts: () => [], onFlood: (address) => void flooded.push(address) },
+  verifyKey: (key) => (key === 'sutaz-good' ? admin : null),
+  damping: createDamping({ clock, tries: 3 }),
+  tokens: { known: () => null, verify: async (token) => (token === 'good.to.ken' ? own : null) },
+};
 
 function exchangeWith(headers: Record<string, string>, url = '/', method = 'GET') {
   const req = new IncomingMessage(new Socket());
@@ -31,37 +40,52 @@ describe('who asks', () => {
     ['Authorization', { authorization: 'bearer  sutaz-good ' }],
     ['x-api-key', { 'x-api-key': 'sutaz-good' }],
     ['all three', { 'x-sutaz-key': 'sutaz-good', authorization: 'Bearer sutaz-good', 'x-api-key': 'sutaz-good' }],
-  ])('regression: the key in %s is known and never travels on', (_, headers) => {
+  ])('regression: the key in %s is known and never travels on', async (_, headers) => {
     const exchange = exchangeWith(headers);
-    expect(authenticate(exchange, identity)).toBe(admin);
+    expect(await authenticate(exchange, identity)).toBe(admin);
     const sent = byName(requestHeaders(exchange, { prefix: '', key: null }));
     expect(JSON.stringify(sent)).not.toContain('sutaz-good');
   });
 
-  it("leaves the service's own keys alone when ours came in a header of ours", () => {
+  it("leaves the service's own keys alone when ours came in a header of ours", async () => {
     const exchange = exchangeWith({ 'x-sutaz-key': 'sutaz-good', authorization: 'Bearer theirs', 'x-api-key': 'own' });
-    authenticate(exchange, identity);
+    await authenticate(exchange, identity);
     const sent = byName(requestHeaders(exchange, { prefix: '', key: null }));
     expect(sent).toMatchObject({ authorization: 'Bearer theirs', 'x-api-key': 'own' });
   });
 
-  it('a wrong key is not made good by a session', () => {
+  it('a wrong key is not made good by a session', async () => {
     const exchange = exchangeWith({ authorization: 'Bearer wrong', cookie: `sutaz_session=${session()}` });
-    expect(() => authenticate(exchange, identity)).toThrow(code('UNAUTHENTICATED'));
+    await expect(authenticate(exchange, identity)).rejects.toThrow(code('UNAUTHENTICATED'));
   });
 
-  it('a session counts from a page of the same origin only', () => {
+  it('a session counts from a page of the same origin only', async () => {
     const cookie = `a=1; sutaz_session=${session()}`;
     const post = (origin: string) => exchangeWith({ cookie, origin }, '/', 'POST');
-    expect(authenticate(post('http://localhost:8080'), identity)).toEqual(admin);
-    expect(() => authenticate(post('http://x.localhost:8080'), identity)).toThrow(code('FORBIDDEN'));
-    expect(() => authenticate(exchangeWith({}), identity)).toThrow(code('UNAUTHENTICATED'));
+    expect(await authenticate(post('http://localhost:8080'), identity)).toEqual(admin);
+    await expect(authenticate(post('http://x.localhost:8080'), identity)).rejects.toThrow(code('FORBIDDEN'));
+    await expect(authenticate(exchangeWith({}), identity)).rejects.toThrow(code('UNAUTHENTICATED'));
   });
 
   it('a name that is not of the door is refused', () => {
     expect(() => demandOwnHost(exchangeWith({ host: 'evil.example' }).req, identity)).toThrow(code('FORBIDDEN'));
     expect(serviceOfHost(exchangeWith({ host: 'evil.example' }).req, identity)).toBeNull();
     expect(serviceOfHost(exchangeWith({ host: 'x.localhost:80' }).req, identity)).toBe('x');
+  });
+
+  it('too many wrong keys from one address wait; a right one does not, nor does who shows none', async () => {
+    const shown = (key: string) => authenticate(exchangeWith({ authorization: `Bearer ${key}` }), identity);
+    clock.advance(60_000);
+    for (let i = 0; i < 3; i++) await expect(shown('sutaz-old')).rejects.toThrow(code('UNAUTHENTICATED'));
+    expect(flooded).toEqual(['']);
+    const refusal = expect.objectContaining({ code: 'RATE_LIMITED', retryAfter: 3 }) as Error;
+    await expect(shown('sutaz-old')).rejects.toThrow(refusal);
+    await expect(shown('good.to.ken')).rejects.toThrow(refusal);
+    expect(await shown('sutaz-good')).toBe(admin);
+    await expect(authenticate(exchangeWith({}), identity)).rejects.toThrow(code('UNAUTHENTICATED'));
+    clock.advance(3_000);
+    expect(await shown('good.to.ken')).toBe(own);
+    expect(flooded).toHaveLength(1);
   });
 
   it('rights reach what they stand for and no more', () => {

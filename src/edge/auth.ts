@@ -2,6 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { Fault } from '#kernel/faults';
 import type { Scope } from '#kernel/scopes';
 import { isSameOrigin, nameHost } from '#security/hosts';
+import type { Damping } from '#security/damping';
+import { isToken } from '#security/issuers';
+import type { Issuers } from '#security/issuers';
 import type { Principal } from '#security/principal';
 import { allows } from '#security/scopes';
 import type { Sessions } from '#security/sessions';
@@ -10,6 +13,11 @@ import type { Exchange } from './exchange.ts';
 
 export interface Identity {
   readonly verifyKey: (key: string) => Principal | null;
+  /** Tokens of outside issuers. */
+  readonly tokens: Pick<Issuers, 'known' | 'verify'>;
+  readonly damping: Damping;
+  /** An address has just shown one wrong key too many. */
+  readonly onFlood: (address: string, exchange: Exchange) => void;
   readonly sessions: Sessions;
   /** Host names beside loopback's under which the door is known. */
   readonly hosts: () => readonly string[];
@@ -33,21 +41,21 @@ export function demandOwnHost(req: IncomingMessage, identity: Identity): void {
 }
 
 /**
- * Names the caller, or throws UNAUTHENTICATED. In this order:
+ * Names the caller, or throws UNAUTHENTICATED; RATE_LIMITED once too many wrong keys came from its address. In this order:
  * 1. `X-Sutaz-Key`, for services that need the Authorization header for themselves;
  * 2. `Authorization: Bearer`, and `x-api-key` as Anthropic's clients send it;
  * 3. the session cookie, when the request comes from a page of this very origin.
  * At a service's own host name, a key of 2 that nobody here knows is the service's own (its pages send their tokens so), and
  * the session decides.
  */
-export function authenticate(exchange: Exchange, identity: Identity, atService = false): Principal {
+export async function authenticate(exchange: Exchange, identity: Identity, atService = false): Promise<Principal> {
   const { req } = exchange;
   const own = header(req, 'x-sutaz-key');
   const bearer = /^bearer\s+(.+)$/i.exec(header(req, 'authorization') ?? '')?.[1]?.trim();
   const apiKey = header(req, 'x-api-key');
   const given = own ?? bearer ?? apiKey;
   if (given !== undefined) {
-    const principal = identity.verifyKey(given);
+    const principal = identity.verifyKey(given) ?? (await holderOf(given, exchange, identity));
     if (principal) {
       // One key may stand in several headers: wherever it does, it stays here.
       exchange.keyInAuthorization = bearer === given;
@@ -55,7 +63,7 @@ export function authenticate(exchange: Exchange, identity: Identity, atService =
       return principal;
     }
     if (own !== undefined || !atService || cookie(req, sessionCookie) === undefined) {
-      throw new Fault('UNAUTHENTICATED', 'This key is not known here. `sutaz key` prints the right one.');
+      throw wrongKey(exchange, identity);
     }
   }
   const session = cookie(req, sessionCookie);
@@ -69,6 +77,27 @@ export function authenticate(exchange: Exchange, identity: Identity, atService =
   if (!isSameOrigin(factsOf(req))) throw new Fault('FORBIDDEN', 'This request comes from a page of another origin.');
   return principal;
 }
+
+const remoteOf = ({ req }: Exchange): string => req.socket.remoteAddress ?? '';
+
+/** Of a token; null for what is none. To look at a signature is work: a damped address has none done. */
+async function holderOf(given: string, exchange: Exchange, { tokens, damping }: Identity): Promise<Principal | null> {
+  if (!isToken(given)) return null;
+  return tokens.known(given) ?? (damping.wait(remoteOf(exchange)) === null ? tokens.verify(given) : null);
+}
+
+function wrongKey(exchange: Exchange, { damping, onFlood }: Identity): Fault {
+  const address = remoteOf(exchange);
+  const seconds = damping.wait(address);
+  if (seconds !== null) return tooManyWrong(seconds);
+  if (damping.wrong(address)) onFlood(address, exchange);
+  return new Fault('UNAUTHENTICATED', 'This key is not known here. `sutaz key` prints the right one.');
+}
+
+const tooManyWrong = (seconds: number): Fault =>
+  new Fault('RATE_LIMITED', 'Too many wrong keys came from this address: the next is looked at later.', {
+    retryAfter: seconds,
+  });
 
 const factsOf = (req: IncomingMessage) => ({
   method: req.method ?? 'GET',

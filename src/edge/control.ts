@@ -20,6 +20,8 @@ import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
 import { decodeSegment, drained, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { keyRoutes } from './key-routes.ts';
+import type { Security } from './key-routes.ts';
 import { askerOf } from './limits/facts.ts';
 import { storeRoutes } from './store-routes.ts';
 import type { Library } from './store-routes.ts';
@@ -51,6 +53,7 @@ export interface Control {
   /** A name, or one version of it. */
   removeModel(name: string): Promise<void>;
   readonly library: Library;
+  readonly security: Security;
   catalog(): ApiCatalog;
   definition(id: string): Promise<ApiDefinition>;
   shutdown(): void;
@@ -81,6 +84,7 @@ export const routes: readonly Route[] = [
   route('pullModel', pullModel),
   route('removeModel', (_, { control }, name) => control.removeModel(name)),
   ...storeRoutes,
+  ...keyRoutes,
   route('readCatalog', (_, { control }) => control.catalog()),
   route('readDefinition', (_, { control }, name) => control.definition(name)),
   route('readDescription', async (exchange, { description }): Promise<typeof sent> => {

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import type { IncomingHttpHeaders, RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ApiUnit } from '#contracts/api';
+import type { ApiAuditEntry } from '#contracts/security-api';
 import { fakeClock } from '#kernel/clock.fake';
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
@@ -21,7 +22,10 @@ import { unplaced } from '#routing/wake';
 import type { Awake, Caller, Waker } from '#routing/wake';
 import type { Principal } from '#security/principal';
 import { principalWith } from '#security/principal.fake';
+import { createDamping } from '#security/damping';
 import { createSessions } from '#security/sessions';
+import type { Sessions } from '#security/sessions';
+import type { Identity } from './auth.ts';
 import type { Control } from './control.ts';
 import { createDescription } from './description.ts';
 import { createDoor } from './door.ts';
@@ -52,6 +56,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
   await once(upstream.listen(0, '127.0.0.1'), 'listening');
   const clock = fakeClock();
   const logged: LogFields[] = [];
+  const audited: Omit<ApiAuditEntry, 'at'>[] = [];
   const world = fakeWaker(`http://127.0.0.1:${portOf(upstream)}`, clock);
   const sessions = createSessions({ clock, present: (principal) => principal });
   const upstreams = createUpstreams({ clock });
@@ -73,7 +78,8 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     }),
     models: fakeModels,
     services: { unit: (name) => namedUnit('service', name), describe: () => ({ title: '<x>', why: 'asked' }) },
-    identity: { verifyKey: (key) => principals[key] ?? null, sessions, hosts: () => [] },
+    identity: identityOf(sessions, clock),
+    audit: { record: (entry) => void audited.push(entry) },
     live: createLive(state, clock),
     port: () => portOf(server),
     url: () => `http://127.0.0.1:${portOf(server)}`,
@@ -92,7 +98,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
-    ...{ world, clock, sessions, control, logged, upstream, server, port: portOf(server) },
+    ...{ world, clock, sessions, control, logged, audited, upstream, server, port: portOf(server) },
     ask: (path: string, options: Asking = {}) => ask(portOf(server), path, options),
     close() {
       for (const one of [server, upstream]) {
@@ -103,6 +109,13 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     },
   };
 }
+
+/** Who has one of a few keys; no tokens. */
+const identityOf = (sessions: Sessions, clock: Clock): Identity => ({
+  ...{ sessions, hosts: () => [], damping: createDamping({ clock }), onFlood: () => undefined },
+  verifyKey: (key) => principals[key] ?? null,
+  tokens: { known: () => null, verify: async () => null },
+});
 
 export type OpenDoor = Awaited<ReturnType<typeof openDoor>>;
 
@@ -269,6 +282,10 @@ function fakeControl(): Control {
       collect: async () => unused(),
       importFrom: async () => unused(),
       view: async () => unused(),
+    },
+    security: {
+      keys: { list: () => [], create: unused, rotate: unused, revoke: unused },
+      audit: async () => [],
     },
     catalog: () => ({ services: [], models: [], disabled: [] }),
     definition: async () => unused(),

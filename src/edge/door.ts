@@ -7,7 +7,9 @@ import type { Logger } from '#kernel/logger';
 import { nodeHttp } from '#kernel/node-http';
 import { anyPlace } from '#routing/picker';
 import type { Counter, Histogram } from '#observe/metrics';
+import type { Audit } from '#security/audit';
 import { demandAccess } from './access.ts';
+import { auditChange } from './audited.ts';
 import { authenticate, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
 import type { Identity } from './auth.ts';
 import { handleConsole, sendPage } from './console.ts';
@@ -43,6 +45,7 @@ import { passUpgrade, refuseUpgrade } from './websocket.ts';
 
 export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
   readonly identity: Identity;
+  readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly console: ConsoleFiles;
@@ -130,7 +133,7 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   const service = serviceOfHost(exchange.req, deps.identity);
   if (service !== null) {
     if (redeemTicket(exchange, deps.identity)) return; // 1
-    exchange.principal = authenticate(exchange, deps.identity, true);
+    exchange.principal = await authenticate(exchange, deps.identity, true);
     demandService(exchange, service);
     deps.limiter.admit(exchange, service);
     return handleService(exchange, { service, path: exchange.req.url ?? '/', prefix: '' }, deps);
@@ -138,7 +141,8 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   const guarded = guardOf(exchange);
   if (!guarded?.guard.anyHost) demandOwnHost(exchange.req, deps.identity);
   if (guarded?.guard.scope === null) return serveOpen(exchange, deps); // 2
-  exchange.principal = authenticate(exchange, deps.identity); // 3
+  exchange.principal = await authenticate(exchange, deps.identity); // 3
+  auditChange(exchange, guarded, deps.audit);
   demandAccess(exchange, guarded, deps);
   deps.limiter.admit(exchange, serviceAt(exchange.path));
   return serveKnown(exchange, permitted(deps, exchange.principal.rights));
@@ -218,7 +222,7 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   if (service === null) demandOwnHost(exchange.req, deps.identity);
   const address = service === null ? addressOf(url) : { service, path: url, prefix: '' };
   if (!address?.path.startsWith('/')) throw new Fault('NOT_FOUND', `Nothing at ${exchange.path} takes a WebSocket.`);
-  exchange.principal = authenticate(exchange, deps.identity, service !== null);
+  exchange.principal = await authenticate(exchange, deps.identity, service !== null);
   demandService(exchange, address.service);
   deps.limiter.admit(exchange, address.service);
   const unit = deps.services.unit(address.service);

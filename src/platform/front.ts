@@ -83,7 +83,15 @@ export async function createFront(
   const mcp = createMcp({ ...asking, version, mcpServices: mcpServicesOf(stores.catalog) });
   closers.add(() => mcp.close());
   const door: Server = createDoor({
-    ...{ ...asking, live, sessions: identity.sessions, mcp, readLimits: limiter.view, ...measured },
+    ...{
+      ...asking,
+      live,
+      sessions: identity.sessions,
+      audit: identity.audit,
+      mcp,
+      readLimits: limiter.view,
+      ...measured,
+    },
     services: {
       unit: core.directory.serviceUnit,
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),

@@ -21,6 +21,7 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
+import type { PlatformIdentity } from './identity.ts';
 import { createLibrary } from './library.ts';
 import type { LibraryDeps } from './library.ts';
 import { modelFacts } from './model-facts.ts';
@@ -39,6 +40,7 @@ export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFor
   readonly platform: () => ApiState['platform'];
   readonly logFile: (unit: UnitId) => string;
   readonly logs: Logs;
+  readonly identity: Pick<PlatformIdentity, 'desk' | 'audit'>;
   readonly shutdown: () => void;
   readonly restart: Control['restart'];
   /** A pin is remembered over a restart. */
@@ -91,6 +93,7 @@ export function createOperator(deps: OperatorDeps): Control {
     pull: library.pull,
     removeModel: library.remove,
     library,
+    security: { keys: deps.identity.desk, audit: deps.identity.audit.read },
     catalog: () => catalogView(deps),
     definition: (id) => definitionView(id, deps),
     shutdown: () => deps.shutdown(),

@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ServiceDefinition } from '#catalog/service';
 import type { ApiEvent } from '#contracts/api';
+import { configSchema } from '#config/static';
+import type { StateStore } from '#contracts/state';
 import { memoryState } from '#contracts/state.fake';
 import { fakeClock } from '#kernel/clock.fake';
+import { createClosers } from '#kernel/closers';
 import { replicaId, unitId } from '#kernel/ids';
 import type { InstanceId, UnitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
@@ -37,26 +40,53 @@ describe('the first key', () => {
     await home.release();
     await rm(folder, { recursive: true });
   });
+  const open = (state: StateStore) => {
+    const config = { current: () => configSchema.parse({}), onChange: () => () => undefined };
+    return openIdentity({ state, home, config, clock: fakeClock(), log: silentLogger }, createClosers());
+  };
   const key = async () => (await readFile(home.keyFile, 'utf8')).trim();
 
   it('is made once, readable by its owner only, and stays', async () => {
     const state = memoryState();
-    const identity = await openIdentity(state, home, fakeClock(), []);
+    const identity = await open(state);
     const first = await key();
     expect(identity.verifyKey(first)).toMatchObject({ roles: ['admin'] });
     expect((await stat(home.keyFile)).mode & 0o777).toBe(0o600);
-    await openIdentity(state, home, fakeClock(), []);
+    await open(state);
     expect(await key()).toBe(first);
   });
 
   it('is made anew when its file is gone or says something else, and the old one is void', async () => {
     const state = memoryState();
-    await openIdentity(state, home, fakeClock(), []);
+    await open(state);
     const first = await key();
     await writeFile(home.keyFile, 'sutaz-made-up\n');
-    const identity = await openIdentity(state, home, fakeClock(), []);
+    const identity = await open(state);
     expect([identity.verifyKey(first), identity.verifyKey('sutaz-made-up')]).toEqual([null, null]);
     expect(identity.verifyKey(await key())).toMatchObject({ roles: ['admin'] });
+  });
+});
+
+describe('the first key, rotated', () => {
+  it('is written to its file, so that the command line goes on', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'sutaz-identity-'));
+    const home = await openHome(folder);
+    try {
+      const config = { current: () => configSchema.parse({}), onChange: () => () => undefined };
+      const deps = { state: memoryState(), home, config, clock: fakeClock(), log: silentLogger };
+      const identity = await openIdentity(deps, createClosers());
+      const first = (await readFile(home.keyFile, 'utf8')).trim();
+      const owner = identity.verifyKey(first);
+      if (!owner?.keyId) throw new Error('no owner');
+      const { key } = await identity.desk.rotate(owner, owner.keyId, '0s');
+      expect(await readFile(home.keyFile, 'utf8')).toBe(`${key}\n`);
+      expect([identity.verifyKey(first), identity.verifyKey(key)?.id]).toEqual([null, 'admin']);
+      const again = await openIdentity(deps, createClosers());
+      expect(again.verifyKey(key)?.id).toBe('admin');
+    } finally {
+      await home.release();
+      await rm(folder, { recursive: true });
+    }
   });
 });
 

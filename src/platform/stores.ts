@@ -42,7 +42,7 @@ export async function openStores(
   { home, config, clock, log, catalog: builtIn, drivers }: AppOptions,
   closers: Closers,
 ): Promise<Stores> {
-  const { listen, catalog: more, logs: bounds } = config.current();
+  const { catalog: more, logs: bounds } = config.current();
   const state = await drivers.openState(home.stateFile);
   closers.add(() => state.close());
   const users = [home.catalog, ...more.folders].map((path) => ({ path, origin: 'user' as const }));
@@ -67,7 +67,7 @@ export async function openStores(
   const checkFile: FormatCheck = (path, name) => checkFormat(path, name, config.current().models.allowPickle);
   return {
     state,
-    identity: await openIdentity(state, home, clock, listen.hosts),
+    identity: await openIdentity({ state, home, config, clock, log }, closers),
     catalog,
     models,
     puller: createPuller({ store: models, clock, log, env: process.env, check: checkFile }),

@@ -62,6 +62,14 @@ export const commands: CommandTable = {
     summary: 'Check definitions, without a platform',
     load: async () => (await import('./catalog-validate.ts')).catalogValidate,
   },
+  'keys ls': { summary: 'List the keys', load: async () => (await import('./keys.ts')).keysLs },
+  'keys create': { summary: 'Make a key', load: async () => (await import('./keys.ts')).keysCreate },
+  'keys rotate': {
+    summary: 'Make a key in the place of another',
+    load: async () => (await import('./keys.ts')).keysRotate,
+  },
+  'keys revoke': { summary: 'End a key', load: async () => (await import('./keys.ts')).keysRevoke },
+  audit: { summary: 'Show who changed what', load: async () => (await import('./audit.ts')).audit },
   key: { summary: "Print the owner's key", load: async () => (await import('./key.ts')).key },
   certs: {
     summary: 'Show the authority that issues certificates, and how to trust it',

@@ -17,6 +17,7 @@ import type {
 } from '../api.ts';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '../explanations.ts';
 import type { ApiLimits } from '../limits-api.ts';
+import type { ApiAuditList, ApiKeyAsk, ApiKeyList, ApiMadeKey, ApiRotateAsk } from '../security-api.ts';
 import type {
   ApiCollectAsk,
   ApiCollected,
@@ -36,6 +37,7 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** The types that bodies, answers and events of the control API have, by the names under which operations speak of them. */
 export interface Wire {
   readonly ApiAccount: ApiAccount;
+  readonly ApiAuditList: ApiAuditList;
   readonly ApiCatalog: ApiCatalog;
   readonly ApiCollectAsk: ApiCollectAsk;
   readonly ApiCollected: ApiCollected;
@@ -44,8 +46,11 @@ export interface Wire {
   readonly ApiEvent: ApiEvent;
   readonly ApiImport: ApiImport;
   readonly ApiImportAsk: ApiImportAsk;
+  readonly ApiKeyAsk: ApiKeyAsk;
+  readonly ApiKeyList: ApiKeyList;
   readonly ApiLedger: ApiLedger;
   readonly ApiLimits: ApiLimits;
+  readonly ApiMadeKey: ApiMadeKey;
   readonly ApiModelDetails: ApiModelDetails;
   readonly ApiModelList: ApiModelList;
   readonly ApiModelVersions: ApiModelVersions;
@@ -56,6 +61,7 @@ export interface Wire {
   readonly ApiPullProgress: ApiPullProgress;
   readonly ApiRestarted: ApiRestarted;
   readonly ApiRollbackAsk: ApiRollbackAsk;
+  readonly ApiRotateAsk: ApiRotateAsk;
   readonly ApiSavings: ApiSavings;
   readonly ApiState: ApiState;
   readonly ApiStopping: ApiStopping;
