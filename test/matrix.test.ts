@@ -6,9 +6,10 @@ import { guards } from '#edge/guards';
 import { echoService, root, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 
-/** What a key must be good for; `open` needs none. `units` is a service's, which `services:manage` is enough for. */
+/** What a key must be good for; `open` needs none, for `any` any key will do. `units` is a service's, which `services:manage` is enough for. */
 type Need =
   | 'open'
+  | 'any'
   | 'models:use'
   | 'models:manage'
   | 'services:use'
@@ -63,6 +64,7 @@ const table: Readonly<Record<string, Row>> = {
   'DELETE /api/delete': { need: 'models:manage', body: { model: 'nothing' }, answers: 404 },
   'ANY /services/{name}': { need: 'services:use', ask: '/services/shown', answers: 308 },
   'ANY /services/{name}/{+path}': { need: 'services:use', ask: '/services/shown/x', answers: 200 },
+  'POST /mcp': { need: 'any', body: {}, answers: 415 },
   'GET /metrics': { need: 'metrics:read', answers: 200 },
   'GET /sutaz/v1/openapi.json': { need: 'open', answers: 200 },
   'GET /sutaz/v1/state': { need: 'state:read', answers: 200 },
@@ -216,7 +218,7 @@ describe.each(Object.entries(mayOf))('a key of the role %s', (role, may) => {
     'at $address',
     async ({ method, path, body, need, answers }) => {
       const status = await statusOf({ method, path, body, headers: bearer(keys.get(role) ?? '') });
-      expect(status).toBe(need === 'open' || may.includes(need) ? answers : 403);
+      expect(status).toBe(need === 'open' || need === 'any' || may.includes(need) ? answers : 403);
     },
   );
 });

@@ -112,6 +112,13 @@ it('the platform answers as described', async () => {
   await answers('readDefinition', client.readDefinition('one'));
   await answers('createConsoleLink', client.createConsoleLink());
   await answers('readDescription', client.readDescription());
+  const made = client.createKey({ name: 'one', roles: ['user'], expiresIn: '1h' });
+  await answers('createKey', made);
+  const { keyId } = (await made).facts;
+  await answers('rotateKey', client.rotateKey(keyId, { overlap: '1h' }));
+  await answers('listKeys', client.listKeys());
+  await answers('revokeKey', client.revokeKey(keyId));
+  await answers('readAudit', client.readAudit({ limit: 5, what: 'createKey' }));
   const events = tells('watchEvents', client.watchEvents(), (event) => event === 'log');
   await client.stopUnit('one', { force: true });
   expect(await events).toEqual(expect.arrayContaining(['state', 'log']));

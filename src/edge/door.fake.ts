@@ -111,7 +111,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
 }
 
 /** Who has one of a few keys; no tokens. */
-const identityOf = (sessions: Sessions, clock: Clock): Identity => ({
+export const identityOf = (sessions: Sessions, clock: Clock): Identity => ({
   ...{ sessions, hosts: () => [], damping: createDamping({ clock }), onFlood: () => undefined },
   verifyKey: (key) => principals[key] ?? null,
   tokens: { known: () => null, verify: async () => null },

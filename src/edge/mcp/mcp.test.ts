@@ -7,7 +7,7 @@ import { unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
-import { openDoor } from '../door.fake.ts';
+import { identityOf, openDoor } from '../door.fake.ts';
 import type { OpenDoor } from '../door.fake.ts';
 import { createUpstreams } from '../transport/upstreams.ts';
 import { createLimiter } from '../limits/limiter.ts';
@@ -29,9 +29,8 @@ beforeEach(async () => {
   const clock = fakeClock();
   const upstreams = createUpstreams({ clock });
   const identity = {
+    ...identityOf(createSessions({ clock, present: () => null }), clock),
     verifyKey: (key: string) => (Object.hasOwn(keys, key) ? keys[key as keyof typeof keys] : null),
-    sessions: createSessions({ clock, present: () => null }),
-    hosts: () => [],
   };
   // The door's own parts are there only once it is open.
   const mcp = createMcp({
