@@ -8,23 +8,34 @@ const changing: ReadonlySet<string> = new Set([
   ...['models:manage', 'services:manage', 'units:manage', 'keys', 'console', 'platform:manage'],
 ]);
 
-const notes = new WeakMap<Exchange, Readonly<Record<string, unknown>>>();
+/** What only the handler knows of a change. Never a secret. */
+interface Note {
+  readonly details?: Readonly<Record<string, unknown>>;
+  /** Where the address does not say what is done, and to what. */
+  readonly what?: string;
+  readonly target?: string;
+}
 
-/** What is worth knowing of a change beside its address. Never a secret. */
-export const noteForAudit = (exchange: Exchange, details: Readonly<Record<string, unknown>>): void =>
-  void notes.set(exchange, details);
+// By its answer: an exchange is copied where its signal is another.
+const notes = new WeakMap<Exchange['res'], Note>();
+
+export const noteForAudit = ({ res }: Exchange, note: Note): void => void notes.set(res, note);
 
 /** Records a change once it is answered, whatever the answer was: a refused one as well. */
 export function auditChange(exchange: Exchange, guarded: Guarded | null, audit: Pick<Audit, 'record'>): void {
-  if (!guarded || guarded.allow || !changing.has(guarded.guard.scope ?? '')) return;
+  if (!guarded || guarded.allow) return;
+  const { scope } = guarded.guard;
+  // At an address that is for everything, the handler says so when it changes something.
+  if (scope !== 'any' && !changing.has(scope ?? '')) return;
   const { method, res, principal, traceId } = exchange;
   if (method === 'GET' || method === 'HEAD') return;
   const from = exchange.req.socket.remoteAddress ?? null;
   res.on('close', () => {
-    const details = notes.get(exchange);
+    const { details, what, target } = notes.get(res) ?? {};
+    if (scope === 'any' && what === undefined) return;
     audit.record({
-      what: named(guarded) ?? `${method} ${guarded.guard.path}`,
-      target: guarded.name === null ? null : decoded(guarded.name),
+      what: what ?? named(guarded) ?? `${method} ${guarded.guard.path}`,
+      target: target ?? (guarded.name === null ? null : decoded(guarded.name)),
       status: res.writableFinished ? res.statusCode : 499,
       ...{ principal: principal?.id ?? null, keyId: principal?.keyId ?? null, from, traceId },
       ...(details ? { details } : {}),

@@ -31,13 +31,14 @@ export const keyRoutes: readonly Route[] = [
     const ask = given(await bodyOf(exchange, creating)) as ApiKeyAsk;
     const made = control.security.keys.create(callerOf(exchange), ask);
     const { keyId, roles: held, scopes: more, expiresAt } = made.facts;
-    noteForAudit(exchange, { keyId, principal: made.facts.principal, roles: held, scopes: more, expiresAt });
+    const details = { keyId, principal: made.facts.principal, roles: held, scopes: more, expiresAt };
+    noteForAudit(exchange, { details });
     return made;
   }),
   route('rotateKey', async (exchange, { control }, id) => {
     const { overlap = '1h' } = await bodyOf(exchange, rotating);
     const made = await control.security.keys.rotate(callerOf(exchange), id, overlap);
-    noteForAudit(exchange, { keyId: made.facts.keyId, overlap });
+    noteForAudit(exchange, { details: { keyId: made.facts.keyId, overlap } });
     return made;
   }),
   route('revokeKey', (exchange, { control }, id) => control.security.keys.revoke(callerOf(exchange), id)),

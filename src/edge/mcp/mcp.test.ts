@@ -123,6 +123,8 @@ describe('what a key may', () => {
     const asked = await client.callTool({ name: 'chat', arguments: { model: 'other', prompt: 'hi' } });
     expect([asked.isError, text(asked)]).toEqual([true, expect.stringContaining('may not use a model called other')]);
     expect(started).toEqual([]);
+    const written = door.audited.map(({ what, target, principal }) => [what, target, principal]);
+    expect(written).toEqual([['stopUnit', 'x', 'narrow']]);
   });
 });
 

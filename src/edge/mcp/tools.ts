@@ -4,6 +4,7 @@ import { isRecord } from '#kernel/json';
 import { allows } from '#security/scopes';
 import type { Rights } from '#security/scopes';
 import { demandUnit } from '../access.ts';
+import { noteForAudit } from '../audited.ts';
 import type { Control } from '../control.ts';
 import { askWhole } from '../engine-call.ts';
 import { flag, list, number, oneOf, read, record, required, text } from '../fields.ts';
@@ -99,7 +100,7 @@ export const ownTools: Readonly<Record<string, OwnTool>> = {
     needed: ['name'],
     may: mayManage,
     run({ force = false, ...given }, { exchange }, { control }) {
-      const id = managed(given.name, exchange, control);
+      const id = managed('stopUnit', given.name, exchange, control);
       control.stop(id, force);
       return control.unit(id);
     },
@@ -148,8 +149,15 @@ export const ownTools: Readonly<Record<string, OwnTool>> = {
   }),
 };
 
-function managed(named: string | undefined, exchange: Exchange, control: Control): UnitId {
+/** The unit that somebody may start and stop; what they do is written down. */
+function managed(
+  what: 'startUnit' | 'stopUnit',
+  named: string | undefined,
+  exchange: Exchange,
+  control: Control,
+): UnitId {
   const name = required(named, 'name');
+  noteForAudit(exchange, { what, target: name.slice(0, 256), details: { by: 'mcp' } });
   demandUnit(exchange, name, control);
   return control.unitId(name);
 }
@@ -160,7 +168,7 @@ async function startUnit(
   deps: ToolDeps,
 ): Promise<unknown> {
   const { control } = deps;
-  const id = managed(given.name, call.exchange, control);
+  const id = managed('startUnit', given.name, call.exchange, control);
   const caller = { principal: call.exchange.principal?.id ?? 'mcp', class: 'interactive' } as const;
   // Like any waiter, so that a start which nobody waits for any more is called off.
   await whileWaking(id, call, deps, async () =>
