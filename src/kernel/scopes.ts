@@ -14,7 +14,7 @@ export const scopes = {
   'audit:read': { patterned: false, about: 'Read who changed what' },
   keys: { patterned: false, about: 'Make, rotate and revoke keys that may no more than its own' },
   console: { patterned: false, about: 'Open sessions in a browser' },
-  'platform:manage': { patterned: false, about: 'Stop the platform' },
+  'platform:manage': { patterned: false, about: 'Stop and restart the platform' },
 } as const satisfies Record<string, { readonly patterned: boolean; readonly about: string }>;
 
 export type Scope = keyof typeof scopes;
