@@ -31,12 +31,23 @@ export function createMoving(): Moving {
   return {
     takes(req, res, serve) {
       if (!moved) return false;
-      void moved.then((place) => (place ? passOn(req, res, place) : serve()));
+      void moved.then((place) => {
+        // Whoever left meanwhile has said so once: those who would begin now never heard it.
+        if (res.destroyed) return;
+        if (place) passOn(req, res, place);
+        else serve();
+      });
       return true;
     },
     takesUpgrade(req, socket, head, serve) {
       if (!moved) return false;
-      void moved.then((place) => (place ? passUpgradeOn(req, socket, head, place) : serve()));
+      // Unheard, the reset of a connection would end the process.
+      socket.on('error', () => undefined);
+      void moved.then((place) => {
+        if (socket.destroyed) return;
+        if (place) passUpgradeOn(req, socket, head, place);
+        else serve();
+      });
       return true;
     },
     begin() {
@@ -66,7 +77,6 @@ const inPairs = (headers: IncomingHttpHeaders): string[] =>
   Object.entries(headers).flatMap(([name, value = []]) => [value].flat().flatMap((one) => [name, one]));
 
 function passOn(req: IncomingMessage, res: ServerResponse, place: Place): void {
-  if (res.destroyed) return;
   const raw = req.httpVersionMajor === 1 ? req.rawHeaders : inPairs(req.headers);
   const headers = [...withoutConnection(raw), 'Connection', 'close'];
   const { method = 'GET', url = '/' } = req;
