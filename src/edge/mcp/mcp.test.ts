@@ -11,6 +11,8 @@ import { identityOf, openDoor } from '../door.fake.ts';
 import type { OpenDoor } from '../door.fake.ts';
 import { createUpstreams } from '../transport/upstreams.ts';
 import { createLimiter } from '../limits/limiter.ts';
+import type { LimiterParts } from '../limits/limiter.ts';
+import { compileRules } from '../limits/rules.ts';
 import { createMcp } from './handler.ts';
 
 const keys = {
@@ -23,6 +25,7 @@ const keys = {
 
 let door: OpenDoor;
 let started: string[];
+let limiter: LimiterParts;
 const clients: Client[] = [];
 beforeEach(async () => {
   started = [];
@@ -32,6 +35,7 @@ beforeEach(async () => {
     ...identityOf(createSessions({ clock, present: () => null }), clock),
     verifyKey: (key: string) => (Object.hasOwn(keys, key) ? keys[key as keyof typeof keys] : null),
   };
+  limiter = createLimiter({ clock, kept: new Map(), refused: { add: () => undefined } });
   // The door's own parts are there only once it is open.
   const mcp = createMcp({
     ...{ upstreams, clock, identity, log: silentLogger, version: '1' },
@@ -45,7 +49,7 @@ beforeEach(async () => {
         stop: (id: string) => void started.push(`stop ${id}`),
       };
     },
-    limiter: createLimiter({ clock, kept: new Map(), refused: { add: () => undefined } }),
+    limiter,
     holdMs: () => 1_000,
     limits: () => ({ body: 100_000 }),
     models: {
@@ -58,7 +62,7 @@ beforeEach(async () => {
     mcpServices: () =>
       ['files', 'mail'].map((service) => ({ service, title: service, unit: unitId('service', service) })),
   });
-  door = await openDoor(mcpServer, { identity, mcp });
+  door = await openDoor(mcpServer, { identity, mcp, limiter });
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) await client.close();
@@ -144,6 +148,17 @@ it.each(['legacy', 'auto'] as const)(
     expect(door.world.leases).toBe(0);
   },
 );
+
+it('what a tool took of a model’s limit is given back when it has ended', async () => {
+  limiter.follow(compileRules([{ name: 'one', for: { model: ['x'] }, concurrent: 1 }], (id) => [id]));
+  const client = await connect('admin');
+  for (let i = 0; i < 2; i++) {
+    // What answers here is no engine: that it was let in is what counts.
+    const asked = await client.callTool({ name: 'chat', arguments: { model: 'x', prompt: 'hi' } });
+    expect(text(asked)).not.toContain('RATE_LIMITED');
+  }
+  expect([...limiter.accounts()].flatMap(({ gauges }) => gauges.map(({ meter }) => meter.used(0)))).toEqual([0]);
+});
 
 it('a tool that fails says so in its result', async () => {
   door.control.unit = () => {

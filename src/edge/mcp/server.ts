@@ -44,9 +44,13 @@ export function serverFor(exchange: Exchange, gathered: Gathered, deps: ServerDe
       deps.onToolsChanged();
       context.mcpReq.notify({ method: 'notifications/tools/list_changed' }).catch(() => undefined);
     };
-    return answered(() =>
-      mine ? runOwn(() => mine.run(given, call, shown)) : gathered.call(name, given, call, onChange),
-    );
+    try {
+      return await answered(() =>
+        mine ? runOwn(() => mine.run(given, call, shown)) : gathered.call(name, given, call, onChange),
+      );
+    } finally {
+      deps.limiter.settle(call.exchange);
+    }
   });
   return server;
 }
@@ -89,7 +93,8 @@ function callOf(exchange: Exchange, { mcpReq }: ServerContext): ToolCall {
   const signal = AbortSignal.any([exchange.signal, mcpReq.signal]);
   let told = 0;
   return {
-    exchange: { ...exchange, signal },
+    // What limits let it take is its own: the request that brought it has an account of its own, too.
+    exchange: { ...exchange, signal, admission: null },
     tell(progress) {
       if (token === undefined || signal.aborted) return;
       // It must grow with each word, whatever a wake's own percent does.
