@@ -168,7 +168,7 @@ const refused = (unit: UnitId, status: number, pauseMs: number | null): Fault =>
   });
 
 /** What an error says of the upstream. A fault of ours, or of the client's, says nothing. */
-function outcomeOf(error: unknown, begun: boolean): Outcome {
+export function outcomeOf(error: unknown, begun: boolean): Outcome {
   const { code, source } = toFault(error);
   // An answer of its own, which refuses.
   if (source === 'upstream' && begun) return 'ok';

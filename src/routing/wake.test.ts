@@ -219,6 +219,14 @@ describe('a wake', () => {
     (await waker.wake(unit, caller())).release();
     expect(told).toEqual([]);
   });
+
+  it('of what runs elsewhere keeps no place there where no request goes to it', async () => {
+    const pickers = fakePickers(fakeClock(), { places: [{ url: 'x', weight: 1, target }] });
+    const { waker, caller } = bench({ isExternal: () => true, pickers });
+    const held = await waker.wake(unit, caller());
+    const { inFlight, failures } = waker.picker(unit).view().upstreams[0] ?? {};
+    expect([held.target, inFlight, failures]).toEqual([target, 0, 0]);
+  });
 });
 
 describe('a caller who will come back', () => {

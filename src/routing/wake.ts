@@ -107,7 +107,7 @@ export function createGranter(options: WakerOptions): Granter {
 
   const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
     const asked = clock.now();
-    if (options.isExternal(unit)) return external(options.pickers.of(unit).pick(caller.choice ?? anyPlace));
+    if (options.isExternal(unit)) return external(options.pickers.of(unit).pick(caller.choice ?? anyPlace), caller);
     const wasReady = isReady(unit);
     const { lease, placed } = await leaseAndPlace(unit, caller, leaseOn, options);
     const waited = clock.now() - asked;
@@ -214,11 +214,15 @@ async function releaseWhenSure(lease: Lease, { scheduler, target, reaches, clock
 
 const nothing = (): void => undefined;
 
-const external = (placed: Placed): Awake => ({
-  ...{ placed, target: placed.target, queueMs: 0, wakeMs: 0 },
-  leaveOpen: () => () => undefined,
-  release: nothing,
-});
+function external(placed: Placed, { choice }: Caller): Awake {
+  // No request goes there, and so nobody would settle it: kept, it would count as one, and a probe's would keep all others out.
+  if (!choice) placed.settle('left');
+  return {
+    ...{ placed: choice ? placed : unplaced(placed.target), target: placed.target, queueMs: 0, wakeMs: 0 },
+    leaveOpen: () => () => undefined,
+    release: nothing,
+  };
+}
 
 /** A place that nothing is learned from. */
 export const unplaced = (target: Target): Placed => ({

@@ -1,7 +1,9 @@
 import type { CallToolResult, Tool } from '@modelcontextprotocol/server';
-import { Fault } from '#kernel/faults';
+import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
+import { anyPlace } from '#routing/picker';
+import { outcomeOf } from '../attempts.ts';
 import { callerOf, serving } from '../forward.ts';
 import type { ForwardDeps } from '../forward.ts';
 import { whileWaking } from './call.ts';
@@ -64,14 +66,18 @@ export function createGathered(deps: GatheredDeps): Gathered {
   ): Promise<T> => {
     const { signal } = call.exchange;
     const awake = await whileWaking(unit, call, deps, () =>
-      deps.waker.wake(unit, { ...callerOf(call.exchange), signal }),
+      deps.waker.wake(unit, { ...callerOf(call.exchange), signal, choice: anyPlace }),
     );
+    const { target, placed } = awake;
     return serving(awake, async () => {
-      const peer = await openPeer({ ...deps, target: awake.target, signal });
       try {
-        return await use(peer, awake.target.origin);
-      } finally {
-        await peer.close();
+        const result = await asking(await openPeer({ ...deps, target, signal }), (peer) => use(peer, target.origin));
+        placed.settle('ok');
+        return result;
+      } catch (error) {
+        // A tool that refuses what it is given has answered.
+        placed.settle(outcomeOf(error, true), toFault(error).message);
+        throw error;
       }
     });
   };
@@ -111,6 +117,14 @@ export function createGathered(deps: GatheredDeps): Gathered {
       });
     },
   };
+}
+
+async function asking<T>(peer: Peer, use: (peer: Peer) => Promise<T>): Promise<T> {
+  try {
+    return await use(peer);
+  } finally {
+    await peer.close();
+  }
 }
 
 const progressOf = ({ progress, total, message }: Parameters<OnProgress>[0]) => ({

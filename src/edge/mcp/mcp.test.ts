@@ -146,6 +146,7 @@ it.each(['legacy', 'auto'] as const)(
     expect(gathered).toEqual(['files__read']);
     expect(text(await client.callTool({ name: 'files__read', arguments: {} }))).toContain('what it says');
     expect(door.world.leases).toBe(0);
+    expect(door.world.upstreams()).toMatchObject([{ id: 'service/files', inFlight: 0, failures: 0, picks: 2 }]);
   },
 );
 

@@ -149,6 +149,7 @@ async function send(
   const request = {
     ...{ origin: target.origin, method, path: `${target.basePath}/mcp`, headers: Object.entries(headers).flat(), body },
     signal: signal === null ? own.signal : AbortSignal.any([signal, own.signal]),
+    tls: target.tls,
   };
   const take = (messages: readonly Json[]) => {
     for (const message of messages) {
