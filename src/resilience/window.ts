@@ -78,6 +78,9 @@ export function createWindow(windowMs: number): SlidingWindow {
       forget(now);
       let left = total;
       if (left + amount <= limit) return 0;
+      // Asked with every answer: no need to look at each when all must be over.
+      const newest = spans.at(-1);
+      if (amount >= limit && newest) return newest.last + windowMs - now;
       for (const span of spans) {
         left -= span.amount;
         if (left + amount <= limit) return span.last + windowMs - now;

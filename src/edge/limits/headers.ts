@@ -12,7 +12,7 @@ const units: Readonly<Record<Kind, string>> = {
   concurrent: ';qu="concurrent-requests"',
 };
 
-export const policyItem = ({ policy, limit, windowMs, kind }: Quota): string =>
+export const policyItem = ({ policy, limit, windowMs, kind }: Omit<Quota, 'item'>): string =>
   `"${policy}";q=${limit}${windowMs > 0 ? `;w=${windowMs / 1_000}` : ''}${units[kind]}`;
 
 /** What is left, and in how many seconds all of it is there again; of one that is used up, when there is any. */
@@ -24,11 +24,17 @@ function stateItem({ meter, quota }: Gauge, now: number, retryMs: number | null)
 }
 
 /** Values of RateLimit-Policy and RateLimit. `refused`: the one that let nothing in, and in how many milliseconds it may. */
-export const limitHeaders = (
+export function limitHeaders(
   gauges: readonly Gauge[],
   now: number,
   refused: { readonly gauge: Gauge; readonly retryMs: number } | null = null,
-): { readonly policy: string; readonly state: string } => ({
-  policy: gauges.map(({ quota }) => policyItem(quota)).join(', '),
-  state: gauges.map((gauge) => stateItem(gauge, now, gauge === refused?.gauge ? refused.retryMs : null)).join(', '),
-});
+): { readonly policy: string; readonly state: string } {
+  let policy = '';
+  let state = '';
+  for (const gauge of gauges) {
+    const between = policy === '' ? '' : ', ';
+    policy += between + gauge.quota.item;
+    state += between + stateItem(gauge, now, gauge === refused?.gauge ? refused.retryMs : null);
+  }
+  return { policy, state };
+}

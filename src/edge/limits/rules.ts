@@ -1,6 +1,7 @@
 import type { LimitRule, Subject } from '#config/limits';
 import { periods } from '#config/limits';
 import type { Period } from '#config/limits';
+import { policyItem } from './headers.ts';
 
 /** What is known of a request when it is asked for whom its limits are. */
 export interface Facts {
@@ -28,6 +29,8 @@ export interface Quota {
   readonly windowMs: number;
   /** What the headers call it: `limit-1-requests-minute`. */
   readonly policy: string;
+  /** The item of RateLimit-Policy, which is the same with every answer. */
+  readonly item: string;
 }
 
 /** A rule, ready to be asked. */
@@ -73,9 +76,10 @@ function quotasOf(rule: LimitRule, name: string): Quota[] {
       ...{ kind, limit, per, windowMs: periods[per], policy: `${name}-${kind}-${per}` },
     })),
   );
-  if (rule.concurrent === undefined) return rated;
-  const gate = { kind: 'concurrent', limit: rule.concurrent, per: null, windowMs: 0 } as const;
-  return [...rated, { ...gate, policy: `${name}-concurrent` }];
+  const gate = { kind: 'concurrent', per: null, windowMs: 0, policy: `${name}-concurrent` } as const;
+  const { concurrent } = rule;
+  const all = concurrent === undefined ? rated : [...rated, { ...gate, limit: concurrent }];
+  return all.map((quota) => ({ ...quota, item: policyItem(quota) }));
 }
 
 /** Where work is asked for. A rule that names no route is about this, and not about looking at the platform. */

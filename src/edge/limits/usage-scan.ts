@@ -65,15 +65,18 @@ export function withoutUsage(text: Buffer, { start, end }: UsagePlace): Buffer {
   return Buffer.concat([text.subarray(0, start), text.subarray(text[to] === comma ? to + 1 : to)]);
 }
 
+const promptTokens = /"prompt_tokens"\s*:\s*(\d+)/;
+const completionTokens = /"completion_tokens"\s*:\s*(\d+)/;
+const totalTokens = /"total_tokens"\s*:\s*(\d+)/;
+
 /** Tokens of prompt and answer together, or null where the text is no account of them. */
-export function tokensOf(text: Buffer): number | null {
-  const number = (name: string) => {
-    const found = new RegExp(`"${name}"\\s*:\\s*(\\d+)`).exec(text.toString('latin1'));
-    return found ? Number(found[1]) : null;
-  };
-  const [prompt, completion] = [number('prompt_tokens'), number('completion_tokens')];
-  if (prompt === null && completion === null) return number('total_tokens');
-  return (prompt ?? 0) + (completion ?? 0);
+export function tokensOf(bytes: Buffer): number | null {
+  const text = bytes.toString('latin1');
+  const prompt = promptTokens.exec(text);
+  const completion = completionTokens.exec(text);
+  if (prompt ?? completion) return Number(prompt?.[1] ?? 0) + Number(completion?.[1] ?? 0);
+  const total = totalTokens.exec(text);
+  return total ? Number(total[1]) : null;
 }
 
 /** Finds the usage in an answer that comes in pieces, wherever it stands and however it is cut. */
