@@ -13,6 +13,7 @@ import { readFolders } from './source.ts';
 const root = join(import.meta.dirname, '..', '..');
 const read = (name: string) => readFile(join(root, 'docs', name), 'utf8');
 const definitions = await read('definitions.md');
+const upstreams = await read('upstreams.md');
 const builtIn = await readFolders([{ path: join(root, 'catalog'), origin: 'built-in' }]);
 
 const mcp = await read('mcp.md');
@@ -35,7 +36,7 @@ describe('docs/mcp.md', () => {
 });
 
 describe('docs/definitions.md', () => {
-  const blocks = blocksOf(definitions);
+  const blocks = blocksOf(definitions + upstreams);
   it.each(blocks)('says what the platform says of its $kind (block %#)', ({ kind, text, problems }) => {
     const path = `${/^id: ([a-z0-9]+)/.exec(text)?.[1]}.yaml`;
     const { disabled } = buildCatalog([...builtIn, { kind, path, origin: 'user', text }]);
@@ -56,7 +57,7 @@ describe('docs/definitions.md', () => {
   });
 });
 
-describe.each(['configuration.md', 'limits.md'])('docs/%s', async (file) => {
+describe.each(['configuration.md', 'limits.md', 'upstreams.md'])('docs/%s', async (file) => {
   const examples = [...(await read(file)).matchAll(/^```yaml config\n([\s\S]*?)^```/gm)];
 
   it.each(examples.map(([, text = '']) => text))('has examples that are right (block %#)', (text) => {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas } from './fields.ts';
 import { limitRules } from './limits.ts';
 import { security } from './security.ts';
-import { upstreamSettings } from './upstreams.ts';
+import { modelTraffic, upstreamSettings } from './upstreams.ts';
 
 /** A section that may be left out as a whole: then all of its keys have their defaults. */
 const section = <S extends z.core.$ZodShape>(shape: S, description: string) =>
@@ -123,7 +123,7 @@ const modelSettings = z.strictObject({
   idle: idle.exactOptional(),
   replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
-  traffic: upstreamSettings.exactOptional(),
+  traffic: modelTraffic.exactOptional(),
   ...manner,
 });
 

@@ -131,11 +131,11 @@ const spread = {
     })
     .exactOptional()
     .describe('When one that does worse than the others is left out for a while.'),
-  hedge: z
-    .boolean()
-    .exactOptional()
-    .describe('Sends the slowest few of the reads to a second place as well, and takes the first answer.'),
 };
+
+const hedge = z
+  .boolean()
+  .describe('Sends the slowest few of the reads to a second place as well, and takes the answer that begins first.');
 
 const canary = z
   .strictObject({
@@ -156,6 +156,7 @@ export const elsewhere = {
   upstreams: z.array(upstream).min(1).max(256).exactOptional().describe('The places where it runs, in place of url.'),
   ...spread,
   ...common,
+  hedge: hedge.exactOptional(),
   canary: canary.exactOptional(),
   mirror: mirror.exactOptional(),
 };
@@ -164,6 +165,9 @@ export const elsewhere = {
 export const upstreamSettings = z
   .strictObject(elsewhere)
   .describe('How its requests are spread, tried again and given up; for what runs elsewhere also where.');
+
+/** For a model: an engine here stands for it, wherever it is, and there the scheduler gives the place. */
+export const modelTraffic = z.strictObject(common).describe('How its requests are tried again and given up.');
 
 export type UpstreamSettings = z.output<typeof upstreamSettings>;
 export type UpstreamPlace = Pick<z.output<typeof upstream>, 'url' | 'keyFile' | 'keyEnv' | 'ca' | 'serverName'>;

@@ -130,6 +130,50 @@ export interface ApiWhy {
   readonly unit: ApiUnit;
   readonly facts: ApiLedgerUnit | null;
   readonly outlook: ApiOutlook | null;
+  /** Where its requests go, as far as there were any. */
+  readonly upstreams: readonly ApiUpstream[];
+}
+
+/** A place where requests go: an address elsewhere, or an instance here. */
+export interface ApiUpstream {
+  /** The address, or the unit of the instance. */
+  readonly id: string;
+  readonly role: 'upstream' | 'canary';
+  /**
+   * `open`: its breaker lets nothing through. `half-open`: one request may try it. `ejected`: it did worse than the others.
+   * `resting`: it asked for a pause. `unwell`: a check of its health failed. `withdrawn`: a canary that failed too often.
+   */
+  readonly state: 'closed' | 'open' | 'half-open' | 'ejected' | 'resting' | 'unwell' | 'withdrawn';
+  /** Why it gets nothing, or less; null while all is well. */
+  readonly why: string | null;
+  /** Milliseconds until it is tried again, where that is known. */
+  readonly leftMs: number | null;
+  /** Its part at present: one that has just come back has less of it. */
+  readonly weight: number;
+  readonly inFlight: number;
+  readonly picks: number;
+  readonly failures: number;
+  /** How often it was left out for doing worse than the others. */
+  readonly ejections: number;
+  /** Milliseconds until its answers begin, of late. */
+  readonly latencyMs: number | null;
+  readonly lastFailure: string | null;
+}
+
+/** `GET /sutaz/v1/upstreams`: where requests go, and how those before fared. */
+export interface ApiUpstreams {
+  readonly units: readonly ApiUnitUpstreams[];
+}
+
+export interface ApiUnitUpstreams {
+  readonly unit: string;
+  /** `scheduler`: its instances run here, and the scheduler gives the place. */
+  readonly balance: 'round-robin' | 'least-requests' | 'latency' | 'hash' | 'scheduler';
+  /** Requests that were tried again. */
+  readonly retries: number;
+  /** Copies that went to its mirror, and how many of them failed there. */
+  readonly mirrored: { readonly sent: number; readonly failed: number };
+  readonly upstreams: readonly ApiUpstream[];
 }
 
 /** `GET /sutaz/v1/plan?unit=a&unit=b`: whether they can be awake together. Nothing is started for it. */

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { unitId } from '#kernel/ids';
 import { defaultBreaker } from '#resilience/breaker';
+import { defaultHedge } from '#resilience/hedge';
 import { defaultRetry } from '#resilience/retry';
 import type { Policy } from '#routing/policy';
 import { openDoor } from './door.fake.ts';
@@ -290,4 +292,84 @@ it('regression: what a person stopped is not woken again by a request that the s
   door.world.stopped = true;
   expect(await told(door)).toMatchObject({ status: 502, code: 'UPSTREAM_FAILED' });
   expect(place.seen).toBe(1);
+});
+
+describe('a copy of requests', () => {
+  it('goes to the mirror, marked, and nothing of it reaches the client or waits for it', async () => {
+    const seen: string[] = [];
+    const [one, copy] = [await server(ok), await server((_, request) => void seen.push(request))];
+    const door = await doorTo([one], { mirror: { place: placeAt(copy), share: 1 } });
+    const body = '{"a":1}';
+    expect(await door.ask('/services/x/p?q=1', { method: 'POST', body })).toMatchObject({ status: 200, text: 'good' });
+    await until(() => seen.length === 1);
+    expect(seen[0]).toMatch(/^POST \/p\?q=1 HTTP\/1.1\r\n[^]*x-sutaz-mirror: 1\r\n[^]*\{"a":1\}$/i);
+    expect(seen[0]).not.toContain('sutaz-admin');
+    // The mirror answers none of them: no more than its bound are under way, and the client notices nothing.
+    for (let n = 0; n < 30; n++) expect((await door.ask('/services/x/')).status).toBe(200);
+    await until(() => copy.seen === 16);
+    expect(one.seen).toBe(31);
+  });
+});
+
+describe('a read that takes longer than nearly all', () => {
+  const hedge = { ...defaultHedge, atLeast: 10, budget: 1 };
+
+  it('is sent to a second place as well: the first answer counts, and the other one is ended', async () => {
+    const [slow, quick] = [await server(ok), await server(ok)];
+    const door = await doorTo([slow, quick], { hedge });
+    for (let n = 0; n < 12; n++) expect((await door.ask('/services/x/')).status).toBe(200);
+    slow.behave = manners.hangs;
+    const [before, beside] = [slow.seen, quick.seen];
+    const asked = door.ask('/services/x/');
+    await until(() => slow.seen === before + 1);
+    door.clock.advance(defaultHedge.leastMs);
+    expect(await asked).toMatchObject({ status: 200, text: 'good' });
+    await until(() => slow.open === 0 && door.world.leases === 0);
+    expect([slow.seen, quick.seen]).toEqual([before + 1, beside + 1]);
+    expect(door.world.upstreams()).toMatchObject([
+      { failures: 0, inFlight: 0 },
+      { failures: 0, inFlight: 0 },
+    ]);
+  });
+
+  it('is no write, and not sent twice when the first one answers', async () => {
+    const [slow, quick] = [await server(ok), await server(ok)];
+    const door = await doorTo([slow, quick], { hedge });
+    for (let n = 0; n < 12; n++) await door.ask('/services/x/');
+    slow.behave = manners.hangs;
+    const [before, beside] = [slow.seen, quick.seen];
+    const write = door.ask('/services/x/', post);
+    await until(() => slow.seen === before + 1);
+    door.clock.advance(500);
+    await new Promise((resolve) => setImmediate(resolve));
+    door.clock.advance(500);
+    expect((await write).status).toBe(504);
+    expect(quick.seen).toBe(beside);
+  });
+});
+
+describe('services in place of others', () => {
+  it('answer what the first one could not, and not what it did', async () => {
+    const bad = await server(manners['answers 500']);
+    const door = await openDoor(() => undefined, {
+      services: {
+        unit: (name) => unitId('service', name),
+        fallbacks: (service) => (service === 'x' ? ['y'] : []),
+        describe: () => ({ title: '', why: '' }),
+      },
+    });
+    closers.push(() => door.close());
+    const good = await server(ok);
+    door.world.treat({ ...policy, places: [] });
+    door.world.originOf = (unit) => (unit === 'service/x' ? bad.url : good.url);
+    expect(await door.ask('/services/x/')).toMatchObject({ status: 200, text: 'good' });
+    const body = 'x'.repeat(1_000);
+    expect(await door.ask('/services/x/', { method: 'POST', body })).toMatchObject({ status: 200 });
+    expect(await door.ask('/services/x/', { method: 'POST', body: Buffer.alloc(2 ** 21) })).toMatchObject({
+      ...{ status: 500, text: 'oh', headers: { 'x-sutaz-source': 'upstream' } },
+    });
+    bad.behave = (socket) => void socket.write('HTTP/1.1 404 No\r\ncontent-length: 2\r\n\r\nno');
+    expect(await door.ask('/services/x/')).toMatchObject({ status: 404 });
+    await until(() => door.world.leases === 0);
+  });
 });

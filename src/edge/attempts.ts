@@ -5,6 +5,7 @@ import type { UnitId } from '#kernel/ids';
 import { retryAfterMs } from '#resilience/retry';
 import type { Failure, Situation } from '#resilience/retry';
 import type { Outcome } from '#resilience/breaker';
+import type { Hedges } from '#resilience/hedge';
 import type { Placed } from '#routing/endpoint';
 import type { Choice, Picker } from '#routing/picker';
 import type { Waker } from '#routing/wake';
@@ -22,6 +23,8 @@ export interface Asked {
   readonly idempotent: boolean;
   /** What a hash goes by, where the unit's places are chosen by one. */
   readonly key?: string | null;
+  /** Whether it only reads and has no body: then a second place may be asked beside the first. */
+  readonly read?: boolean;
   /** Something else answers when this fails: a failure is thrown, and not passed on as its answer. */
   readonly more?: boolean;
 }
@@ -61,19 +64,52 @@ export async function withTries<T>(
   picker.retries.began(clock.now());
   const course: Course = { exchange, asked, picker, clock, tried: 0, avoid: new Set(), since: null };
   for (;;) {
-    const { attempt, end } = begin(course);
-    let afterMs: number | null;
-    try {
-      const result = await once(attempt);
-      end(null);
-      return result;
-    } catch (error) {
-      afterMs = end(error);
-      if (afterMs === null || waker.wasStopped(asked.unit)) throw error;
-    }
+    const { hedges } = picker;
+    const hedged = hedges !== null && asked.read === true;
+    const ended = await (hedged ? hedge(course, once, hedges) : run(begin(course), once));
+    if (ended.done) return ended.result;
+    if (ended.afterMs === null || waker.wasStopped(asked.unit)) throw ended.error;
     picker.retried();
-    if (afterMs > 0) await sleep(clock, afterMs, exchange.signal);
+    if (ended.afterMs > 0) await sleep(clock, ended.afterMs, exchange.signal);
   }
+}
+
+type Ended<T> =
+  | { readonly done: true; readonly result: T }
+  | { readonly done: false; readonly error: unknown; readonly afterMs: number | null };
+
+async function run<T>({ attempt, end }: Begun, once: (attempt: Attempt) => Promise<T>): Promise<Ended<T>> {
+  try {
+    const result = await once(attempt);
+    end(null);
+    return { done: true, result };
+  } catch (error) {
+    return { done: false, error, afterMs: end(error) };
+  }
+}
+
+/** Two tries at once: the one whose answer begins first is heard, and the other is ended. */
+interface Race {
+  winner: Attempt | null;
+  readonly leavers: Map<Attempt, AbortController>;
+}
+
+/** Asks a second place when the first one takes longer than nearly all did before. */
+async function hedge<T>(course: Course, once: (attempt: Attempt) => Promise<T>, hedges: Hedges): Promise<Ended<T>> {
+  const { clock, picker } = course;
+  const race: Race = { winner: null, leavers: new Map() };
+  const first = begin(course, race);
+  const one = run(first, once);
+  const afterMs = hedges.afterMs(clock.now());
+  if (afterMs === null) return one;
+  const late = Promise.withResolvers<'late'>();
+  const cancel = clock.after(afterMs, () => late.resolve('late'));
+  const isLate = (await Promise.race([one, late.promise])) === 'late';
+  cancel();
+  if (!isLate || race.winner || !picker.hasOther(course.avoid) || !hedges.take(clock.now())) return one;
+  const second = begin(course, race);
+  const ended = await Promise.all([one, run(second, once)]);
+  return race.winner === second.attempt ? ended[1] : ended[0];
 }
 
 /** A request over all of its tries. */
@@ -104,10 +140,12 @@ interface Begun {
   end(error: unknown): number | null;
 }
 
-function begin(course: Course): Begun {
+function begin(course: Course, race: Race | null = null): Begun {
   const { exchange, asked, picker, clock } = course;
   const { policy, retries } = picker;
-  const patience: Patience = patienceOf(exchange.signal, clock, policy.timeouts);
+  const leaver = race && new AbortController();
+  const signal = leaver ? AbortSignal.any([exchange.signal, leaver.signal]) : exchange.signal;
+  const patience: Patience = patienceOf(signal, clock, policy.timeouts);
   let placed: Placed | null = null;
   let sentAt = 0;
   let begun = false;
@@ -117,31 +155,38 @@ function begin(course: Course): Begun {
     const decision = retries.decide(failure, situationOf(course), clock.now());
     return decision.retry ? decision.afterMs : null;
   };
-  return {
-    attempt: {
-      ...{ signal: patience.signal, choice: { key: asked.key ?? null, avoid: course.avoid } },
-      at(where) {
-        placed = where;
-        sentAt = clock.now();
-        course.since ??= sentAt;
-        course.tried++;
-        course.avoid.add(where.id);
-        patience.begins(asked.unit, course.since);
-      },
-      head(status, header) {
-        const pauseMs = status === 429 || status === 503 ? retryAfterMs(header('retry-after'), clock.wall()) : null;
-        if (policy.failing.has(status) || pauseMs !== null) {
-          [outcome, why] = [pauseMs === null ? 'failed' : 'loading', `it answered with ${status}`];
-          if (pauseMs !== null) placed?.rest(pauseMs);
-          const afterMs = again({ kind: 'status', status, retryAfterMs: pauseMs });
-          if (afterMs !== null) throw new Replaced(afterMs, status);
-        } else placed?.answered(clock.now() - sentAt);
-        if (asked.more === true && (status >= 500 || status === 429)) throw refused(asked.unit, status, pauseMs);
-        exchange.answered = begun = true;
-        patience.answered();
-      },
-      ...{ data: patience.data, held: patience.held },
+  const attempt: Attempt = {
+    ...{ signal: patience.signal, choice: { key: asked.key ?? null, avoid: course.avoid } },
+    at(where) {
+      placed = where;
+      sentAt = clock.now();
+      course.since ??= sentAt;
+      course.tried++;
+      course.avoid.add(where.id);
+      patience.begins(asked.unit, course.since);
     },
+    head(status, header) {
+      if (race?.winner) throw new Fault('CANCELLED', 'Another place answered first.');
+      const pauseMs = status === 429 || status === 503 ? retryAfterMs(header('retry-after'), clock.wall()) : null;
+      if (policy.failing.has(status) || pauseMs !== null) {
+        [outcome, why] = [pauseMs === null ? 'failed' : 'loading', `it answered with ${status}`];
+        if (pauseMs !== null) placed?.rest(pauseMs);
+        const afterMs = again({ kind: 'status', status, retryAfterMs: pauseMs });
+        if (afterMs !== null) throw new Replaced(afterMs, status);
+      } else {
+        placed?.answered(clock.now() - sentAt);
+        picker.hedges?.observe(clock.now() - sentAt);
+      }
+      if (race) win(race, attempt);
+      if (asked.more === true && (status >= 500 || status === 429)) throw refused(asked.unit, status, pauseMs);
+      exchange.answered = begun = true;
+      patience.answered();
+    },
+    ...{ data: patience.data, held: patience.held },
+  };
+  if (race && leaver) race.leavers.set(attempt, leaver);
+  return {
+    attempt,
     end(error) {
       patience.end();
       if (error === null) placed?.settle(outcome, why);
@@ -153,6 +198,12 @@ function begin(course: Course): Begun {
       return failure && again(failure);
     },
   };
+}
+
+function win(race: Race, winner: Attempt): void {
+  race.winner = winner;
+  for (const [attempt, leaver] of race.leavers)
+    if (attempt !== winner) leaver.abort(new Fault('CANCELLED', 'Another place answered first.'));
 }
 
 const situationOf = ({ asked, picker, clock, tried, avoid, since }: Course): Situation => ({

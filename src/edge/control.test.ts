@@ -148,7 +148,7 @@ it('a page of a service is moved from the door to a host of its own, and stays a
 });
 
 describe('explanations', () => {
-  it.each(['/sutaz/v1/ledger', '/sutaz/v1/savings', '/sutaz/v1/units/x/why'])(
+  it.each(['/sutaz/v1/ledger', '/sutaz/v1/savings', '/sutaz/v1/upstreams', '/sutaz/v1/units/x/why'])(
     '%s may be read by whoever may use',
     async (path) => {
       const { ask } = await open();

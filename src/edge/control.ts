@@ -7,7 +7,7 @@ import type {
   ApiState,
   ApiUnit,
 } from '#contracts/api';
-import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '#contracts/explanations';
+import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '#contracts/explanations';
 import type { ApiLimits } from '#contracts/limits-api';
 import type { OnProgress } from '#contracts/models';
 import type { Operation } from '#contracts/operations';
@@ -33,6 +33,7 @@ export interface Control {
   state(): ApiState;
   ledger(): ApiAccount;
   savings(): ApiSavings;
+  upstreams(): ApiUpstreams;
   unitId(name: string): UnitId;
   unit(id: UnitId): ApiUnit;
   why(id: UnitId): ApiWhy;
@@ -66,6 +67,7 @@ export const routes: readonly Route[] = [
   route('readLedger', (_, { control }) => control.ledger()),
   route('readSavings', (_, { control }) => control.savings()),
   route('readLimits', readLimits),
+  route('readUpstreams', (_, { control }) => control.upstreams()),
   route('readPlan', readPlan),
   route('watchEvents', (exchange, { live }) => live.attach(exchange)),
   route('readUnit', (_, { control }, name) => control.unit(control.unitId(name))),

@@ -77,7 +77,11 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
       ...{ headers: 16_384, headerCount: 100, url: 4_096, bodyTimeout: 4_000, bodyRate: 100 },
     }),
     models: fakeModels,
-    services: { unit: (name) => namedUnit('service', name), describe: () => ({ title: '<x>', why: 'asked' }) },
+    services: {
+      unit: (name) => namedUnit('service', name),
+      fallbacks: () => [],
+      describe: () => ({ title: '<x>', why: 'asked' }),
+    },
     identity: identityOf(sessions, clock),
     audit: { record: (entry) => void audited.push(entry) },
     live: createLive(state, clock),
@@ -155,6 +159,8 @@ function fakeWaker(origin: string, clock: Clock) {
     lingered: [] as string[],
     held: false,
     origin,
+    /** Where single units are, when not all of them are at one place. */
+    originOf: null as ((unit: UnitId) => string) | null,
     key: null as string | null,
     /** A person has just stopped the unit. */
     stopped: false,
@@ -173,7 +179,7 @@ function fakeWaker(origin: string, clock: Clock) {
     waker: {} as Waker,
   };
   const placeOf = (unit: UnitId, choice: Choice | undefined): Placed => {
-    const target = { origin: world.origin, basePath: '', key: world.key };
+    const target = { origin: world.originOf?.(unit) ?? world.origin, basePath: '', key: world.key };
     if (!choice) return unplaced(target);
     const picker = pickers.of(unit);
     if (picker.endpoints.length > 0) return picker.pick(choice);
@@ -261,7 +267,8 @@ function fakeControl(): Control {
       },
       ...{ units: [], always: [], elsewhere: [...names] },
     }),
-    why: (id) => ({ unit: unit(id), facts: null, outlook: null }),
+    why: (id) => ({ unit: unit(id), facts: null, outlook: null, upstreams: [] }),
+    upstreams: () => ({ units: [] }),
     unitId: (name) => namedUnit('service', name),
     unit,
     start: async () => undefined,

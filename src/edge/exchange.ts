@@ -110,6 +110,7 @@ export function sendFault(exchange: Exchange, thrown: unknown): Fault {
   const dialect = dialectOf(path);
   sendJson(exchange, faults[fault.code].status, dialect.body(fault, traceId), {
     'content-type': dialect.contentType,
+    'x-sutaz-source': fault.source,
     ...faultHeaders(fault),
   });
   return fault;

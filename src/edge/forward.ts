@@ -4,12 +4,13 @@ import type { UnitId } from '#kernel/ids';
 import type { Line } from '#routing/lines';
 import type { Awake, Waker } from '#routing/wake';
 import type { Exchange } from './exchange.ts';
-import { requestHeaders, responseHeaders, serverTiming } from './headers.ts';
+import { hasBody, requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
 import { isIdempotent, withTries } from './attempts.ts';
 import type { Asked, Attempt } from './attempts.ts';
 import { hashKeyOf } from './hash-key.ts';
 import type { Limiter } from './limits/limiter.ts';
+import { mirror } from './mirror.ts';
 import { byName, headerOf } from './transport/fields.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
@@ -45,6 +46,7 @@ export interface Onward {
  *    stream of events while nothing comes, where the unit allows it (`lines.ts`).
  */
 export async function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
+  mirror(exchange, onward, deps);
   await withTries(exchange, askedOf(exchange, onward, deps), deps, async (attempt) => {
     const wake = onward.stream ? wakeStreaming : wakePlain;
     const awake = await wake(exchange, onward, deps, attempt);
@@ -59,7 +61,13 @@ function askedOf(exchange: Exchange, { unit, body, pure, more = false }: Onward,
   // What an engine here was ended by may well end it again; elsewhere one of many asks.
   const idempotent = (pure === true && endpoints.length > 0) || isIdempotent(method);
   return {
-    ...{ unit, more, idempotent, repeatable: body !== null || !hasBody(req.headers) },
+    ...{
+      unit,
+      more,
+      idempotent,
+      read: (method === 'GET' || method === 'HEAD') && !hasBody(req.headers),
+      repeatable: body !== null || !hasBody(req.headers),
+    },
     key: hashKeyOf(exchange, body, policy),
   };
 }
@@ -219,6 +227,7 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       if (framing.kind === 'length') left = framing.bytes;
       const back = responseHeaders(headers, exchange, onward.prefix, awake.target.origin);
       back.push('server-timing', serverTiming(awake.queueMs, awake.wakeMs, clock.now() - sent));
+      if (status >= 400) back.push('x-sutaz-source', 'upstream');
       res.writeHead(status, back);
       if (isStream) res.flushHeaders();
     },
@@ -264,10 +273,3 @@ function endLate({ res }: Exchange, { status, chunks }: Late): void {
 }
 
 const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, ' ').trim();
-
-const hasBody = (headers: {
-  'content-length'?: string | undefined;
-  'transfer-encoding'?: string | undefined;
-}): boolean =>
-  headers['transfer-encoding'] !== undefined ||
-  (headers['content-length'] !== undefined && headers['content-length'] !== '0');

@@ -109,3 +109,10 @@ export const timingHeader = (timing: {
 /** Whether the caller is a browser that wants to see a page. */
 export const wantsPage = (req: IncomingMessage): boolean =>
   req.method === 'GET' && (req.headers.accept ?? '').includes('text/html');
+
+export const hasBody = (headers: {
+  'content-length'?: string | undefined;
+  'transfer-encoding'?: string | undefined;
+}): boolean =>
+  headers['transfer-encoding'] !== undefined ||
+  (headers['content-length'] !== undefined && headers['content-length'] !== '0');

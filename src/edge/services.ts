@@ -6,10 +6,13 @@ import { header, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
-import { wantsPage } from './headers.ts';
+import { hasBody, wantsPage } from './headers.ts';
+import { inOrder } from './models.ts';
 import { waitingPage } from './waiting-page.ts';
 
 export interface ServiceDirectory {
+  /** Services that answer in its place when it cannot be brought up or fails, in their order. */
+  fallbacks(service: string): readonly string[];
   /** The unit of a service; throws NOT_FOUND with the nearest names. */
   unit(service: string): UnitId;
   /** Its name for people, and why it is in its state. */
@@ -43,19 +46,37 @@ export async function handleService(exchange: Exchange, address: Address, deps: 
   if (wantsPage(exchange.req) && canWake && !deps.waker.isReady(unit)) return showWaiting(exchange, unit, deps);
   // Who would take something else as well may get something else: only who wants nothing but events is told by them.
   const stream = (exchange.req.headers.accept ?? '').trim().startsWith('text/event-stream');
-  const body = await repeatableBody(exchange, unit, deps);
-  await forward(exchange, { unit, path: address.path, prefix: address.prefix, body, stream }, deps);
+  const fallbacks = deps.services.fallbacks(address.service);
+  const body = await repeatableBody(exchange, unit, fallbacks, deps);
+  // What goes on as it comes can be sent once.
+  const services = [address.service, ...(body === null && hasBody(exchange.req.headers) ? [] : fallbacks)];
+  await inOrder(exchange, services, (service, more) => {
+    const onward = {
+      unit: deps.services.unit(service),
+      path: address.path,
+      prefix: address.prefix,
+      body,
+      stream,
+      more,
+    };
+    return forward(exchange, onward, deps);
+  });
 }
 
 /** Bytes of a body that are kept, so that it can be sent to another place when the first one does not take it. */
 const mostKept = 2 ** 20;
 
 /** Null for one that goes on as it comes, or when there is none. */
-async function repeatableBody(exchange: Exchange, unit: UnitId, { waker }: ServiceDeps): Promise<Buffer | null> {
+async function repeatableBody(
+  exchange: Exchange,
+  unit: UnitId,
+  fallbacks: readonly string[],
+  { waker }: ServiceDeps,
+): Promise<Buffer | null> {
   const { endpoints, policy } = waker.picker(unit);
+  const isRepeated = fallbacks.length > 0 || (endpoints.length > 0 && policy.retry.tries > 1);
   const bytes = Number(header(exchange.req, 'content-length') ?? 0);
-  const isKept = endpoints.length > 0 && policy.retry.tries > 1 && bytes > 0 && bytes <= mostKept;
-  return isKept ? readBody(exchange, mostKept) : null;
+  return isRepeated && bytes > 0 && bytes <= mostKept ? readBody(exchange, mostKept) : null;
 }
 
 /**

@@ -1,16 +1,17 @@
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { Transform } from 'node:stream';
 import type { Duplex, TransformCallback } from 'node:stream';
 import { abortFault } from '#kernel/abort';
 import { Fault, faults, toFault } from '#kernel/faults';
 import type { Line } from '#routing/lines';
+import type { Target } from '#routing/policy';
 import type { Awake } from '#routing/wake';
 import { problemOf } from './errors.ts';
 import { faultHeaders } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
-import { placeOf } from './transport/place.ts';
+import { certificateAt, placeOf } from './transport/place.ts';
 import { requestHead } from './transport/request-head.ts';
 
 /** The client's side of a connection that is to become something else than HTTP. */
@@ -34,7 +35,7 @@ export async function passUpgrade(
   awake: Awake,
   line: Line | null,
 ): Promise<void> {
-  const upstream = await connected(awake.target.origin, exchange.signal);
+  const upstream = await connected(awake.target, exchange.signal);
   try {
     upstream.setNoDelay(true);
     // Header values are bytes that Node reads as Latin-1.
@@ -47,11 +48,11 @@ export async function passUpgrade(
   }
 }
 
-function connected(origin: string, signal: AbortSignal): Promise<Socket> {
+function connected({ origin, tls }: Target, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const { host, port, secure } = placeOf(origin);
     const socket = secure
-      ? process.getBuiltinModule('node:tls').connect({ host, port, ...(isIP(host) ? {} : { servername: host }) })
+      ? process.getBuiltinModule('node:tls').connect({ host, port, ...certificateAt(host, tls) })
       : connect({ host, port });
     const onAbort = () => socket.destroy(abortFault(signal));
     const settle = (end: () => void) => {

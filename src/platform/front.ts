@@ -27,8 +27,8 @@ import { createMetrics } from '#observe/metrics';
 import type { AppOptions } from '../app.ts';
 import type { Core } from './core.ts';
 import { knownTo, openLimits } from './limits.ts';
-import { registerMetrics, registerSavings } from './metrics.ts';
 import { mcpServicesOf } from './mcp-services.ts';
+import { registerMetrics, registerSavings, registerUpstreams } from './metrics.ts';
 import { createModelDirectory } from './models.ts';
 import type { Reporter } from './reporter.ts';
 import type { Stores } from './stores.ts';
@@ -67,6 +67,7 @@ export async function createFront(
   const measured = registerMetrics(metrics, core.views, parts.reporter);
   registerSavings(metrics, core.savings);
   const limiter = openLimits({ config, clock, log, state: stores.state, metrics, ...knownTo(stores, config) }, closers);
+  registerUpstreams(metrics, core.pickers);
   const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
   const moving = createMoving();
@@ -94,6 +95,7 @@ export async function createFront(
     },
     services: {
       unit: core.directory.serviceUnit,
+      fallbacks: (service) => config.current().services[service]?.fallback ?? [],
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),
     },
     peers: peersOf(config.current().listen),

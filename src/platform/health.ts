@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { placeOf } from '#edge/transport/place';
+import { certificateAt, placeOf } from '#edge/transport/place';
 import type { Clock } from '#kernel/clock';
 import { nodeHttp } from '#kernel/node-http';
 import type { HealthPolicy, Target } from '#routing/policy';
@@ -15,9 +15,11 @@ export function checkHealth(
   const { request } = secure ? process.getBuiltinModule('node:https') : nodeHttp;
   return new Promise((resolve) => {
     const headers = key === null ? {} : { authorization: `Bearer ${key}` };
-    const certificate = { ...(tls?.ca && { ca: tls.ca }), ...(tls?.serverName && { servername: tls.serverName }) };
     // A connection of its own: that requests still pass over a kept one says little of who listens now.
-    const options = { ...{ host, port, headers, signal, agent: false, path: basePath + path }, ...certificate };
+    const options = {
+      ...{ host, port, headers, signal, agent: false, path: basePath + path },
+      ...certificateAt(host, tls),
+    };
     const asked: ClientRequest = request(options, (answer: IncomingMessage) => {
       const status = answer.statusCode ?? 0;
       settle(status >= 200 && status < 300 ? null : `${path} answers ${status}`);

@@ -1,6 +1,8 @@
 import type { Counter, Histogram, Metrics } from '#observe/metrics';
 import { severity } from '#runtime/pressure';
 import { chargedOf, reservedOf, sum, waitersOf } from '#scheduler/state';
+import type { EndpointView } from '#routing/endpoint';
+import type { Pickers } from '#routing/pickers';
 import type { Savings } from '#units/savings';
 import type { ViewSources } from '#units/views';
 import type { Reporter } from './reporter.ts';
@@ -87,6 +89,50 @@ export function registerSavings(metrics: Metrics, savings: Pick<Savings, 'report
   );
   metrics.gauge('sutaz_memory_always_on_bytes', 'What the units used so far would hold if all were awake.', [], () =>
     one(savings.report().alwaysOnBytes),
+  );
+}
+
+/** Where requests went, and what is left alone. */
+export function registerUpstreams(metrics: Metrics, pickers: Pick<Pickers, 'views'>): void {
+  const each = (value: (upstream: EndpointView) => number) => () =>
+    pickers
+      .views()
+      .flatMap(({ unit, upstreams }) => upstreams.map((one) => ({ labels: [unit, one.id], value: value(one) })));
+  const labels = ['unit', 'upstream'];
+  metrics.gauge(
+    'sutaz_upstream_requests',
+    'Requests that are under way there.',
+    labels,
+    each((one) => one.inFlight),
+  );
+  metrics.gauge(
+    'sutaz_upstream_picks_total',
+    'Requests that were sent there.',
+    labels,
+    each((one) => one.picks),
+  );
+  metrics.gauge(
+    'sutaz_upstream_failures_total',
+    'Of those, what failed there.',
+    labels,
+    each((one) => one.failures),
+  );
+  metrics.gauge(
+    'sutaz_upstream_ejections_total',
+    'Times that it did worse than the others.',
+    labels,
+    each((one) => one.ejections),
+  );
+  metrics.gauge('sutaz_upstream_state', 'Its state, as the label.', [...labels, 'state'], () =>
+    pickers
+      .views()
+      .flatMap(({ unit, upstreams }) => upstreams.map(({ id, state }) => ({ labels: [unit, id, state], value: 1 }))),
+  );
+  metrics.gauge('sutaz_mirrored_total', 'Copies of requests that went to a mirror.', ['unit'], () =>
+    pickers.views().map(({ unit, mirrored }) => ({ labels: [unit], value: mirrored.sent })),
+  );
+  metrics.gauge('sutaz_retries_total', 'Requests of a unit that were tried again.', ['unit'], () =>
+    pickers.views().map(({ unit, retries }) => ({ labels: [unit], value: retries })),
   );
 }
 

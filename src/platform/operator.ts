@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import type { CatalogSource } from '#catalog/source';
 import type { ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
+import type { ApiUnitUpstreams } from '#contracts/explanations';
 import { Fault } from '#kernel/faults';
 import { originalOf, parseUnitId, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Control } from '#edge/control';
 import type { ModelStore } from '#models/store';
 import type { Puller } from '#models/pull';
+import type { Pickers } from '#routing/pickers';
 import type { Waker } from '#routing/wake';
 import type { Logs } from '#runtime/logs';
 import { followAll, tailAll } from '#runtime/several-logs';
@@ -37,6 +39,7 @@ export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFor
   readonly puller: Puller;
   readonly views: ViewSources;
   readonly savings: Pick<Savings, 'report'>;
+  readonly pickers: Pick<Pickers, 'views' | 'know'>;
   readonly platform: () => ApiState['platform'];
   readonly logFile: (unit: UnitId) => string;
   readonly logs: Logs;
@@ -59,12 +62,14 @@ export function createOperator(deps: OperatorDeps): Control {
     state: () => ({ platform: deps.platform(), ledger: ledgerView(views), units: allUnits(deps).map(unit) }),
     ledger: () => accountView(views),
     savings: () => deps.savings.report(),
+    upstreams: () => ({ units: upstreamsOf(deps) }),
     unitId: (name) => unitNamed(name, deps),
     unit,
     why(id) {
       const found = scheduler.state.units.get(id);
       const [facts, outlook] = found ? [ledgerUnit(found, views), outlookView(found, views)] : [null, null];
-      return { unit: unit(id), facts, outlook };
+      const { upstreams = [] } = upstreamsOf(deps).find((one) => one.unit === originalOf(id)) ?? {};
+      return { unit: unit(id), facts, outlook, upstreams };
     },
     plan(names, limitBytes) {
       const { state } = scheduler;
@@ -107,6 +112,15 @@ function allUnits({ catalog, scheduler }: OperatorDeps): UnitId[] {
   const named = servers.map(({ definition }) => unitId('service', definition.id));
   const known = [...scheduler.state.units.values()].filter((unit) => !isSpare(unit));
   return [...new Set([...named, ...known.map(({ spec }) => spec.id)])];
+}
+
+/** What runs elsewhere is shown before its first request, too: whether it is known is what people look for. */
+function upstreamsOf({ catalog, units, pickers }: OperatorDeps): readonly ApiUnitUpstreams[] {
+  for (const { definition } of catalog.current().services.values()) {
+    const unit = unitId('service', definition.id);
+    if (definition.kind === 'server' && units.externalUrl(unit) !== null) pickers.know(unit);
+  }
+  return pickers.views();
 }
 
 /** A copy that sleeps is nothing yet: it comes when there is work for it. */

@@ -115,6 +115,8 @@ describe('where requests go', () => {
     expect(places.map(({ target }) => target)).toEqual([
       { origin: 'https://box.example', basePath: '/base', key: null },
     ]);
+    const h2c = policyOf({ elsewhere: { url: 'http://box.example', protocol: 'h2c' }, settings: {} });
+    expect(h2c.places[0]?.target.origin).toBe('h2c://box.example');
     const nothing = { endpoint: () => null } as unknown as Supervisor;
     expect(targetOf(nothing)(model)).toBeNull();
   });

@@ -16,7 +16,7 @@ import type { HashBy, HealthPolicy, Place, Policy, Timeouts } from '#routing/pol
 /** What is said of a unit's upstreams, by its definition and over that by the configuration. */
 export interface Said {
   /** Null for what is started here. */
-  readonly elsewhere: { readonly url?: string } | null;
+  readonly elsewhere: { readonly url?: string; readonly protocol?: 'http1' | 'h2c' } | null;
   readonly settings: UpstreamSettings;
 }
 
@@ -28,20 +28,20 @@ const elsewhereTimeouts: Timeouts = { tryMs: 300_000, totalMs: Infinity, idleMs:
 
 /** Reads the files that it names. Throws START_FAILED when one of them, or a variable, is not there. */
 export function policyOf({ elsewhere, settings }: Said): Policy {
-  const { balance = 'least-requests', hashBy = 'conversation', health, canary, mirror, hedge, outliers } = settings;
+  const { balance = 'least-requests', hashBy = 'conversation', health, canary, mirror, outliers } = settings;
   const base = elsewhere ? { ...localPolicy, failing, retry: defaultRetry, timeouts: elsewhereTimeouts } : localPolicy;
   const { rest, ...judged } = outliers ?? {};
   return {
     ...{ balance, hashBy: hashBy as HashBy, failing: base.failing },
-    places: elsewhere ? placesOf(elsewhere.url, settings) : [],
+    places: elsewhere ? placesOf(elsewhere.url, settings).map((one) => speaking(one, elsewhere.protocol)) : [],
     breaker: breakerOf(settings.breaker),
     retry: retryOf(settings.retry ?? {}, base.retry),
     timeouts: timeoutsOf(settings.timeouts ?? {}, base.timeouts),
     outliers: over(defaultOutlier, { ...judged, restMs: rest }),
     health: health ? healthOf(health) : null,
     canary: canary && elsewhere ? { ...defaultCanary, ...pickOf(canary), place: placeOf(canary, 1) } : null,
+    hedge: settings.hedge === true ? defaultHedge : null,
     mirror: mirror ? { place: placeOf(mirror, 1), share: mirror.share } : null,
-    hedge: hedge === true ? defaultHedge : null,
   };
 }
 
@@ -64,6 +64,12 @@ function placesOf(url: string | undefined, { upstreams }: UpstreamSettings): rea
   if (upstreams) return upstreams.map((one) => placeOf(one, one.weight));
   return url === undefined ? [] : [placeOf({ url }, 1)];
 }
+
+/** The same place, asked by HTTP/2 without TLS where that is what it speaks. */
+const speaking = (place: Place, protocol: 'http1' | 'h2c' = 'http1'): Place =>
+  protocol === 'h2c'
+    ? { ...place, target: { ...place.target, origin: place.target.origin.replace(/^http:/, 'h2c:') } }
+    : place;
 
 function placeOf(said: UpstreamPlace, weight: number): Place {
   const { origin, pathname } = new URL(said.url);

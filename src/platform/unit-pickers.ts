@@ -32,7 +32,7 @@ export function unitPickers(
   return pickers;
 }
 
-function saidOf(unit: UnitId, catalog: Catalog, config: Config, units: Pick<Units, 'externalUrl'>): Said {
+function saidOf(unit: UnitId, catalog: Catalog, config: Config, units: Pick<Units, 'externalUrl' | 'protocol'>): Said {
   const { kind, name } = parseUnitId(unit);
   const { services, models } = config;
   if (kind === 'model') return { elsewhere: null, settings: models.settings[name]?.traffic ?? {} };
@@ -40,5 +40,5 @@ function saidOf(unit: UnitId, catalog: Catalog, config: Config, units: Pick<Unit
   const own = services[name]?.traffic ?? {};
   if (units.externalUrl(unit) === null) return { elsewhere: null, settings: own };
   const settings: UpstreamSettings = { ...defined, ...own };
-  return { elsewhere: url === undefined ? {} : { url }, settings };
+  return { elsewhere: { protocol: units.protocol(unit), ...(url !== undefined && { url }) }, settings };
 }

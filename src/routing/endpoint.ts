@@ -21,7 +21,7 @@ export interface Placed {
 export interface Endpoint extends Member {
   readonly target: Target;
   /** Null when it is left alone. */
-  enter(target?: Target): Placed | null;
+  enter(now: number, target?: Target): Placed | null;
   allows(now: number): boolean;
   /** Whether nothing speaks against it beside its breaker. */
   isWell(now: number): boolean;
@@ -58,7 +58,7 @@ export interface EndpointOptions {
   readonly target: Target;
   readonly policy: Pick<Policy, 'breaker'>;
   readonly clock: Clock;
-  readonly record: (outcome: Outcome, ms: number, wasProbe: boolean) => void;
+  readonly record: (outcome: Outcome, ms: number, wasProbe: boolean, now: number) => void;
 }
 
 /** A pass where there is no breaker. */
@@ -74,38 +74,37 @@ export function createEndpoint({ id, weight, target, policy, clock, record }: En
   let [picks, failures] = [0, 0];
   let lastFailure: string | null = null;
 
-  const placed = (pass: Pass, at: Target): Placed => {
-    const since = clock.now();
+  const placed = (pass: Pass, at: Target, since: number): Placed => {
     let ms = 0;
     let open = true;
     return {
       ...{ id, target: at },
       answered(after) {
         ms = after;
-        latency.observe(after, clock.now());
+        latency.observe(after, since + after);
         // A probe that is answered has shown what it was sent for: its answer itself may last for minutes.
-        if (pass < 0) breaker?.settle(pass, 'ok', clock.now());
+        if (pass < 0) breaker?.settle(pass, 'ok', since + after);
       },
       settle(outcome, why) {
         if (!open) return;
         open = false;
         self.inFlight--;
         if (outcome === 'failed') [lastFailure, failures] = [why ?? 'it failed', failures + 1];
-        breaker?.settle(pass, outcome, clock.now(), why);
-        record(outcome, ms || clock.now() - since, pass < 0);
+        const now = clock.now();
+        breaker?.settle(pass, outcome, now, why);
+        record(outcome, ms || now - since, pass < 0, now);
       },
       rest: (forMs) => void (restUntil = clock.now() + Math.min(forMs, mostRestMs)),
     };
   };
   const self: Endpoint = {
     ...{ id, weight, target, inFlight: 0, latencyMs: null },
-    enter(at = target) {
-      const now = clock.now();
+    enter(now, at = target) {
       const pass = breaker ? breaker.enter(now) : free;
       if (pass === noPass) return null;
       self.inFlight++;
       picks++;
-      return placed(pass, at);
+      return placed(pass, at, now);
     },
     allows: (now) => breaker?.allows(now) ?? true,
     isWell: (now) => unwell === null && now >= restUntil,

@@ -30,7 +30,6 @@ export const anyPlace: Choice = { key: null, avoid: new Set() };
 export interface Picker {
   readonly policy: Policy;
   readonly retries: Retries;
-  /** Null where reads are not hedged. */
   readonly hedges: Hedges | null;
   /** A place of a unit that runs elsewhere. Throws CIRCUIT_OPEN, with the reasons, when all of them are left alone. */
   pick(choice: Choice): Placed;
@@ -44,14 +43,26 @@ export interface Picker {
   /** A try was made anew. */
   retried(): void;
   view(): PickerView;
+  readonly mirrored: Mirrored;
   /** The endpoints of places elsewhere, for their health. */
   readonly endpoints: readonly Endpoint[];
+}
+
+/** The copies of requests that go to another place beside. */
+export interface Mirrored {
+  /** Whether a request is copied, of which `share` are to be and no more than `most` at once. */
+  begins(share: number, most: number): boolean;
+  ended(failed: boolean): void;
+  readonly sent: number;
+  readonly failed: number;
 }
 
 export interface PickerView {
   readonly unit: UnitId;
   readonly balance: Policy['balance'] | 'scheduler';
   readonly retries: number;
+  /** Copies that went to its mirror, and how many of them failed there. */
+  readonly mirrored: { readonly sent: number; readonly failed: number };
   readonly upstreams: readonly EndpointView[];
 }
 
@@ -77,8 +88,7 @@ export function createPicker(options: PickerOptions): Picker {
   const outliers = createOutliers(policy.places.length, policy.outliers);
   const watch = policy.canary && createCanary(policy.canary, random);
   const elsewhere = (place: Place, index: number): Endpoint => {
-    const record = (outcome: Outcome, ms: number, wasProbe: boolean) => {
-      const now = clock.now();
+    const record = (outcome: Outcome, ms: number, wasProbe: boolean, now: number) => {
       const failed = outcome === 'failed';
       if (outcome === 'ok' || failed) watch?.record(index < 0, failed, now);
       if (index < 0 || (outcome !== 'ok' && !failed)) return;
@@ -100,45 +110,67 @@ export function createPicker(options: PickerOptions): Picker {
     instances.set(id, fresh);
     return fresh;
   };
+  const mirrored = createMirrored(random);
   const all = () => [...endpoints, ...(canary ? [canary.endpoint] : []), ...instances.values()];
   let retried = 0;
   return {
-    ...{ policy, endpoints, retries: createRetries(policy.retry, random) },
+    ...{ policy, endpoints, mirrored, retries: createRetries(policy.retry, random) },
     hedges: policy.hedge && createHedges(policy.hedge),
     pick(choice) {
       const placed = pick(bench, choice);
       if (!placed) throw refusalOf(unit, all(), clock.now());
       return placed;
     },
-    at: (id, target) => instance(id, target).enter(target),
+    at: (id, target) => instance(id, target).enter(clock.now(), target),
     isOpen: (id, target) => instance(id, target).allows(clock.now()),
-    hasOther: (avoid) => endpoints.some(({ id }, i) => !avoid.has(id) && isGood(i, bench)),
+    hasOther: (avoid) => endpoints.some(({ id }, i) => !avoid.has(id) && isGood(i, bench, clock.now())),
     refusal: () => refusalOf(unit, all(), clock.now()),
     retried: () => void retried++,
     view: () => ({
-      ...{ unit, retries: retried, balance: endpoints.length > 0 ? policy.balance : 'scheduler' },
+      ...{
+        unit,
+        retries: retried,
+        mirrored: { sent: mirrored.sent, failed: mirrored.failed },
+        balance: endpoints.length > 0 ? policy.balance : 'scheduler',
+      },
       upstreams: all().map((endpoint) => viewOf(endpoint, bench)),
     }),
   };
 }
 
+function createMirrored(random: () => number): Mirrored {
+  let underWay = 0;
+  const mirrored = {
+    ...{ sent: 0, failed: 0 },
+    begins(share: number, most: number) {
+      if (underWay >= most || random() >= share) return false;
+      underWay++;
+      mirrored.sent++;
+      return true;
+    },
+    ended(failed: boolean) {
+      underWay--;
+      if (failed) mirrored.failed++;
+    },
+  };
+  return mirrored;
+}
+
 function pick(bench: Bench, { key, avoid }: Choice): Placed | null {
   const { canary, endpoints, clock } = bench;
+  const now = clock.now();
   if (canary && !avoid.has(canary.endpoint.id) && canary.watch.takes()) {
-    const placed = canary.endpoint.enter();
+    const placed = canary.endpoint.enter(now);
     if (placed) return placed;
   }
-  const now = clock.now();
-  if (endpoints.length > 1) weigh(bench, now);
+  if (endpoints.length === 1) return endpoints[0]?.enter(now) ?? null;
+  weigh(bench, now);
+  const fresh = (i: number) => isGood(i, bench, now) && !avoid.has(endpoints[i]?.id ?? '');
+  const good = (i: number) => isGood(i, bench, now);
+  const open = (i: number) => endpoints[i]?.allows(now) === true;
   // The fewer are left, the less is asked of them: one that is unwell may still answer, and one that failed may do so now.
-  const open = [
-    (i: number) => isGood(i, bench) && !avoid.has(endpoints[i]?.id ?? ''),
-    (i: number) => isGood(i, bench),
-    (i: number) => endpoints[i]?.allows(now) === true,
-  ];
-  for (const isOpen of open) {
-    const index = endpoints.length === 1 ? (isOpen(0) ? 0 : -1) : bench.balancer.pick(isOpen, key);
-    const placed = index < 0 ? null : endpoints[index]?.enter();
+  for (const isOpen of avoid.size === 0 ? [good, open] : [fresh, good, open]) {
+    const placed = endpoints[bench.balancer.pick(isOpen, key)]?.enter(now);
     if (placed) return placed;
   }
   return null;
@@ -146,15 +178,15 @@ function pick(bench: Bench, { key, avoid }: Choice): Placed | null {
 
 /** What has just come back gets its part by and by. */
 function weigh({ policy, endpoints, outliers }: Bench, now: number): void {
-  for (const [i, endpoint] of endpoints.entries()) {
+  for (let i = 0; i < endpoints.length; i++) {
+    const endpoint = endpoints[i] as Endpoint;
     endpoint.weight = (policy.places[i]?.weight ?? 1) * outliers.share(i, now);
     if (policy.balance === 'latency') endpoint.refresh(now);
   }
 }
 
-function isGood(index: number, { endpoints, outliers, clock }: Bench): boolean {
+function isGood(index: number, { endpoints, outliers }: Bench, now: number): boolean {
   const endpoint = endpoints[index];
-  const now = clock.now();
   return endpoint !== undefined && endpoint.allows(now) && endpoint.isWell(now) && !outliers.isOut(index, now);
 }
 

@@ -12,6 +12,8 @@ export interface Pickers {
   of(unit: UnitId): Picker;
   /** The definitions or the configuration may have changed. What has not keeps what is known of it. */
   refresh(): void;
+  /** Has the unit among the views though nothing was asked of it yet; a unit whose policy cannot be had is left out. */
+  know(unit: UnitId): void;
   views(): readonly PickerView[];
   close(): void;
 }
@@ -40,16 +42,23 @@ export function createPickers({ clock, policy, check, random }: PickersOptions):
       health && watchHealth(picker.endpoints, health, clock, (endpoint, signal) => check(endpoint, health, signal));
     return { picker, written: written(own), health: watch };
   };
+  const keep = (unit: UnitId): Kept => {
+    const one = make(unit, policy(unit));
+    kept.set(unit, one);
+    return one;
+  };
   const drop = (unit: UnitId, { health }: Kept) => {
     health?.close();
     kept.delete(unit);
   };
   return {
     of(unit) {
-      let one = kept.get(unit);
-      if (!one) kept.set(unit, (one = make(unit, policy(unit))));
+      const one = kept.get(unit) ?? keep(unit);
       one.health?.used();
       return one.picker;
+    },
+    know(unit) {
+      if (!kept.has(unit) && writtenOrGone(() => policy(unit)) !== null) keep(unit);
     },
     refresh() {
       for (const [unit, one] of kept) {

@@ -76,6 +76,7 @@ export interface Policy {
   readonly canary: ({ readonly place: Place } & CanarySettings) | null;
   /** Gets a copy of a share of the requests, and no answer of it goes to anyone. */
   readonly mirror: { readonly place: Place; readonly share: number } | null;
+  /** Null where reads go to one place at a time. */
   readonly hedge: HedgeSettings | null;
 }
 

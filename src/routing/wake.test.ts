@@ -7,6 +7,7 @@ import { silentLogger } from '#kernel/logger';
 import { createScheduler } from '#scheduler/run-loop';
 import type { Scheduler } from '#scheduler/run-loop';
 import { defaultSettings, oneReplica, plainRungs } from '#scheduler/types';
+import { anyPlace } from './picker.ts';
 import { fakePickers } from './picker.fake.ts';
 import { createWaker } from './wake.ts';
 import type { Target, WakerOptions } from './wake.ts';
@@ -15,7 +16,7 @@ const unit = unitId('service', 'x');
 const target: Target = { origin: 'http://127.0.0.1:1', basePath: '', key: null };
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-function bench(more: Partial<WakerOptions> = {}, replicas = oneReplica) {
+function bench(more: Partial<WakerOptions> = {}, replicas = oneReplica, slots = 1) {
   const clock = fakeClock();
   const told: string[] = [];
   const tell = (what: string) => () => void told.push(what);
@@ -25,7 +26,7 @@ function bench(more: Partial<WakerOptions> = {}, replicas = oneReplica) {
     clock,
     effects: { start: tell('start'), stop: tell('stop'), freeze: tell('freeze'), thaw: tell('thaw') },
   });
-  const spec = { tier: 'on-demand', priority: 50, declaredBytes: 10, learnedBytes: null, slots: 1 } as const;
+  const spec = { tier: 'on-demand', priority: 50, declaredBytes: 10, learnedBytes: null, slots } as const;
   const rest = {
     idleAfterMs: 60_000,
     idleRung: 'cold',
@@ -208,6 +209,23 @@ describe('a wake', () => {
     await settle();
     leaving.abort();
     await left;
+  });
+
+  it('for another try waits until what failed the first one is seen to listen, or known to have ended', async () => {
+    const { waker, scheduler, caller, started, pass } = bench({ reaches: async () => false }, oneReplica, 2);
+    const first = waker.wake(unit, { ...caller(), choice: anyPlace });
+    await settle();
+    started();
+    (await first).release(true);
+    let granted = false;
+    const again = waker.wake(unit, { ...caller(), choice: { key: null, avoid: new Set<string>([unit]) } });
+    again.then(() => (granted = true)).catch(() => undefined);
+    await pass(300);
+    expect(granted).toBe(false);
+    scheduler.dispatch({ kind: 'exited', unit, message: 'gone' });
+    await pass(2_000);
+    started();
+    await again;
   });
 
   it('of what runs elsewhere takes no lease', async () => {

@@ -105,9 +105,17 @@ export function createGranter(options: WakerOptions): Granter {
     return unit !== undefined && siblingsOf(unit).some(({ phase }) => phase.kind === 'ready');
   };
 
+  const doubts = new Map<UnitId, Promise<void>>();
+  const doubt = (unit: UnitId, settled: Promise<void>): void => {
+    doubts.set(unit, settled);
+    void settled.finally(() => doubts.get(unit) === settled && doubts.delete(unit));
+  };
+
   const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
     const asked = clock.now();
     if (options.isExternal(unit)) return external(options.pickers.of(unit).pick(caller.choice ?? anyPlace), caller);
+    // Else it could be granted the very instance that has just failed it, which may have ended without being known to have.
+    if (caller.choice && caller.choice.avoid.size > 0) await abortable(doubts.get(unit) ?? sure, caller.signal);
     const wasReady = isReady(unit);
     const { lease, placed } = await leaseAndPlace(unit, caller, leaseOn, options);
     const waited = clock.now() - asked;
@@ -115,7 +123,7 @@ export function createGranter(options: WakerOptions): Granter {
       ...{ placed, target: placed.target, queueMs: wasReady ? waited : 0, wakeMs: wasReady ? 0 : waited },
       leaveOpen: () => lease.leaveOpen(),
       release(broken = false) {
-        if (broken) void releaseWhenSure(lease, options);
+        if (broken) doubt(unit, releaseWhenSure(lease, options));
         else lease.release();
       },
     };
@@ -212,6 +220,7 @@ async function releaseWhenSure(lease: Lease, { scheduler, target, reaches, clock
   }
 }
 
+const sure = Promise.resolve();
 const nothing = (): void => undefined;
 
 function external(placed: Placed, { choice }: Caller): Awake {

@@ -22,6 +22,10 @@ export const commands: CommandTable = {
     summary: 'Show the limits, and what is used of each',
     load: async () => (await import('./limits.ts')).limits,
   },
+  upstreams: {
+    summary: 'Show where requests go, and what is left alone',
+    load: async () => (await import('./upstreams.ts')).upstreams,
+  },
   start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
   stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
   pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },

@@ -34,7 +34,7 @@ const option = (name: string, costMs: number) => ({
   costMs,
 });
 const tell = async (told: object, ...more: string[]) => {
-  platform.routes['GET /sutaz/v1/units/chroma/why'] = json(told);
+  platform.routes['GET /sutaz/v1/units/chroma/why'] = json({ upstreams: [], ...told });
   return (await platform.run(['why', 'chroma', ...more])).out;
 };
 
@@ -162,7 +162,22 @@ test('of one that is frozen it says what it takes to thaw it, and which open con
 });
 
 test('of what is not run here it says why, and --json is what the platform said', async () => {
-  const told = { unit: unit('disabled', 'it needs a GPU'), facts: null, outlook: null } as unknown as ApiWhy;
+  const told = {
+    unit: unit('disabled', 'it needs a GPU'),
+    facts: null,
+    outlook: null,
+    upstreams: [],
+  } as unknown as ApiWhy;
   expect(await tell(told)).toBe('chroma is disabled: it needs a GPU\n');
   expect(JSON.parse(await tell(told, '--json'))).toEqual(told);
+});
+
+test('of one that is left alone it says which place, why and for how long', async () => {
+  const upstreams = [
+    { id: 'http://10.0.0.5', state: 'open', why: 'it answered with 503', leftMs: 4_000 },
+    { id: 'http://10.0.0.6', state: 'closed', why: null, leftMs: null },
+  ];
+  const out = await tell({ unit: unit('ready', 'runs elsewhere'), facts: null, outlook: null, upstreams });
+  expect(out).toContain('http://10.0.0.5 is open: it answered with 503; tried again in 4 s.\n');
+  expect(out).not.toContain('10.0.0.6');
 });

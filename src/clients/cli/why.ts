@@ -1,11 +1,12 @@
 import type { ApiUnit } from '#contracts/api';
-import type { ApiLedgerUnit, ApiOption, ApiOutlook, ApiWhy } from '#contracts/explanations';
+import type { ApiLedgerUnit, ApiOption, ApiOutlook, ApiUpstream, ApiWhy } from '#contracts/explanations';
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
 import { painter } from './style.ts';
 import { renderTable } from './table.ts';
 import type { Column, TableOptions } from './table.ts';
 import { stateLine } from './units.ts';
+import { reasonOf } from './upstreams.ts';
 
 export const why = defineCommand({
   arguments: 'NAME',
@@ -25,14 +26,21 @@ export const why = defineCommand({
   },
 });
 
-export function renderWhy({ unit, facts, outlook }: ApiWhy, options: TableOptions): string {
-  const parts = [stateLine(unit), failed(unit)];
+export function renderWhy({ unit, facts, outlook, upstreams }: ApiWhy, options: TableOptions): string {
+  const parts = [stateLine(unit), failed(unit), leftAlone(upstreams)];
   if (facts) parts.push(comparison(facts, options), awake(facts, options));
   // Memory is not what keeps one that is left alone after its failures from starting, unless it is short, too.
   const told = !holdsMemory(facts) && !(isLeftAlone(unit) && outlook?.fits === 'now');
   if (outlook && told) parts.push(start(outlook, unit.state === 'frozen' ? 'thaw' : 'start', options));
   return parts.filter((part) => part !== '').join('\n');
 }
+
+/** What of it gets no requests, though it may be awake. */
+const leftAlone = (upstreams: readonly ApiUpstream[]): string =>
+  upstreams
+    .filter(({ state }) => state !== 'closed')
+    .map((one) => `${one.id} is ${one.state}: ${reasonOf(one) ?? 'not said'}.\n`)
+    .join('');
 
 const holdsMemory = (facts: ApiLedgerUnit | null): boolean =>
   facts !== null && ['ready', 'starting', 'thawing'].includes(facts.state);

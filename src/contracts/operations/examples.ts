@@ -49,7 +49,7 @@ export const examples: Partial<Wire> = {
     ledger,
     units: [unit],
   },
-  ApiWhy: { unit, facts: null, outlook: null },
+  ApiWhy: { unit, facts: null, outlook: null, upstreams: [] },
   ApiModelVersions: {
     id: 'smollm2:135m',
     held: false,

@@ -28,6 +28,11 @@ export const platformOperations = {
     summary: 'Show the limits, and what is used of each',
     detail: 'An administrator sees all accounts, anyone else their own.',
   },
+  readUpstreams: {
+    ...{ method: 'GET', path: '/upstreams', scope: 'state:read', topic: 'state', answer: 'ApiUpstreams' },
+    summary: 'Show where requests go, what is left alone and why',
+    detail: 'What runs elsewhere is always there, an instance of this machine from its first request on.',
+  },
   readPlan: {
     ...{ method: 'GET', path: '/plan', scope: 'state:read', topic: 'state', answer: 'ApiPlan' },
     summary: 'Say whether units can be awake together',

@@ -15,7 +15,7 @@ import type {
   ApiStopping,
   ApiUnit,
 } from '../api.ts';
-import type { ApiAccount, ApiPlan, ApiSavings, ApiWhy } from '../explanations.ts';
+import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '../explanations.ts';
 import type { ApiLimits } from '../limits-api.ts';
 import type { ApiAuditList, ApiKeyAsk, ApiKeyList, ApiMadeKey, ApiRotateAsk } from '../security-api.ts';
 import type {
@@ -66,6 +66,7 @@ export interface Wire {
   readonly ApiState: ApiState;
   readonly ApiStopping: ApiStopping;
   readonly ApiUnit: ApiUnit;
+  readonly ApiUpstreams: ApiUpstreams;
   readonly ApiVerification: ApiVerification;
   readonly ApiVerifyAsk: ApiVerifyAsk;
   readonly ApiView: ApiView;

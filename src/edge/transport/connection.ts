@@ -1,10 +1,11 @@
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket, TcpNetConnectOpts } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Clock } from '#kernel/clock';
 import { createAnswerParser } from './answer.ts';
 import type { AnswerParser } from './answer.ts';
 import type { AnswerHead } from './answer-head.ts';
+import { certificateAt } from './place.ts';
 import type { Place } from './place.ts';
 import { isChunked, requestHead } from './request-head.ts';
 import type { RequestFacts } from './request-head.ts';
@@ -196,8 +197,8 @@ function dial(place: Place, limit: { readonly clock: Clock; readonly connectMs: 
 function open({ host, port, secure, tls }: Place, callback: (length: number) => boolean): Socket {
   const options: TcpNetConnectOpts = { host, port, noDelay: true, onread: { buffer: shared, callback } };
   if (!secure) return connect(options);
-  const name = tls?.serverName ?? (isIP(host) ? undefined : host);
-  const names = { ...(name !== undefined && { servername: name }), ...(tls?.ca !== undefined && { ca: tls.ca }) };
   // Only for what runs elsewhere: most platforms never need it.
-  return process.getBuiltinModule('node:tls').connect({ ...options, ...names, ALPNProtocols: ['http/1.1'] });
+  return process
+    .getBuiltinModule('node:tls')
+    .connect({ ...options, ...certificateAt(host, tls), ALPNProtocols: ['http/1.1'] });
 }

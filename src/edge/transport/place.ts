@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { TargetTls } from '#routing/policy';
 
 export interface Place {
@@ -16,4 +17,10 @@ export function placeOf(origin: string): Place {
   const secure = protocol === 'https:';
   const own = Number(port) || (secure ? 443 : 80);
   return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: own, secure, authority: host };
+}
+
+/** How TLS is to judge what a host shows. */
+export function certificateAt(host: string, tls?: TargetTls): { readonly servername?: string; readonly ca?: string } {
+  const servername = tls?.serverName ?? (isIP(host) ? undefined : host);
+  return { ...(servername !== undefined && { servername }), ...(tls?.ca !== undefined && { ca: tls.ca }) };
 }
