@@ -23,7 +23,7 @@ function cpuOf(pid: number | null): number {
   );
 }
 
-const residentKb = (pid: number): number =>
+export const residentKb = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 
 /** About 330 bytes, as performance comparisons of gateways take them. */
@@ -56,7 +56,7 @@ interface Wrk {
   readonly p99: number;
 }
 
-async function wrk(target: Target, connections: number, seconds: number, home: string): Promise<Wrk> {
+export async function wrk(target: Target, connections: number, seconds: number, home: string): Promise<Wrk> {
   const script = join(home, `${target.name}.lua`);
   await writeFile(script, lua(target, JSON.stringify(question)));
   const url = `http://127.0.0.1:${target.port}/v1/chat/completions`;
