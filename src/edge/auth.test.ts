@@ -5,7 +5,7 @@ import { fakeClock } from '#kernel/clock.fake';
 import { createDamping } from '#security/damping';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
-import { authenticate, demandOwnHost, demandScope, demandService, serviceOfHost } from './auth.ts';
+import { authenticate, demandOwnHost, demandScope, demandService, serviceOfHost, setSession } from './auth.ts';
 import type { Identity } from './auth.ts';
 import { beginExchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
@@ -129,3 +129,10 @@ function headerOf(res: ServerResponse, name: string): string | undefined {
   const head = (res as unknown as { readonly _header: string })._header;
   return new RegExp(`^${name}: (.*?)\\r$`, 'im').exec(head)?.[1];
 }
+
+it('a session that was begun over TLS is sent over nothing else', () => {
+  const peer = { address: '127.0.0.1', trusted: false };
+  const plain = setSession({ peer: { ...peer, secure: false } }, 'token', 'Strict');
+  expect(plain).toBe('sutaz_session=token; Path=/; HttpOnly; SameSite=Strict');
+  expect(setSession({ peer: { ...peer, secure: true } }, 'token', 'Lax')).toMatch(/SameSite=Lax; Secure$/);
+});

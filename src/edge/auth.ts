@@ -25,6 +25,10 @@ export interface Identity {
 
 export const sessionCookie = 'sutaz_session';
 
+/** The header that gives a browser its session. Over TLS the browser is told to send it over nothing else. */
+export const setSession = ({ peer }: Pick<Exchange, 'peer'>, token: string, sameSite: 'Lax' | 'Strict'): string =>
+  `${sessionCookie}=${token}; Path=/; HttpOnly; SameSite=${sameSite}${peer.secure ? '; Secure' : ''}`;
+
 /** The service whose own host name the request was sent to; null for one to the door itself, or to nobody known. */
 export function serviceOfHost(req: IncomingMessage, identity: Identity): string | null {
   const named = nameHost(req.headers.host, identity.hosts());

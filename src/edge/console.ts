@@ -3,7 +3,7 @@ import { extname, join, relative, sep } from 'node:path';
 import { systemCode } from '#kernel/faults';
 import { hash } from 'node:crypto';
 import type { Sessions } from '#security/sessions';
-import { sessionCookie } from './auth.ts';
+import { setSession } from './auth.ts';
 import { onlyTakes } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { plainPage } from './waiting-page.ts';
@@ -83,7 +83,7 @@ function openSession(exchange: Exchange, sessions: Sessions): void {
   }
   exchange.res.writeHead(303, {
     location: '/console/',
-    'set-cookie': `${sessionCookie}=${session.token}; Path=/; HttpOnly; SameSite=Strict`,
+    'set-cookie': setSession(exchange, session.token, 'Strict'),
     'cache-control': 'no-store',
     'referrer-policy': 'no-referrer',
   });

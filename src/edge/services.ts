@@ -1,6 +1,6 @@
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
-import { sessionCookie } from './auth.ts';
+import { sessionCookie, setSession } from './auth.ts';
 import type { Identity } from './auth.ts';
 import { header, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
@@ -110,7 +110,7 @@ export function redeemTicket(exchange: Exchange, identity: Identity): boolean {
     'referrer-policy': 'no-referrer',
   };
   // Lax, since the way here was a link of the console's, which is another site.
-  if (session) headers['set-cookie'] = `${sessionCookie}=${session.token}; Path=/; HttpOnly; SameSite=Lax`;
+  if (session) headers['set-cookie'] = setSession(exchange, session.token, 'Lax');
   exchange.res.writeHead(303, headers);
   exchange.res.end();
   return true;
