@@ -177,6 +177,7 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
     async leave(signal) {
       await emptied(front, signal);
       await door.close();
+      succession.part();
     },
   };
 }

@@ -64,6 +64,8 @@ export const runPlatform: RunPlatform = async (options) => {
     }
   } finally {
     ending.abort();
+    // A line that is open keeps both processes alive.
+    predecessor?.close();
     await home?.release();
     clearInterval(alive);
   }

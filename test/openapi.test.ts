@@ -116,6 +116,7 @@ it('the platform answers as described', async () => {
   await answers('createKey', made);
   const { keyId } = (await made).facts;
   await answers('rotateKey', client.rotateKey(keyId, { overlap: '1h' }));
+  await answers('readLimits', client.readLimits());
   await answers('listKeys', client.listKeys());
   await answers('revokeKey', client.revokeKey(keyId));
   await answers('readAudit', client.readAudit({ limit: 5, what: 'createKey' }));

@@ -32,6 +32,8 @@ export interface Succession {
   restart(): Promise<ApiRestarted>;
   /** Resolves when another process listens in this one's place. */
   readonly replaced: Promise<void>;
+  /** Nothing is under way here any more: what the next process still counts as this one's is given back. */
+  part(): void;
   /** To be told of every event of the account: those that end a lease concern the next process, too. */
   readonly onEvent: (event: Event) => void;
 }
@@ -42,11 +44,13 @@ export function createSuccession(options: SuccessionOptions): Succession {
   let isReplaced: () => void = () => undefined;
   const replaced = new Promise<void>((resolve) => (isReplaced = resolve));
   let running = false;
+  let next: Link | undefined;
   const estate = (start: () => Successor) => ({
     ...{ clock, log, launch: start, url: options.url },
     underWay: () => underWay(options),
     follow(link: Link) {
       const { relay } = options.core();
+      next = link;
       relay.goOn(createRemoteGranter({ link, silenceMs: relay.silenceMs }));
     },
     cut(onEnd: (end: LeaseEnd) => void) {
@@ -75,6 +79,7 @@ export function createSuccession(options: SuccessionOptions): Succession {
   });
   return {
     replaced,
+    part: () => next?.close(),
     onEvent(event) {
       if (event.kind !== 'release' && event.kind !== 'closed') return;
       told({ kind: 'lease', event: event.kind, unit: event.unit, waiter: event.waiter });
@@ -85,9 +90,9 @@ export function createSuccession(options: SuccessionOptions): Succession {
       if (running) throw new Fault('CONFLICT', 'It is being restarted already.');
       running = true;
       try {
-        const next = await handOver(estate(launch));
-        log.info('another process goes on', next);
-        return next;
+        const successor = await handOver(estate(launch));
+        log.info('another process goes on', successor);
+        return successor;
       } finally {
         running = false;
       }
