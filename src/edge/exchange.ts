@@ -5,6 +5,7 @@ import { isRecord } from '#kernel/json';
 import type { Principal } from '#security/principal';
 import { dialectOf } from './dialects.ts';
 import type { Admission } from './limits/admission.ts';
+import { framesOf } from './frames.ts';
 import { isGrpc, sendGrpcFault } from './protocols/grpc.ts';
 import { peerOf, trustsNobody } from './protocols/peer.ts';
 import type { Peer } from './protocols/peer.ts';
@@ -33,6 +34,8 @@ export interface Exchange {
   streaming: boolean;
   /** Set when an answer begins to go to the client: from then on nothing else may answer in its place. */
   answered: boolean;
+  /** Whether the chunks of its answer are framed here and not by Node (`frames.ts`). */
+  framed: boolean;
   /** Whether the key came in the Authorization header, which then must not be passed on. */
   keyInAuthorization: boolean;
   /** The same for `x-api-key`. */
@@ -72,6 +75,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     admission: null,
     streaming: false,
     answered: false,
+    framed: false,
     keyInAuthorization: false,
     keyInApiKey: false,
   };
@@ -135,7 +139,8 @@ function failStream(exchange: Exchange, fault: Fault): void {
   if (!exchange.streaming || res.writableEnded) return void res.destroy();
   const dialect = dialectOf(path);
   // Without a clean end, a client that ignores the event still sees that the stream broke off.
-  res.write(dialect.inStream(dialect.body(fault, traceId)), () => res.destroy());
+  const event = Buffer.from(dialect.inStream(dialect.body(fault, traceId)));
+  res.write(framesOf(exchange).of(event), () => res.destroy());
 }
 
 /** One segment of a path, decoded. */
@@ -147,29 +152,32 @@ export function decodeSegment(segment: string): string {
   }
 }
 
-/** The whole body, at most `limit` bytes. */
-export async function readBody(exchange: Exchange, limit: number): Promise<Buffer> {
+/** The whole body, at most `limit` bytes. By events: an iterator costs more than all else that is done with a small one. */
+export function readBody(exchange: Exchange, limit: number): Promise<Buffer> {
   const { req } = exchange;
   const declared = Number(header(req, 'content-length') ?? 0);
   const tooLarge = () =>
     new Fault('TOO_LARGE', `The body has more than the ${limit} bytes that are allowed (limits.body).`, {
       details: { limitBytes: limit, ...(declared > 0 ? { bytes: declared } : {}) },
     });
-  if (declared > limit) throw tooLarge();
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    // Not the plain iterator: left early, it would close the connection before the refusal is sent.
-    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  if (declared > limit) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (end: () => void) => {
+      req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+      end();
+    };
+    const onData = (chunk: Buffer) => {
       size += chunk.byteLength;
-      if (size > limit) throw tooLarge();
       chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof Fault) throw error;
-    throw new Fault('CANCELLED', 'The client left before its request was whole.', { cause: error });
-  }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+      if (size > limit) settle(() => reject(tooLarge()));
+    };
+    const onEnd = () => settle(() => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    const onClose = (cause?: unknown) =>
+      settle(() => reject(new Fault('CANCELLED', 'The client left before its request was whole.', { cause })));
+    req.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+  });
 }
 
 /** A body that must be a JSON object. */

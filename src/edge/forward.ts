@@ -1,9 +1,11 @@
+import type { ServerResponse } from 'node:http';
 import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
-import type { UnitId } from '#kernel/ids';
+import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Line } from '#routing/lines';
 import type { Awake, Waker } from '#routing/wake';
 import type { Exchange } from './exchange.ts';
+import { canFrame, framesOf, takeFraming } from './frames.ts';
 import { hasBody, requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
 import { isIdempotent, withTries } from './attempts.ts';
@@ -11,6 +13,7 @@ import type { Asked, Attempt } from './attempts.ts';
 import { hashKeyOf } from './hash-key.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { mirror } from './mirror.ts';
+import type { AnswerHead } from './transport/answer-head.ts';
 import { byName, headerOf } from './transport/fields.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
@@ -49,7 +52,8 @@ export async function forward(exchange: Exchange, onward: Onward, deps: ForwardD
   mirror(exchange, onward, deps);
   await withTries(exchange, askedOf(exchange, onward, deps), deps, async (attempt) => {
     const wake = onward.stream ? wakeStreaming : wakePlain;
-    const awake = await wake(exchange, onward, deps, attempt);
+    const waking = wake(exchange, onward, deps, attempt);
+    const awake = waking instanceof Promise ? await waking : waking;
     attempt.at(awake.placed);
     await serving(awake, () => passThrough(exchange, onward, awake, attempt, deps));
   });
@@ -90,53 +94,48 @@ export async function untilOver<T>(work: () => Promise<T>, over: (broken: boolea
   }
 }
 
-async function wakeStreaming(
+function wakeStreaming(
   exchange: Exchange,
   { unit }: Onward,
   { waker, clock }: ForwardDeps,
   { choice }: Attempt,
-): Promise<Awake> {
-  const comments = keepAwakeComments(exchange, clock, (waiter) => waker.progress(unit, waiter));
-  try {
-    const caller = { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued };
-    return await waker.wake(unit, { ...caller, choice });
-  } finally {
-    comments.stop();
-  }
+): Awake | Promise<Awake> {
+  let waiter: WaiterId | undefined;
+  const onQueued = (id: WaiterId) => void (waiter = id);
+  const waking = waker.wake(unit, { ...callerOf(exchange), signal: exchange.signal, onQueued, choice });
+  if (!(waking instanceof Promise)) return waking;
+  const comments = keepAwakeComments(exchange, clock, () => waker.progress(unit, waiter));
+  return waking.finally(() => comments.stop());
 }
 
-export async function wakePlain(
+export function wakePlain(
   exchange: Exchange,
   { unit }: { readonly unit: UnitId },
   { waker, clock, holdMs }: ForwardDeps,
   asked: Pick<Attempt, 'choice'> | null = null,
-): Promise<Awake> {
+): Awake | Promise<Awake> {
   const caller = callerOf(exchange);
-  const hold = holdUntil(exchange.signal, clock, holdMs(), () => {
+  const hold = new AbortController();
+  const waking = waker.wake(unit, { ...caller, signal: hold.signal, ...(asked && { choice: asked.choice }) });
+  // Most have their place by now: nothing is to be watched then.
+  if (!(waking instanceof Promise)) return waking;
+  const clear = holdUntil(hold, exchange.signal, clock, holdMs(), () => {
     // Before this caller leaves: else the start is called off for want of anyone who waits.
     waker.linger(unit, caller.principal, comebackMs);
     return stillWaking(unit, waker);
   });
-  try {
-    return await waker.wake(unit, { ...caller, signal: hold.signal, ...(asked && { choice: asked.choice }) });
-  } finally {
-    hold.clear();
-  }
+  return waking.finally(clear);
 }
 
-/** A signal that aborts when the client leaves, or with what `onLate` returns when the time is up. */
-function holdUntil(client: AbortSignal, clock: Clock, ms: number, onLate: () => Fault) {
-  const controller = new AbortController();
-  const onLeave = () => controller.abort(client.reason);
+/** Aborts the hold when the client leaves, or with what `onLate` returns when the time is up. Returns what ends that. */
+function holdUntil(hold: AbortController, client: AbortSignal, clock: Clock, ms: number, onLate: () => Fault) {
+  const onLeave = () => hold.abort(client.reason);
   if (client.aborted) onLeave();
   client.addEventListener('abort', onLeave, { once: true });
-  const cancel = clock.after(ms, () => controller.abort(onLate()));
-  return {
-    signal: controller.signal,
-    clear() {
-      cancel();
-      client.removeEventListener('abort', onLeave);
-    },
+  const cancel = clock.after(ms, () => hold.abort(onLate()));
+  return () => {
+    cancel();
+    client.removeEventListener('abort', onLeave);
   };
 }
 
@@ -200,11 +199,12 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
   let late: Late | null = null;
   /** Bytes that are still to come, where the answer says how many. */
   let left = NaN;
+  let frames = framesOf(exchange);
   const pass = (chunk: Buffer, resume: () => void): boolean => {
     left -= chunk.byteLength;
     // Head and body leave in one piece where the body came in one.
     if (left === 0) res.end(chunk);
-    else if (!res.write(chunk)) {
+    else if (!res.write(frames.of(chunk))) {
       attempt.held();
       res.once('drain', () => {
         attempt.data();
@@ -215,21 +215,20 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
     return true;
   };
   return {
-    head({ status, headers, framing }) {
-      attempt.head(status, (name) => headerOf(headers, name));
-      const isStream = headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true;
+    head(answer) {
+      attempt.head(answer.status, (name) => headerOf(answer.headers, name));
+      const isStream = headerOf(answer.headers, 'content-type')?.startsWith('text/event-stream') === true;
       if (isStream) line = waker.line(onward.unit, awake, callerOf(exchange));
       if (res.headersSent) {
-        if (status >= 400 || !isStream) late = { status, chunks: [], bytes: 0 };
+        if (answer.status >= 400 || !isStream) late = { status: answer.status, chunks: [], bytes: 0 };
         return;
       }
       exchange.streaming = isStream;
-      if (framing.kind === 'length') left = framing.bytes;
-      const back = responseHeaders(headers, exchange, onward.prefix, awake.target.origin);
-      back.push('server-timing', serverTiming(awake.queueMs, awake.wakeMs, clock.now() - sent));
-      if (status >= 400) back.push('x-sutaz-source', 'upstream');
-      res.writeHead(status, back);
-      if (isStream) res.flushHeaders();
+      if (answer.framing.kind === 'length') left = answer.framing.bytes;
+      writeHead(exchange, answer, onward.prefix, awake, clock.now() - sent);
+      frames = framesOf(exchange);
+      // Not at once: the first event may have come along, and leaves in one piece with the head.
+      if (isStream) process.nextTick(flush, res);
     },
     data(chunk, resume) {
       attempt.data();
@@ -242,11 +241,27 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
     },
     end() {
       if (late) endLate(exchange, late);
-      else if (!res.writableEnded) res.end();
+      else if (!res.writableEnded) res.end(frames.last);
     },
     trailers: (headers) => res.addTrailers(byName(headers) as Record<string, string>),
     close: (broken) => line?.close(broken),
   };
+}
+
+function writeHead(exchange: Exchange, answer: AnswerHead, prefix: string, awake: Awake, upstreamMs: number): void {
+  const { res } = exchange;
+  const back = responseHeaders(answer.headers, exchange, prefix, awake.target.origin);
+  back.push('server-timing', serverTiming(awake.queueMs, awake.wakeMs, upstreamMs));
+  if (answer.status >= 400) back.push('x-sutaz-source', 'upstream');
+  // What ends with its connection comes by HTTP/2, perhaps, and then its trailers are Node's to send.
+  const isOurs = answer.framing.kind === 'chunked' && canFrame(exchange);
+  if (!isOurs) return void res.writeHead(answer.status, back);
+  res.writeHead(answer.status, [...back, 'transfer-encoding', 'chunked']);
+  takeFraming(exchange);
+}
+
+function flush(res: ServerResponse): void {
+  if (!res.writableEnded && !res.destroyed && res.writableLength === 0) res.flushHeaders();
 }
 
 /** An answer that is no stream, after a stream was begun by comments: it can only be told as one event of it. */

@@ -85,6 +85,8 @@ export async function inOrder<T, C = ModelChoice>(
   choices: readonly C[],
   attempt: (choice: C, more: boolean) => Promise<T>,
 ): Promise<T> {
+  const [only] = choices;
+  if (choices.length === 1 && only) return attempt(only, false);
   for (const [index, choice] of choices.entries()) {
     try {
       return await attempt(choice, index < choices.length - 1);

@@ -36,17 +36,19 @@ export function createMetrics(): Metrics {
   const metrics: Metric[] = [];
   return {
     counter(name, help, names) {
-      const series = new Map<string, number>();
+      const series = new Map<string, { readonly labels: Labels; value: number }>();
       metrics.push({
         name,
         help,
         type: 'counter',
-        lines: () => [...series].map(([labels, value]) => `${name}${labels} ${value}`),
+        lines: () => [...series.values()].map(({ labels, value }) => `${name}${braces(names, labels)} ${value}`),
       });
       return {
         add(labels, by = 1) {
-          const key = braces(names, labels);
-          series.set(key, (series.get(key) ?? 0) + by);
+          const key = labels.join('\0');
+          const one = series.get(key);
+          if (one) one.value += by;
+          else series.set(key, { labels, value: by });
         },
       };
     },

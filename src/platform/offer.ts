@@ -8,10 +8,13 @@ import type { Plans } from '#units/plans';
 /** The same waker; where a model does not fit, its refusal says with which context it would. */
 export const offering = (waker: Waker, plans: Pick<Plans, 'of'>): Waker => ({
   ...waker,
-  wake: (unit, options) =>
-    waker.wake(unit, options).catch((error: unknown) => {
+  wake(unit, options) {
+    const waking = waker.wake(unit, options);
+    if (!(waking instanceof Promise)) return waking;
+    return waking.catch((error: unknown) => {
       throw withOffer(error, unit, plans);
-    }),
+    });
+  },
 });
 
 /** The error with the largest context that fits, where there is one; anything else as it is. */

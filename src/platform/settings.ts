@@ -2,8 +2,18 @@ import type { Config } from '#config/static';
 import type { Settings } from '#scheduler/types';
 import type { UnitSettings } from '#units/settings';
 
-/** The configuration as the units read it. */
-export function settingsOf({ services, models }: Config): UnitSettings {
+const read = new WeakMap<Config, UnitSettings>();
+
+/** The configuration as the units read it. Remembered: it is asked for with every request. */
+export function settingsOf(config: Config): UnitSettings {
+  const before = read.get(config);
+  if (before) return before;
+  const settings = settingsIn(config);
+  read.set(config, settings);
+  return settings;
+}
+
+function settingsIn({ services, models }: Config): UnitSettings {
   return {
     service: (id) => services[id] ?? {},
     model: (id) => models.settings[id] ?? {},

@@ -4,7 +4,8 @@ import type { Awake, Caller } from './wake.ts';
 
 /** Who brings units up for callers: this process, or another one that it asks. */
 export interface Granter {
-  wake(unit: UnitId, caller: Caller): Promise<Awake>;
+  /** At once where it is ready and has a place, else later. Throws and rejects with the Fault that says why not. */
+  wake(unit: UnitId, caller: Caller): Awake | Promise<Awake>;
   /** Milliseconds without a byte after which an open connection is no work; null where it always is. */
   silenceMs(unit: UnitId): number | null;
   isReady(unit: UnitId): boolean;
@@ -26,7 +27,9 @@ export function createRelay(first: Granter, isEnding: (error: unknown) => boolea
   return {
     wake(unit, caller) {
       if (granter !== first) return granter.wake(unit, caller);
-      return first.wake(unit, caller).catch((error: unknown) => {
+      const waking = first.wake(unit, caller);
+      if (!(waking instanceof Promise)) return waking;
+      return waking.catch((error: unknown) => {
         if (granter === first || !isEnding(error)) throw error;
         return granter.wake(unit, caller);
       });

@@ -23,7 +23,7 @@ export interface Line {
 
 export interface LinesOptions {
   readonly clock: Clock;
-  readonly wake: (unit: UnitId, caller: Caller) => Promise<Awake>;
+  readonly wake: (unit: UnitId, caller: Caller) => Awake | Promise<Awake>;
 }
 
 export interface Lines {
@@ -79,7 +79,7 @@ export function createLines(options: LinesOptions): Lines {
 
 async function rouse(group: Group, caller: Caller, silenceMs: number, { wake, clock }: LinesOptions): Promise<void> {
   const { unit, origin } = group;
-  const awake = await wake(unit, caller).catch((error: unknown) => {
+  const awake = await (async () => wake(unit, caller))().catch((error: unknown) => {
     throw unwoken(unit, error, caller.signal);
   });
   // Everyone has closed meanwhile, or the instance that they spoke with is gone.

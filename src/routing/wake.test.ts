@@ -218,7 +218,9 @@ describe('a wake', () => {
     started();
     (await first).release(true);
     let granted = false;
-    const again = waker.wake(unit, { ...caller(), choice: { key: null, avoid: new Set<string>([unit]) } });
+    const again = Promise.resolve(
+      waker.wake(unit, { ...caller(), choice: { key: null, avoid: new Set<string>([unit]) } }),
+    );
     again.then(() => (granted = true)).catch(() => undefined);
     await pass(300);
     expect(granted).toBe(false);

@@ -110,24 +110,30 @@ export function createGranter(options: WakerOptions): Granter {
     doubts.set(unit, settled);
     void settled.finally(() => doubts.get(unit) === settled && doubts.delete(unit));
   };
+  const awakeFor = (unit: UnitId, leased: Leased, since: Since): Awake =>
+    awakeBy(leased, since, clock.now(), () => doubt(unit, releaseWhenSure(leased.lease, options)));
 
-  const wake = async (unit: UnitId, caller: Caller): Promise<Awake> => {
-    const asked = clock.now();
+  const wake = (unit: UnitId, caller: Caller): Awake | Promise<Awake> => {
     if (options.isExternal(unit)) return external(options.pickers.of(unit).pick(caller.choice ?? anyPlace), caller);
+    const asked = clock.now();
     // Else it could be granted the very instance that has just failed it, which may have ended without being known to have.
-    if (caller.choice && caller.choice.avoid.size > 0) await abortable(doubts.get(unit) ?? sure, caller.signal);
-    const wasReady = isReady(unit);
-    const { lease, placed } = await leaseAndPlace(unit, caller, leaseOn, options);
-    const waited = clock.now() - asked;
-    return {
-      ...{ placed, target: placed.target, queueMs: wasReady ? waited : 0, wakeMs: wasReady ? 0 : waited },
-      leaveOpen: () => lease.leaveOpen(),
-      release(broken = false) {
-        if (broken) doubt(unit, releaseWhenSure(lease, options));
-        else lease.release();
-      },
-    };
+    const doubted = caller.choice && caller.choice.avoid.size > 0 ? doubts.get(unit) : undefined;
+    if (doubted) return abortable(doubted, caller.signal).then(() => atOnce(unit, caller, asked));
+    return atOnce(unit, caller, asked);
   };
+
+  const atOnce = (unit: UnitId, caller: Caller, asked: number): Awake | Promise<Awake> => {
+    const since = { asked, wasReady: isReady(unit) };
+    if (!since.wasReady) return inTurn(unit, caller, since);
+    const lease = scheduler.acquire({ unit, ...caller });
+    if (lease instanceof Promise) return inTurn(unit, caller, since, lease);
+    const target = options.target(lease.unit);
+    const placed = target && placeOn(lease, target, caller, options);
+    return placed ? awakeFor(unit, { lease, placed }, since) : inTurn(unit, caller, since, lease);
+  };
+
+  const inTurn = async (unit: UnitId, caller: Caller, since: Since, first?: Soon<Lease>): Promise<Awake> =>
+    awakeFor(unit, await leaseAndPlace(unit, caller, first ?? leaseOn(unit, caller), leaseOn, options), since);
 
   const leaseOn = async (unit: UnitId, caller: Caller): Promise<Lease> => {
     if (!isReady(unit) && !options.preparation.isPrepared(unit)) {
@@ -149,22 +155,45 @@ export function createGranter(options: WakerOptions): Granter {
   return { wake, silenceMs, isReady, wasStopped, linger, progress: options.progress };
 }
 
+type Soon<T> = T | Promise<T>;
+
 interface Leased {
   readonly lease: Lease;
   readonly placed: Placed;
+}
+
+interface Since {
+  /** Milliseconds of the clock. */
+  readonly asked: number;
+  readonly wasReady: boolean;
+}
+
+function awakeBy({ lease, placed }: Leased, { asked, wasReady }: Since, now: number, broke: () => void): Awake {
+  const waited = now - asked;
+  return {
+    ...{ placed, target: placed.target, queueMs: wasReady ? waited : 0, wakeMs: wasReady ? 0 : waited },
+    leaveOpen: () => lease.leaveOpen(),
+    release(broken = false) {
+      if (broken) broke();
+      else lease.release();
+    },
+  };
 }
 
 /** A lease on an instance that is there, and that is not left alone for failing. */
 async function leaseAndPlace(
   unit: UnitId,
   caller: Caller,
+  first: Soon<Lease>,
   leaseOn: (unit: UnitId, caller: Caller) => Promise<Lease>,
   options: WakerOptions,
 ): Promise<Leased> {
   const passedOver: Lease[] = [];
+  let next: Soon<Lease> | null = first;
   try {
     for (let triesLeft = tries; triesLeft > 0; triesLeft--) {
-      const lease = await leaseOn(unit, caller);
+      const lease: Lease = await (next ?? leaseOn(unit, caller));
+      next = null;
       // Where there are copies, the one that granted the lease is the one that keeps a slot for it.
       const target = options.target(lease.unit);
       if (!target) {
@@ -220,7 +249,6 @@ async function releaseWhenSure(lease: Lease, { scheduler, target, reaches, clock
   }
 }
 
-const sure = Promise.resolve();
 const nothing = (): void => undefined;
 
 function external(placed: Placed, { choice }: Caller): Awake {

@@ -17,7 +17,7 @@ function setUp(given: Partial<SchedulerOptions> = {}) {
   const clock = fakeClock();
   const effects = { ...idleWorld };
   const scheduler = createScheduler({ settings: roundSettings, limitBytes: 10, clock, effects, ...given });
-  const acquire = (unit: UnitId, options: Partial<Acquire> = {}) =>
+  const acquire = async (unit: UnitId, options: Partial<Acquire> = {}) =>
     scheduler.acquire({ unit, class: 'default', principal: 'ada', signal: new AbortController().signal, ...options });
   const ready = (...units: UnitId[]) => units.forEach((unit) => scheduler.dispatch({ kind: 'started', unit }));
   scheduler.dispatch({ kind: 'configure', units: [fakeUnit('a'), fakeUnit('b')] });

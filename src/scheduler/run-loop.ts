@@ -54,8 +54,11 @@ export interface Acquire {
 export interface Scheduler {
   /** Takes the event in its turn. Throws NOT_FOUND when it asks something of a unit that is not there. */
   dispatch(event: Event): void;
-  /** Waits for a place on the unit. Rejects with the Fault that says why not, and at once when the signal aborts. */
-  acquire(request: Acquire): Promise<Lease>;
+  /**
+   * A place on the unit: at once where one is free, without a promise in between, since that is so for most; else later.
+   * Rejects with the Fault that says why not, and at once when the signal aborts.
+   */
+  acquire(request: Acquire): Lease | Promise<Lease>;
   /** The account, to read only. */
   readonly state: State;
   /** Refuses whoever still waits and stops the timer. Stops no unit. */
@@ -214,10 +217,30 @@ interface Desk {
   readonly dispatch: (event: Event) => void;
 }
 
-function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Promise<Lease> {
-  const { unit, signal } = request;
+function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Lease | Promise<Lease> {
+  const { unit, signal, class: rank, principal, goesOn = false } = request;
   if (signal.aborted) return Promise.reject(abortFault(signal));
   const id = newWaiterId();
+  const atOnce: { lease?: Lease; fault?: Fault } = {};
+  pending.set(id, {
+    granted: (by) => void (atOnce.lease = leaseOf(id, by, dispatch)),
+    refused: (refusal) => void (atOnce.fault = faultOf(refusal)),
+  });
+  const deadline = request.timeoutMs === undefined ? Infinity : clock.now() + request.timeoutMs;
+  try {
+    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline, goesOn } });
+  } catch (error) {
+    pending.delete(id);
+    return Promise.reject(error as Error);
+  }
+  const { lease, fault } = atOnce;
+  if (!lease && !fault) return queued(id, request, { pending, dispatch });
+  pending.delete(id);
+  return lease ?? Promise.reject(fault as Fault);
+}
+
+function queued(id: WaiterId, request: Acquire, { pending, dispatch }: Omit<Desk, 'clock'>): Promise<Lease> {
+  const { unit, signal } = request;
   return new Promise<Lease>((resolve, reject) => {
     const settle = () => {
       pending.delete(id);
@@ -239,10 +262,9 @@ function acquire(request: Acquire, { clock, pending, dispatch }: Desk): Promise<
       },
     });
     signal.addEventListener('abort', onAbort, { once: true });
-    const deadline = request.timeoutMs === undefined ? Infinity : clock.now() + request.timeoutMs;
-    const { class: rank, principal, goesOn = false } = request;
-    dispatch({ kind: 'request', waiter: { id, unit, class: rank, principal, deadline, goesOn } });
-    if (pending.has(id)) request.onQueued?.(id);
+    request.onQueued?.(id);
+    // What was called back may have ended the wait before anybody listened.
+    if (signal.aborted && pending.has(id)) onAbort();
   });
 }
 

@@ -65,7 +65,7 @@ export function createGathered(deps: GatheredDeps): Gathered {
     use: (peer: Peer, origin: string) => Promise<T>,
   ): Promise<T> => {
     const { signal } = call.exchange;
-    const awake = await whileWaking(unit, call, deps, () =>
+    const awake = await whileWaking(unit, call, deps, async () =>
       deps.waker.wake(unit, { ...callerOf(call.exchange), signal, choice: anyPlace }),
     );
     const { target, placed } = awake;
