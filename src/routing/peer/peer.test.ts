@@ -110,7 +110,8 @@ describe('a lease from another process', () => {
   it('comes with news for those who wait', async () => {
     const { remote, clock } = bench();
     let waiter: Parameters<NonNullable<Caller['onQueued']>>[0] | undefined;
-    remote.wake(unit, { ...asking(), onQueued: (id) => (waiter = id) }).catch(() => undefined);
+    const waking = Promise.resolve(remote.wake(unit, { ...asking(), onQueued: (id) => (waiter = id) }));
+    waking.catch(() => undefined);
     await settle();
     expect(remote.progress(unit, waiter)).toEqual({ phase: 'waiting' });
     clock.advance(1_000);
