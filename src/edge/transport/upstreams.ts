@@ -48,7 +48,7 @@ const usual: PoolSettings = { connections: 1_024, keptMs: 4_000, connectMs: 10_0
 const mostPools = 64;
 
 /**
- * A client of our own over sockets: what is measured in docs/performance.md decides (docs/decisions/0023-the-transport.md).
+ * A client of our own over sockets: what is measured in docs/performance.md decides (docs/decisions/0022-the-transport.md).
  * No answer has a time limit here: a model may think for minutes before its first byte, and the client's own patience is
  * what bounds that.
  */
