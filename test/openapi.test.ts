@@ -117,6 +117,7 @@ it('the platform answers as described', async () => {
   const { keyId } = (await made).facts;
   await answers('rotateKey', client.rotateKey(keyId, { overlap: '1h' }));
   await answers('readLimits', client.readLimits());
+  await answers('readUpstreams', client.readUpstreams());
   await answers('listKeys', client.listKeys());
   await answers('revokeKey', client.revokeKey(keyId));
   await answers('readAudit', client.readAudit({ limit: 5, what: 'createKey' }));
