@@ -57,7 +57,7 @@ describe('docs/definitions.md', () => {
   });
 });
 
-describe.each(['configuration.md', 'limits.md', 'upstreams.md'])('docs/%s', async (file) => {
+describe.each(['configuration.md', 'limits.md', 'routes.md', 'upstreams.md'])('docs/%s', async (file) => {
   const examples = [...(await read(file)).matchAll(/^```yaml config\n([\s\S]*?)^```/gm)];
 
   it.each(examples.map(([, text = '']) => text))('has examples that are right (block %#)', (text) => {

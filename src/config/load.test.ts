@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import { silentLogger } from '#kernel/logger';
 import { loadConfig, watchConfig } from './load.ts';
-import type { ConfigSource, LoadOptions } from './load.ts';
+import type { ConfigSource, Review, LoadOptions } from './load.ts';
 import { changedForRestart, configSchema, redact } from './static.ts';
 import type { Config } from './static.ts';
 import { formatProblem, parseStrict } from './strict.ts';
@@ -37,6 +37,8 @@ describe('the defaults', () => {
       models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
       security: { roles: {}, oidc: [] },
       services: {},
+      routes: {},
+      middlewares: {},
       catalog: { folders: [] },
       logs: { level: 'info', perInstance: 4 * 2 ** 20, audit: 4 * 2 ** 20 },
     });
@@ -69,7 +71,10 @@ function keysMissing(schema: Parameters<typeof unwrap>[0], value: unknown, path 
     const entries = (value ?? {}) as Record<string, unknown>;
     if (def.type === 'record' && path !== '.services.env') {
       const all = Object.values(entries);
-      return all.length === 0 ? [`${path}.*`] : all.flatMap((entry) => keysMissing(def.valueType, entry, path));
+      if (all.length === 0) return [`${path}.*`];
+      // Of keys that exclude one another each has an entry that has it.
+      const [first = [], ...others] = all.map((entry) => keysMissing(def.valueType, entry, path));
+      return first.filter((key) => others.every((missing) => missing.includes(key)));
     }
     return keysOf([found]).flatMap((key) =>
       key in entries ? keysMissing(def.shape[key] as never, entries[key], `${path}.${key}`) : [`${path}.${key}`],
@@ -121,7 +126,7 @@ describe('loading', () => {
   it.each([
     [
       'lisen: { port: 1 }\n',
-      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, security, services, catalog, logs.',
+      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, security, services, routes, middlewares, catalog, logs.',
     ],
     ['listen:\n  port: 80800\n', 'sutaz.yaml:2:9: listen.port: must be at most 65535'],
     [
@@ -193,6 +198,20 @@ describe('following the file', () => {
     await rm(join(home, 'sutaz.yaml'));
     await source.refresh();
     expect(source.current()).toEqual(defaults);
+  });
+
+  it('asks what was found beyond the schema first, and says where; a change of what it names is one', async () => {
+    let review: Review = { problems: [{ path: ['scheduler', 'hold'], message: 'not so long' }], changed: false };
+    source.review(() => Promise.resolve(review));
+    await write('# why\nscheduler: { hold: 1m }\n');
+    expect(await source.refresh()).toBe(false);
+    expect(source.problems()).toMatchObject([{ line: 2, column: 20, key: 'scheduler.hold', message: 'not so long' }]);
+    expect(source.current()).toEqual(defaults);
+    review = { problems: [], changed: false };
+    expect(await source.refresh()).toBe(true);
+    expect(await source.refresh()).toBe(false);
+    review = { problems: [], changed: true };
+    expect(await source.refresh()).toBe(true);
   });
 
   it('says what takes effect only at the next start', async () => {

@@ -5,9 +5,10 @@ import { systemCode } from '#kernel/faults';
 import type { Logger } from '#kernel/logger';
 import { changedForRestart, configSchema } from './static.ts';
 import type { Config } from './static.ts';
-import { formatProblem, parseStrict } from './strict.ts';
+import { formatProblem, parseStrict, problemAt } from './strict.ts';
 import type { Parsed, Problem } from './strict.ts';
 import type { Environment } from './substitute.ts';
+import type { Path } from './walk.ts';
 import { watchFolders } from './watch.ts';
 
 /** What the command line says; it goes over the file. */
@@ -64,6 +65,13 @@ const override = (config: Config, { port, host, memoryBytes }: ConfigOverrides):
   memory: { ...config.memory, ...(memoryBytes === undefined ? {} : { limit: memoryBytes }) },
 });
 
+/** What was found beyond the schema about a configuration that is to take effect. */
+export interface Review {
+  readonly problems: readonly { readonly path: Path; readonly message: string }[];
+  /** Whether it is another one although the file says the same: something that it names has changed. */
+  readonly changed: boolean;
+}
+
 export interface ConfigSource {
   /** Where it stands, whether there is one or not. */
   readonly file: string;
@@ -73,6 +81,8 @@ export interface ConfigSource {
   problems(): readonly Problem[];
   /** Reads the file again now; tells whether another configuration runs. */
   refresh(): Promise<boolean>;
+  /** Asked about each configuration before it takes effect. A problem leaves running what runs. */
+  review(reviewer: (config: Config) => Promise<Review>): () => void;
   onChange(listener: (config: Config, before: Config) => void): () => void;
   close(): void;
 }
@@ -89,7 +99,9 @@ export interface WatchConfigOptions extends LoadOptions {
 /** Follows the file. A bad one is told in the log, once, and leaves running what ran. */
 export function watchConfig(options: WatchConfigOptions): ConfigSource {
   const { log } = options;
+  const file = fileOf(options);
   const listeners = new Set<(config: Config, before: Config) => void>();
+  const reviewers = new Set<(config: Config) => Promise<Review>>();
   let current = options.initial;
   let problems: readonly Problem[] = [];
 
@@ -116,12 +128,15 @@ export function watchConfig(options: WatchConfigOptions): ConfigSource {
   };
   const read = async (): Promise<boolean> => {
     const loaded = await loadConfig(options);
-    complain(loaded.ok ? [] : loaded.problems);
-    if (!loaded.ok || JSON.stringify(loaded.value) === JSON.stringify(current)) return false;
+    const reviewed = loaded.ok ? await Promise.all([...reviewers].map((review) => review(loaded.value))) : [];
+    const found = loaded.ok ? await placed(file, reviewed) : loaded.problems;
+    complain(found);
+    if (!loaded.ok || found.length > 0) return false;
+    if (!reviewed.some(({ changed }) => changed) && JSON.stringify(loaded.value) === JSON.stringify(current))
+      return false;
     take(loaded.value);
     return true;
   };
-  const file = fileOf(options);
   // The home folder is a busy place: only this file's changes count.
   const concerns = (name: string | null) => name === null || name === basename(file);
   const watched = watchFolders({ ...options, what: 'the configuration', folders: [dirname(file)], concerns, read });
@@ -130,10 +145,21 @@ export function watchConfig(options: WatchConfigOptions): ConfigSource {
     current: () => current,
     problems: () => problems,
     refresh: watched.refresh,
+    review(reviewer) {
+      reviewers.add(reviewer);
+      return () => reviewers.delete(reviewer);
+    },
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     close: watched.close,
   };
+}
+
+async function placed(file: string, reviewed: readonly Review[]): Promise<Problem[]> {
+  const found = reviewed.flatMap(({ problems }) => problems);
+  if (found.length === 0) return [];
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return found.map(({ path, message }) => problemAt(text, file, path, message));
 }

@@ -2,6 +2,7 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas } from './fields.ts';
 import { limitRules } from './limits.ts';
+import { middlewareSets, routeProblems, routeSettings } from './routes.ts';
 import { security } from './security.ts';
 import { modelTraffic, upstreamSettings } from './upstreams.ts';
 
@@ -281,6 +282,8 @@ export const configSchema = z
     models,
     security,
     services: z.record(z.string(), serviceSettings).default({}).describe('Choices for one service each, by its id.'),
+    routes: routeSettings,
+    middlewares: middlewareSets,
     catalog: section(
       {
         folders: z
@@ -300,6 +303,10 @@ export const configSchema = z
       },
       'Logs.',
     ),
+  })
+  .check(({ value, issues }) => {
+    if (issues.length > 0) return;
+    for (const problem of routeProblems(value)) issues.push({ code: 'custom', ...problem, input: value });
   })
   .describe('The configuration of the platform.');
 

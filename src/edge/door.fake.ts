@@ -35,6 +35,7 @@ import { createLive } from './live.ts';
 import type { ModelDirectory } from './models.ts';
 import { createMoving } from './moving.ts';
 import { trustsNobody } from './protocols/peer.ts';
+import { outsideWaker } from './routes/outside.ts';
 import { createUpstreams } from './transport/upstreams.ts';
 
 export const adminKey = 'sutaz-admin';
@@ -94,6 +95,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     mcp: { serve: async () => undefined },
     renderMetrics: () => 'metrics\n',
     moving: createMoving(),
+    routes: { table: () => null, outside: outsideWaker(fakePickers(clock)) },
     notReady: () => null,
     peers: { trusts: trustsNobody, needsTls: () => false },
     requests: { add: () => undefined },

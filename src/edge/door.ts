@@ -40,10 +40,12 @@ import { needsTls, sendToTls } from './protocols/plain.ts';
 import { lingerMs, refuseBytes, statusOf } from './protocols/refuse-bytes.ts';
 import type { OpenaiDeps } from './openai.ts';
 import { handleService, redeemTicket } from './services.ts';
-import type { Address, ServiceDeps } from './services.ts';
+import type { Address } from './services.ts';
+import { routesFor, serveRoute, upgradeRoute } from './routes/serve.ts';
+import type { RouteDeps } from './routes/serve.ts';
 import { passUpgrade, refuseUpgrade } from './websocket.ts';
 
-export interface DoorDeps extends OpenaiDeps, ServiceDeps, ControlDeps {
+export interface DoorDeps extends OpenaiDeps, RouteDeps, ControlDeps {
   readonly identity: Identity;
   readonly audit: Pick<Audit, 'record'>;
   readonly clock: Clock;
@@ -121,9 +123,10 @@ export function createDoor(deps: DoorDeps): Server {
 /**
  * Where a request goes. In this order:
  * 1. a host name `{id}.localhost` is that service, whatever the path;
- * 2. what needs no key: whether the platform is well, the console's own files and the description of the API, which hold
+ * 2. what a route of the configuration is about goes as that says, to its end or on with another path;
+ * 3. what needs no key: whether the platform is well, the console's own files and the description of the API, which hold
  *    nothing;
- * 3. everything else needs a key, and the right that its guard asks for; then it goes by its path.
+ * 4. everything else needs a key, and the right that its guard asks for; then it goes by its path.
  */
 async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   demandSound(exchange.req, deps.limits());
@@ -138,10 +141,14 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
     deps.limiter.admit(exchange, service);
     return handleService(exchange, { service, path: exchange.req.url ?? '/', prefix: '' }, deps);
   }
+  const found = routesFor(exchange, deps);
+  const routed = found && (await serveRoute(exchange, found, deps)); // 2
+  if (routed === 'answered') return;
   const guarded = guardOf(exchange);
-  if (!guarded?.guard.anyHost) demandOwnHost(exchange.req, deps.identity);
-  if (guarded?.guard.scope === null) return serveOpen(exchange, deps); // 2
-  exchange.principal = await authenticate(exchange, deps.identity); // 3
+  if (!routed && !guarded?.guard.anyHost) demandOwnHost(exchange.req, deps.identity);
+  if (guarded?.guard.scope === null) return serveOpen(exchange, deps); // 3
+  // A route asks first, by the headers as they came; it may have taken some away since.
+  exchange.principal ??= await authenticate(exchange, deps.identity); // 4
   auditChange(exchange, guarded, deps.audit);
   demandAccess(exchange, guarded, deps);
   deps.limiter.admit(exchange, serviceAt(exchange.path));
@@ -219,12 +226,14 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   if (deps.peers.needsTls(exchange.peer)) throw needsTls();
   const url = exchange.req.url ?? '/';
   const service = serviceOfHost(exchange.req, deps.identity);
-  if (service === null) demandOwnHost(exchange.req, deps.identity);
-  const address = service === null ? addressOf(url) : { service, path: url, prefix: '' };
+  const routed = service === null ? upgradeRoute(exchange, deps) : null;
+  if (service === null && !routed) demandOwnHost(exchange.req, deps.identity);
+  const address = routed?.address ?? (service === null ? addressOf(url) : { service, path: url, prefix: '' });
   if (!address?.path.startsWith('/')) throw new Fault('NOT_FOUND', `Nothing at ${exchange.path} takes a WebSocket.`);
   exchange.principal = await authenticate(exchange, deps.identity, service !== null);
   demandService(exchange, address.service);
   deps.limiter.admit(exchange, address.service);
+  routed?.change();
   const unit = deps.services.unit(address.service);
   const own = { ...exchange, signal: left.signal };
   const awake = await wakePlain(own, { unit }, deps, { choice: anyPlace });

@@ -15,8 +15,8 @@ export interface Exchange {
   readonly req: IncomingMessage;
   readonly res: ServerResponse;
   readonly method: string;
-  /** Decoded no further than the request line: `/services/chroma/api%2Fv2`. */
-  readonly path: string;
+  /** Decoded no further than the request line: `/services/chroma/api%2Fv2`. A route may put another one in its place. */
+  path: string;
   readonly query: URLSearchParams;
   readonly traceId: string;
   readonly peer: Peer;
@@ -30,10 +30,14 @@ export interface Exchange {
   principal: Principal | null;
   /** What limits let it take, until it is over; null where none is about it. */
   admission: Admission | null;
+  /** The whole body, where a route has read it already. */
+  gathered: Buffer | null;
   /** Set when a stream of server-sent events was begun: from then on an error is an event of it. */
   streaming: boolean;
   /** Set when an answer begins to go to the client: from then on nothing else may answer in its place. */
   answered: boolean;
+  /** Whether a route changes the body of its answer. */
+  rewritten: boolean;
   /** Whether the chunks of its answer are framed here and not by Node (`frames.ts`). */
   framed: boolean;
   /** Whether the key came in the Authorization header, which then must not be passed on. */
@@ -73,8 +77,10 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     since: now,
     principal: null,
     admission: null,
+    gathered: null,
     streaming: false,
     answered: false,
+    rewritten: false,
     framed: false,
     keyInAuthorization: false,
     keyInApiKey: false,
@@ -154,7 +160,8 @@ export function decodeSegment(segment: string): string {
 
 /** The whole body, at most `limit` bytes. By events: an iterator costs more than all else that is done with a small one. */
 export function readBody(exchange: Exchange, limit: number): Promise<Buffer> {
-  const { req } = exchange;
+  const { req, gathered } = exchange;
+  if (gathered !== null) return Promise.resolve(gathered);
   const declared = Number(header(req, 'content-length') ?? 0);
   const tooLarge = () =>
     new Fault('TOO_LARGE', `The body has more than the ${limit} bytes that are allowed (limits.body).`, {

@@ -25,8 +25,12 @@ const framed: Frames = {
 
 const plain: Frames = { of: (bytes) => bytes, last: '' };
 
-/** Whether an answer of unknown length may be framed here: HTTP/1.0 knows no chunks, and HTTP/2 has frames of its own. */
-export const canFrame = ({ req, method }: Exchange): boolean => req.httpVersion === '1.1' && method !== 'HEAD';
+/**
+ * Whether an answer of unknown length may be framed here: HTTP/1.0 knows no chunks, HTTP/2 has frames of its own, and what a
+ * route changes on its way is not yet what goes out.
+ */
+export const canFrame = ({ req, method, rewritten }: Exchange): boolean =>
+  req.httpVersion === '1.1' && method !== 'HEAD' && !rewritten;
 
 /** To be called once the head is written that says `transfer-encoding: chunked`: from then on Node adds nothing. */
 export function takeFraming(exchange: Exchange): void {

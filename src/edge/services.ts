@@ -47,7 +47,7 @@ export async function handleService(exchange: Exchange, address: Address, deps: 
   // Who would take something else as well may get something else: only who wants nothing but events is told by them.
   const stream = (exchange.req.headers.accept ?? '').trim().startsWith('text/event-stream');
   const fallbacks = deps.services.fallbacks(address.service);
-  const body = await repeatableBody(exchange, unit, fallbacks, deps);
+  const body = exchange.gathered ?? (await repeatableBody(exchange, unit, fallbacks, deps));
   // What goes on as it comes can be sent once.
   const services = [address.service, ...(body === null && hasBody(exchange.req.headers) ? [] : fallbacks)];
   await inOrder(exchange, services, (service, more) => {
@@ -116,7 +116,8 @@ export function redeemTicket(exchange: Exchange, identity: Identity): boolean {
   return true;
 }
 
-const isSession = (exchange: Exchange): boolean =>
+/** Whether a browser's session vouches for it, and no key. */
+export const isSession = (exchange: Exchange): boolean =>
   exchange.req.headers.cookie?.includes(`${sessionCookie}=`) === true &&
   exchange.req.headers.authorization === undefined &&
   exchange.req.headers['x-sutaz-key'] === undefined;

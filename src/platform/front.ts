@@ -31,6 +31,7 @@ import { mcpServicesOf } from './mcp-services.ts';
 import { registerMetrics, registerSavings, registerUpstreams } from './metrics.ts';
 import { createModelDirectory } from './models.ts';
 import type { Reporter } from './reporter.ts';
+import { openRoutes } from './routes.ts';
 import type { Stores } from './stores.ts';
 import { version } from './version.ts';
 
@@ -57,7 +58,7 @@ export interface Front {
 
 /** The door and all it leads to. It does not listen yet. */
 export async function createFront(
-  { config, clock, log, console: folder, openapi }: AppOptions,
+  { home, config, clock, log, console: folder, openapi }: AppOptions,
   parts: FrontParts,
   closers: Closers,
 ): Promise<Front> {
@@ -81,6 +82,8 @@ export async function createFront(
       ...{ config: () => config.current(), control: operator, clock },
     }),
   };
+  const { known } = knownTo(stores, config);
+  const routes = await openRoutes({ config, home: home.path, clock, log, known }, closers);
   const mcp = createMcp({ ...asking, version, mcpServices: mcpServicesOf(stores.catalog) });
   closers.add(() => mcp.close());
   const door: Server = createDoor({
@@ -92,6 +95,7 @@ export async function createFront(
       mcp,
       readLimits: limiter.view,
       ...measured,
+      routes,
     },
     services: {
       unit: core.directory.serviceUnit,

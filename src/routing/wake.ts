@@ -251,7 +251,7 @@ async function releaseWhenSure(lease: Lease, { scheduler, target, reaches, clock
 
 const nothing = (): void => undefined;
 
-function external(placed: Placed, { choice }: Caller): Awake {
+export function external(placed: Placed, { choice }: Caller): Awake {
   // No request goes there, and so nobody would settle it: kept, it would count as one, and a probe's would keep all others out.
   if (!choice) placed.settle('left');
   return {

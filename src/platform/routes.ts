@@ -1,0 +1,133 @@
+import type { ConfigSource, Review } from '#config/load';
+import { formatProblem, problemAt } from '#config/strict';
+import type { Config } from '#config/static';
+import type { RouteConfig } from '#config/routes';
+import { loadModule } from '#edge/routes/modules';
+import type { LoadedModule } from '#edge/routes/modules';
+import { outsideWaker, urlOfOutside } from '#edge/routes/outside';
+import type { Routes } from '#edge/routes/serve';
+import { compileRoutes } from '#edge/routes/table';
+import type { RouteTable } from '#edge/routes/table';
+import type { Clock } from '#kernel/clock';
+import type { Closers } from '#kernel/closers';
+import { Fault, toFault } from '#kernel/faults';
+import type { Logger } from '#kernel/logger';
+import { didYouMean } from '#kernel/nearest';
+import { createPickers } from '#routing/pickers';
+import { readFile } from 'node:fs/promises';
+import type { LimitsDeps } from './limits.ts';
+import { policyOf } from './policies.ts';
+
+export interface RoutesDeps {
+  readonly config: ConfigSource;
+  /** The home folder, where modules of the user's own are. */
+  readonly home: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly known: LimitsDeps['known'];
+}
+
+type Place = Review['problems'][number];
+
+/** A table with the modules that it was made of. */
+interface Made {
+  readonly table: RouteTable | null;
+  readonly modules: ReadonlyMap<string, LoadedModule>;
+}
+
+/**
+ * The routes of the configuration. A new one is made before the configuration that has it takes effect, and takes the old
+ * one's place in the same turn. Throws BAD_REQUEST when those of the start cannot be made.
+ */
+export async function openRoutes(deps: RoutesDeps, closers: Closers): Promise<Routes> {
+  const { config, clock } = deps;
+  const first = await make(config.current(), deps.home, new Map());
+  if (first.problems.length > 0) throw new Fault('BAD_REQUEST', (await placed(first.problems, config)).join('\n'));
+  let current: Made = first;
+  let next: Made = first;
+  closers.add(
+    config.review(async (proposed) => {
+      const made = await make(proposed, deps.home, current.modules);
+      next = made;
+      return { problems: made.problems, changed: isOther(made.modules, current.modules) };
+    }),
+  );
+  closers.add(
+    config.onChange(() => {
+      current = next;
+      void tellUnknown(deps);
+    }),
+  );
+  void tellUnknown(deps);
+  const policy = (url: string) => policyOf({ elsewhere: { url }, settings: {} });
+  const pickers = createPickers({
+    clock,
+    policy: (unit) => policy(urlOfOutside(unit)),
+    check: () => Promise.resolve(null),
+  });
+  closers.add(() => pickers.close());
+  return { table: () => current.table, outside: outsideWaker(pickers) };
+}
+
+async function make(
+  config: RouteConfig,
+  home: string,
+  before: ReadonlyMap<string, LoadedModule>,
+): Promise<Made & { readonly problems: readonly Place[] }> {
+  const modules = new Map<string, LoadedModule>();
+  const problems: Place[] = [];
+  for (const { path, file } of modulesOf(config)) {
+    try {
+      modules.set(file, await loadModule(home, file, modules.get(file) ?? before.get(file)));
+    } catch (error) {
+      problems.push({ path, message: `${file} ${toFault(error).message}` });
+    }
+  }
+  if (problems.length > 0) return { table: null, modules, problems };
+  const table = compileRoutes(config, (file) => modules.get(file)?.middleware ?? {});
+  return { table, modules, problems };
+}
+
+function* modulesOf({ routes, middlewares }: RouteConfig): Generator<{ path: PropertyKey[]; file: string }> {
+  const lists = [
+    ...Object.entries(routes).map(([name, one]) => ({ at: ['routes', name, 'with'], steps: one.with ?? [] })),
+    ...Object.entries(middlewares).map(([name, steps]) => ({ at: ['middlewares', name], steps })),
+  ];
+  for (const { at, steps } of lists) {
+    for (const [place, one] of steps.entries()) {
+      if (typeof one === 'object' && 'use' in one) yield { path: [...at, place, 'use'], file: one.use };
+    }
+  }
+}
+
+const isOther = (one: ReadonlyMap<string, LoadedModule>, other: ReadonlyMap<string, LoadedModule>): boolean =>
+  [...one].some(([file, { digest }]) => other.get(file)?.digest !== digest);
+
+async function placed(problems: readonly Place[], { file }: ConfigSource): Promise<string[]> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  return problems.map(({ path, message }) => formatProblem(problemAt(text, file, path, message)));
+}
+
+/** Targets that nothing has now: such a route answers with NOT_FOUND until there is one. */
+async function tellUnknown({ config, log, known }: RoutesDeps): Promise<void> {
+  const { services, models } = known();
+  for (const problem of await placed([...unknownTargets(config.current(), services, models)], config)) {
+    log.warn('a route leads nowhere', { problem });
+  }
+}
+
+function* unknownTargets({ routes }: Config, services: readonly string[], models: readonly string[]): Generator<Place> {
+  for (const [name, { to }] of Object.entries(routes)) {
+    for (const [kind, names] of [
+      ['service', services],
+      ['model', models],
+    ] as const) {
+      const asked = to?.[kind];
+      if (asked === undefined || names.includes(asked) || asked === 'default') continue;
+      yield {
+        path: ['routes', name, 'to', kind],
+        message: `no ${kind} is called ${asked}.${didYouMean(asked, names)}`,
+      };
+    }
+  }
+}
