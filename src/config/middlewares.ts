@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** Headers that the door answers for itself, or that speak of one connection: no middleware touches them. */
 export const keptHeaders: ReadonlySet<string> = new Set([
   ...['host', 'authorization', 'x-api-key', 'x-sutaz-key', 'x-sutaz-console', 'x-sutaz-trace-id', 'traceparent'],
-  ...['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'],
+  ...['forwarded', 'x-real-ip', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'],
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
   ...['content-length', 'content-encoding', 'set-cookie'],
 ]);
