@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { createServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
+import { issue, makeAuthority } from '#security/authority';
 import { openDoor } from './door.fake.ts';
 import type { OpenDoor } from './door.fake.ts';
 
@@ -175,4 +177,28 @@ describe('a connection that may be silent', () => {
     await until(() => door.world.open === 0);
     expect(door.world.waiting.size).toBe(0);
   });
+});
+
+it('speaks TLS where its place does, by the certificates that the place names', async () => {
+  await openEcho();
+  const authority = await makeAuthority('A test', Date.now());
+  const secured = createServer(await issue(authority, ['files.test'], Date.now()));
+  secured.on('secureConnection', (socket) => {
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'));
+  });
+  await once(secured.listen(0, '127.0.0.1'), 'listening');
+  const { port } = secured.address() as { port: number };
+  for (const scheme of ['https', 'h2']) {
+    const target = {
+      ...{ origin: `${scheme}://127.0.0.1:${port}`, basePath: '', key: 'secret' },
+      tls: { id: '1', ca: authority.cert, serverName: 'files.test' },
+    };
+    door.world.treat({ places: [{ url: scheme, weight: 1, target }] });
+    const { got } = upgrade('/services/x/ws');
+    await until(() => got.text.includes('\r\n\r\n'));
+    expect(got.text).toMatch(/^HTTP\/1.1 101 /);
+  }
+  secured.close();
 });

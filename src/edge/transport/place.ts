@@ -14,7 +14,7 @@ export interface Place {
 /** Where an origin is: `http://[::1]:41234`. */
 export function placeOf(origin: string): Place {
   const { hostname, port, protocol, host } = new URL(origin);
-  const secure = protocol === 'https:';
+  const secure = protocol === 'https:' || protocol === 'h2:';
   const own = Number(port) || (secure ? 443 : 80);
   return { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: own, secure, authority: host };
 }
