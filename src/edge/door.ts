@@ -35,7 +35,7 @@ import { continueWhenRead } from './protocols/expect.ts';
 import { handleOpenai } from './openai.ts';
 import { permitted } from './permitted.ts';
 import { handleRerank } from './rerank.ts';
-import type { Peer, Trusts } from './protocols/peer.ts';
+import type { Peers } from './protocols/peer.ts';
 import { needsTls, sendToTls } from './protocols/plain.ts';
 import { lingerMs, refuseBytes, statusOf } from './protocols/refuse-bytes.ts';
 import type { OpenaiDeps } from './openai.ts';
@@ -63,11 +63,7 @@ export interface DoorDeps extends OpenaiDeps, RouteDeps, ControlDeps {
       readonly keepAlive: number;
       readonly connections: number;
     };
-  readonly peers: {
-    readonly trusts: Trusts;
-    /** Whether somebody who came without TLS must come with it. */
-    needsTls(peer: Peer): boolean;
-  };
+  readonly peers: Peers;
   readonly requests: Counter;
   readonly seconds: Histogram;
 }

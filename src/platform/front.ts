@@ -71,7 +71,8 @@ export async function createFront(
   registerUpstreams(metrics, core.pickers);
   const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
-  const moving = createMoving();
+  const peers = peersOf(config.current().listen);
+  const moving = createMoving(peers);
   const asking = {
     ...{ waker: core.waker, upstreams, clock, log, identity, control: operator },
     limiter,
@@ -102,7 +103,7 @@ export async function createFront(
       fallbacks: (service) => config.current().services[service]?.fallback ?? [],
       describe: (unit) => ({ title: core.units.titles(unit).title, why: operator.unit(unit).why }),
     },
-    peers: peersOf(config.current().listen),
+    peers,
     port: () => portOf(door),
     url,
     console: await loadConsole(folder),

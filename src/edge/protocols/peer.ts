@@ -13,6 +13,13 @@ export interface Peer {
 
 export type Trusts = (address: string) => boolean;
 
+/** How the other ends of connections are judged. */
+export interface Peers {
+  readonly trusts: Trusts;
+  /** Whether somebody who came without TLS must come with it. */
+  needsTls(peer: Peer): boolean;
+}
+
 export const trustsNobody: Trusts = () => false;
 
 /** Whether an address is one of these, or in one of these networks. */
