@@ -57,7 +57,10 @@ export interface AppOptions {
 }
 
 export interface App extends PlatformReady {
-  /** Resolves when another process listens in this one's place; what is under way here goes on until `leave`. */
+  /**
+   * Resolves when another process listens in this one's place; what is under way here goes on until `leave`. Rejects when this
+   * one has let go of everything and no other one goes on: `leave` is what is left to do.
+   */
   readonly replaced: Promise<void>;
   /** Waits for what is under way after that, for as long as it takes, or until the signal aborts. Stops no instance. */
   leave(signal: AbortSignal): Promise<void>;

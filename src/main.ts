@@ -55,7 +55,7 @@ export const runPlatform: RunPlatform = async (options) => {
         ...(launchSuccessor && { launchSuccessor }),
       }).catch(nameThePort(loaded.listen.port));
       onReady({ url: app.url, pid: app.pid, keyFile: app.keyFile });
-      const isReplaced = await Promise.race([asked.promise.then(() => false), app.replaced.then(() => true)]);
+      const isReplaced = await Promise.race([asked.promise.then(() => false), replaced(app)]);
       if (isReplaced) await leave(app, asked.promise);
       else await app.close();
     } finally {
@@ -67,6 +67,8 @@ export const runPlatform: RunPlatform = async (options) => {
     // A line that is open keeps both processes alive.
     predecessor?.close();
     await home?.release();
+    // Open, it would keep this process, and the other one waiting for it.
+    predecessor?.close();
     clearInterval(alive);
   }
 };
@@ -75,6 +77,17 @@ async function mustLoad(loading: LoadOptions): Promise<Config> {
   const loaded = await loadConfig(loading);
   if (loaded.ok) return loaded.value;
   throw new Fault('BAD_REQUEST', loaded.problems.map(formatProblem).join('\n'));
+}
+
+/** Throws where no other process goes on: then nothing more can be answered here, and the next start takes over what runs. */
+async function replaced(app: App): Promise<true> {
+  try {
+    await app.replaced;
+    return true;
+  } catch (error) {
+    await leave(app, Promise.resolve());
+    throw error;
+  }
 }
 
 /** Milliseconds that what is under way in a replaced platform may go on: WebSockets know no end. */

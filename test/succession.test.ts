@@ -142,4 +142,13 @@ describe('a platform that is replaced while it runs', () => {
     const told = JSON.parse(await readFile(join(platform.home, 'platform.json'), 'utf8')) as { pid: number };
     expect(told.pid).toBe(platform.pid);
   });
+
+  it('ends where none of those that it handed everything to goes on', async () => {
+    await start();
+    // That the file is not there is found once the home has been taken over.
+    await writeFile(join(platform.home, 'sutaz.yaml'), 'listen: { tls: { cert: /none.pem, key: /none.pem } }\n');
+    const asked = await platform.fetch('/sutaz/v1/restart', { method: 'POST' }).catch(() => null);
+    expect(asked?.ok).not.toBe(true);
+    await until(() => exited(platform.pid), 'the platform to end');
+  }, 60_000);
 });

@@ -28,6 +28,8 @@ export interface Estate {
   readonly listener: () => Server;
   /** The other one listens; this one has to stop. */
   readonly moved: (url: string) => void;
+  /** Nothing goes on in this one's place, which has let go of everything: all that is left to it is to end. */
+  readonly lost: (why: unknown) => void;
 }
 
 /** Milliseconds for the other program to start, or to take up what it was handed. */
@@ -61,16 +63,21 @@ export async function handOver(estate: Estate): Promise<{ readonly url: string; 
   await estate.letGo();
   for (let left = tries; ; left--) {
     try {
+      if (left < tries) {
+        successor = await prepared(estate);
+        estate.follow(successor.link);
+      }
       const url = await takenUp(successor, held.list(), estate);
       estate.moved(url);
       return { url, pid: successor.pid };
     } catch (error) {
       successor.kill();
-      if (left === 1) throw error;
+      if (left === 1) {
+        estate.lost(error);
+        throw error;
+      }
       estate.log.error('the next process ended, and another one is started', { error: toFault(error).message });
       await sleep(estate.clock, againMs);
-      successor = await prepared(estate);
-      estate.follow(successor.link);
     }
   }
 }

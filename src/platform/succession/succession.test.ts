@@ -45,6 +45,7 @@ function bench(more: Partial<Estate> = {}) {
     letGo: async () => void log.push('letGo'),
     listener: () => createServer(),
     moved: (url) => void log.push(`moved ${url}`),
+    lost: () => void log.push('lost'),
     ...more,
   });
   done.catch(() => undefined);
@@ -128,6 +129,25 @@ describe('a platform that hands over', () => {
     heritage.listening('http://127.0.0.1:2');
     expect(await done).toMatchObject({ pid: 2 });
     expect(log).toEqual(['follow', 'cut', 'letGo', 'follow', 'moved http://127.0.0.1:2']);
+  });
+});
+
+describe('a platform that has let go', () => {
+  it('tries three times, however each of them ends, and then says that all is lost', async () => {
+    const { clock, log, launched, done } = bench();
+    await settle();
+    await goOn(launched[0]?.far);
+    // The second one ends before it could even begin.
+    for (const next of [0, 1]) {
+      launched[next]?.end('exit code 1');
+      await settle();
+      clock.advance(1_000);
+      await settle();
+    }
+    await goOn(launched[2]?.far);
+    launched[2]?.end('exit code 3');
+    await expect(done).rejects.toMatchObject({ code: 'START_FAILED', message: /exit code 3/ });
+    expect([log, launched.length]).toEqual([['follow', 'cut', 'letGo', 'follow', 'lost'], 3]);
   });
 });
 

@@ -30,7 +30,7 @@ export interface SuccessionOptions {
 /** How this platform is replaced by the next one while it runs. */
 export interface Succession {
   restart(): Promise<ApiRestarted>;
-  /** Resolves when another process listens in this one's place. */
+  /** Resolves when another process listens in this one's place; rejects when none does, and this one cannot go on. */
   readonly replaced: Promise<void>;
   /** Nothing is under way here any more: what the next process still counts as this one's is given back. */
   part(): void;
@@ -41,8 +41,9 @@ export interface Succession {
 export function createSuccession(options: SuccessionOptions): Succession {
   const { clock, log, launch } = options;
   let told: (end: LeaseEnd) => void = () => undefined;
-  let isReplaced: () => void = () => undefined;
-  const replaced = new Promise<void>((resolve) => (isReplaced = resolve));
+  const replaced = Promise.withResolvers<void>();
+  // Whoever runs the platform waits for it; where nobody does, that is no error of its own.
+  replaced.promise.catch(() => undefined);
   let running = false;
   let next: Link | undefined;
   const estate = (start: () => Successor) => ({
@@ -68,17 +69,18 @@ export function createSuccession(options: SuccessionOptions): Succession {
       options.home.unlock();
     },
     listener: () => options.front().server,
+    lost: replaced.reject,
     moved(url: string) {
       const { needs, scheduler } = options.core();
       // The next process holds what its units need by itself.
       for (const unit of scheduler.state.units.keys()) needs.give(unit);
       const { hostname, port } = new URL(url);
       options.front().moving.end({ host: hostname, port: Number(port) });
-      isReplaced();
+      replaced.resolve();
     },
   });
   return {
-    replaced,
+    replaced: replaced.promise,
     part: () => next?.close(),
     onEvent(event) {
       if (event.kind !== 'release' && event.kind !== 'closed') return;
