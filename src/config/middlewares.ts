@@ -1,17 +1,22 @@
 import { z } from 'zod';
 
-/** Headers that the door answers for itself, or that speak of one connection: no middleware touches them. */
-export const keptHeaders: ReadonlySet<string> = new Set([
+/** Headers that the door answers for itself, or that speak of one connection or of the length of a body. */
+const kept: ReadonlySet<string> = new Set([
   ...['host', 'authorization', 'x-api-key', 'x-sutaz-key', 'x-sutaz-console', 'x-sutaz-trace-id', 'traceparent'],
-  ...['forwarded', 'x-real-ip', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-prefix'],
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
   ...['content-length', 'content-encoding', 'set-cookie'],
 ]);
 
+/** Somebody's word on the way of the request, for which the door says its own. */
+const ofTheWay = /^(?:x[-_]forwarded[-_]|x[-_]real[-_]ip$|forwarded$)/;
+
+/** Whether no middleware may touch a header, which is given in lower case. */
+export const isKeptHeader = (name: string): boolean => kept.has(name) || ofTheWay.test(name);
+
 const headerName = z
   .string()
   .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'not a name of a header')
-  .refine((name) => !keptHeaders.has(name.toLowerCase()), "this header is the door's own: no middleware may change it");
+  .refine((name) => !isKeptHeader(name.toLowerCase()), "this header is the door's own: no middleware may change it");
 
 const headerValue = z
   .union([z.string(), z.number(), z.boolean()], { error: 'must be text, a number, or true or false' })

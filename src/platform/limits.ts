@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { ConfigSource } from '#config/load';
+import type { Config } from '#config/static';
 import { formatProblem, problemAt } from '#config/strict';
 import type { ApiLimits } from '#contracts/limits-api';
 import type { Json } from '#contracts/driver';
@@ -114,12 +115,16 @@ export function knownTo(
     known: () => ({
       keys: identity.keys.list().flatMap(({ keyId, name }) => [keyId, name]),
       principals: identity.keys.list().map(({ principal }) => principal),
-      services: [...catalog.current().services.keys()],
+      services: [...catalog.current().services.keys(), ...outsideNames(config.current())],
       models: [...catalog.current().modelNames.keys(), ...own().map(([name]) => name)],
     }),
     onKnown: (listener) => catalog.onChange(listener),
   };
 }
+
+/** Routes that lead elsewhere are asked for as services are, by their own names. */
+const outsideNames = ({ routes }: Config): string[] =>
+  Object.entries(routes).flatMap(([name, { to }]) => (to?.url === undefined ? [] : [name]));
 
 /** What an earlier platform kept, without what has been over since. */
 const keptAccounts = (rows: readonly { readonly key: string; readonly value: Json }[], wall: number) =>

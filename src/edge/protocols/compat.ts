@@ -32,6 +32,8 @@ export function asHttp1(
     writableFinished: { get: () => res.writableEnded && stream.writableFinished && !stream.aborted },
     destroy: { value: () => (stream.close(internalError), res) },
     writeHead: {
+      // A route that changes answers puts its own before it.
+      writable: true,
       value: (status: number, given: OutgoingHttpHeaders | HeaderList = {}) => {
         // Of a list Node would keep the last of one name.
         writeHead(

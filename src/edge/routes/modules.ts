@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { keptHeaders } from '#config/middlewares';
+import { isKeptHeader } from '#config/middlewares';
 import { Fault, systemCode } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
 import { didYouMean } from '#kernel/nearest';
@@ -89,7 +89,7 @@ function guarded(file: string, own: Middleware): Middleware {
   const headers = (change: (headers: Headers) => void) => (given: Headers) => {
     const before = keptIn(given);
     call(() => change(given));
-    for (const name of keptHeaders) delete given[name];
+    for (const name of Object.keys(given)) if (isKeptHeader(name)) delete given[name];
     Object.assign(given, before);
     demandHeaders(given, failed);
   };
@@ -103,7 +103,7 @@ function guarded(file: string, own: Middleware): Middleware {
 }
 
 const keptIn = (headers: Headers): Headers =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => keptHeaders.has(name)));
+  Object.fromEntries(Object.entries(headers).filter(([name]) => isKeptHeader(name)));
 
 function demandHeaders(headers: Headers, failed: (why: string) => Fault): void {
   for (const [name, value] of Object.entries(headers)) {

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import type { IncomingMessage, RequestListener } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { configSchema } from '#config/static';
@@ -5,7 +6,10 @@ import { formatProblem, parseStrict } from '#config/strict';
 import { fakeClock } from '#kernel/clock.fake';
 import { fakePickers, plainPolicy } from '#routing/picker.fake';
 import { createPickers } from '#routing/pickers';
-import { openDoor } from '../door.fake.ts';
+import { principalWith } from '#security/principal.fake';
+import { createSessions } from '#security/sessions';
+import type { Identity } from '../auth.ts';
+import { identityOf, openDoor } from '../door.fake.ts';
 import type { OpenDoor } from '../door.fake.ts';
 import type { Middleware } from '../middlewares/middleware.ts';
 import { outsideWaker, urlOfOutside } from './outside.ts';
@@ -30,13 +34,30 @@ async function textOf(req: IncomingMessage): Promise<string> {
   return text;
 }
 
-async function openWith(text: string, service: RequestListener = echo, own: Middleware = {}): Promise<OpenDoor> {
+interface More {
+  /** What every module of the user's own is. */
+  readonly own?: Middleware;
+  /** What the key `some` may. */
+  readonly scope?: string;
+}
+
+async function openWith(
+  text: string,
+  service: RequestListener = echo,
+  { own = {}, scope }: More = {},
+): Promise<OpenDoor> {
   const parsed = parseStrict(text, 'sutaz.yaml', configSchema);
   if (!parsed.ok) throw new Error(parsed.problems.map(formatProblem).join('\n'));
   const table = compileRoutes(parsed.value, () => own);
   const routes: Routes = { table: () => table, outside: outsideWaker(fakePickers(fakeClock())) };
-  door = await openDoor(service, { routes });
+  door = await openDoor(service, { routes, ...(scope !== undefined && { identity: identityWith(scope) }) });
   return door;
+}
+
+function identityWith(scope: string): Identity {
+  const clock = fakeClock();
+  const identity = identityOf(createSessions({ clock, present: (one) => one }), clock);
+  return { ...identity, verifyKey: (key) => (key === 'some' ? principalWith(null, [scope]) : null) };
 }
 
 interface Echoed {
@@ -47,6 +68,7 @@ interface Echoed {
 const echoed = async (...asked: Parameters<OpenDoor['ask']>): Promise<Echoed> =>
   JSON.parse((await door.ask(...asked)).text) as Echoed;
 const wiki = 'routes: { wiki: { match: { path: /manual/* }, to: { service: x }, with: [{ stripPrefix: /manual }] } }';
+const admin = principalWith('admin', [], 'admin');
 const json = { 'content-type': 'application/json' };
 
 describe('a route to a service', () => {
@@ -64,6 +86,15 @@ describe('a route to a service', () => {
     expect(await door.ask('/manual/a')).toMatchObject({ status: 404 });
   });
 
+  it.each([
+    ['services:use:y', 403],
+    ['services:use:x', 200],
+    ['models:use', 403],
+  ])('with the scope %s answers %i', async (scope, status) => {
+    await openWith(wiki, echo, { scope });
+    expect((await door.ask('/manual/a', { key: 'some' })).status).toBe(status);
+  });
+
   it('keeps redirects of the service below its path', async () => {
     await openWith(wiki, (_, res) => res.writeHead(302, { location: '/login' }).end());
     expect((await door.ask('/manual/a')).headers.location).toBe('/manual/login');
@@ -71,7 +102,7 @@ describe('a route to a service', () => {
 
   it("shows no page of a service's where the door's session counts", async () => {
     await openWith(wiki);
-    const session = door.sessions.redeem(door.sessions.ticket({ ...(await principal()) }).token);
+    const session = door.sessions.redeem(door.sessions.ticket(admin).token);
     const headers = { cookie: `sutaz_session=${session?.token}`, 'sec-fetch-site': 'same-origin' };
     const answer = await door.ask('/manual/a', { key: null, headers });
     expect(answer.status).toBe(303);
@@ -85,11 +116,6 @@ describe('a route to a service', () => {
     expect(await door.ask('/v1/models', { headers: { host: 'evil.example' } })).toMatchObject({ status: 403 });
   });
 });
-
-const principal = async () => {
-  const { principalWith } = await import('#security/principal.fake');
-  return principalWith('admin', [], 'admin');
-};
 
 describe('a fixed answer', () => {
   const text = (more = '') =>
@@ -213,7 +239,6 @@ describe('fields in JSON', () => {
       res.write('\ndata: {"secr');
       end = () => res.end('et":2,"b":2}\n\ndata: [DONE]\n\n');
     });
-    const { request } = await import('node:http');
     const text = await new Promise<string>((resolve, reject) => {
       const headers = { host: `localhost:${door.port}`, 'x-sutaz-key': 'sutaz-admin' };
       const req = request({ port: door.port, path: '/a/', headers, agent: false }, (res) => {
@@ -273,6 +298,33 @@ describe('fields in JSON', () => {
   });
 });
 
+it("a module of one's own that fails on an answer is told by a status, and nothing of the answer is shown", async () => {
+  const own: Middleware = {
+    answerJson: () => {
+      throw new Error('mine');
+    },
+  };
+  const text = 'routes: { a: { match: { path: /a/* }, to: { service: x }, with: [{ use: mine.ts }] } }';
+  await openWith(text, echo, { own });
+  const answer = await door.ask('/a/');
+  expect(answer.status).toBe(500);
+  expect(answer.text).not.toContain('secret');
+  await expect.poll(() => door.world.leases).toBe(0);
+});
+
+describe('by the rights of models', () => {
+  const text = 'routes: { m: { match: { path: /v1/chat/completions }, to: { model: x } } }';
+  it.each([
+    ['models:use:x', 200],
+    ['models:use:y', 403],
+    ['services:use:x', 403],
+  ])('a route with a model of its own answers a key with the scope %s with %i', async (scope, status) => {
+    await openWith(text, echo, { scope });
+    const asked = { method: 'POST', key: 'some', body: '{"model":"y"}' };
+    expect((await door.ask('/v1/chat/completions', asked)).status).toBe(status);
+  });
+});
+
 describe('a route elsewhere', () => {
   it('goes there without our key, by a scope of its own, and not for a session', async () => {
     const parsed = configSchema.parse({});
@@ -297,7 +349,7 @@ describe('a route elsewhere', () => {
       const { url, headers } = await echoed('/e/a?b=1');
       expect([url, headers['x-sutaz-key'], headers.host]).toEqual(['/base/a?b=1', undefined, `127.0.0.1:${port}`]);
       expect(await door.ask('/e/a', { key: null })).toMatchObject({ status: 401 });
-      const session = door.sessions.redeem(door.sessions.ticket(await principal()).token);
+      const session = door.sessions.redeem(door.sessions.ticket(admin).token);
       const cookie = { cookie: `sutaz_session=${session?.token}`, 'sec-fetch-site': 'same-origin' };
       expect(await door.ask('/e/a', { key: null, headers: cookie })).toMatchObject({ status: 403 });
     } finally {

@@ -1,0 +1,99 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { connect } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { echoService, root, startPlatform } from './_platform.ts';
+import type { TestPlatform } from './_platform.ts';
+
+const elsewhere = createServer((req, res) => {
+  res.setHeader('content-type', 'application/json');
+  res.end(JSON.stringify({ url: req.url, host: req.headers.host, headers: req.headers, secret: 1 }));
+});
+
+let platform: TestPlatform;
+beforeAll(async () => {
+  await once(elsewhere.listen(0, '127.0.0.1'), 'listening');
+  const { port } = elsewhere.address() as AddressInfo;
+  platform = await startPlatform({
+    catalog: { 'services/echo.yaml': echoService('echo', { dir: `${root}test` }) },
+    config: `
+routes:
+  own: { match: { path: /own/* }, to: { service: echo }, with: [{ stripPrefix: /own }, shown] }
+  named: { match: { host: echo.box.lan }, to: { service: echo } }
+  away: { match: { path: /away/* }, to: { url: "http://127.0.0.1:${port}/base" }, with: [{ stripPrefix: /away }, shown] }
+  lost: { match: { path: /lost/* }, to: { service: ecko } }
+  robots: { match: { path: /robots.txt }, answer: { body: "no" }, public: true }
+middlewares:
+  shown: [{ requestHeaders: { set: { X-Team: docs } } }, { answerJson: { remove: [secret, env], set: { by: us } } }]
+`,
+  });
+}, 90_000);
+afterAll(async () => {
+  elsewhere.close();
+  expect(await platform.stop()).toBe(0);
+});
+
+interface Shown {
+  readonly url: string;
+  readonly by?: string;
+  readonly secret?: number;
+  readonly env?: unknown;
+  readonly headers: Readonly<Record<string, string>>;
+}
+const shown = async (path: string, init: RequestInit = {}) =>
+  (await (await platform.fetch(path, init)).json()) as Shown;
+
+it('leads to a service, and changes what goes there and what comes back', async () => {
+  const answer = await shown('/own/a?b=1');
+  expect(answer).toMatchObject({
+    url: '/a?b=1',
+    by: 'us',
+    headers: { 'x-team': 'docs', 'x-forwarded-prefix': '/own' },
+  });
+  expect(answer.env).toBeUndefined();
+});
+
+it('does the same by HTTP/2', async () => {
+  const session = connect(platform.url);
+  try {
+    const stream = session.request({ ':path': '/own/a', authorization: `Bearer ${platform.key}` });
+    let text = '';
+    stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    const [[head]] = (await Promise.all([once(stream, 'response'), once(stream, 'close')])) as [
+      [Record<string, unknown>],
+      unknown,
+    ];
+    expect(head[':status']).toBe(200);
+    expect(JSON.parse(text)).toMatchObject({ url: '/a', by: 'us', headers: { 'x-team': 'docs' } });
+  } finally {
+    session.close();
+  }
+});
+
+it('takes WebSockets to a service, with a key alone', async () => {
+  const url = `${platform.url.replace('http', 'ws')}/own/ws`;
+  const socket = new WebSocket(url, { headers: { authorization: `Bearer ${platform.key}` } });
+  await once(socket, 'open');
+  socket.send('hello');
+  expect(String((await once(socket, 'message'))[0])).toContain('hello');
+  socket.close();
+  const refused = new WebSocket(url);
+  const [error] = (await once(refused, 'error')) as [Error];
+  expect(error.message).toContain('401');
+});
+
+it('leads elsewhere by the name of the address, and never with our key', async () => {
+  const answer = await shown('/away/x?y=1');
+  expect(answer).toMatchObject({ url: '/base/x?y=1', by: 'us', headers: { 'x-team': 'docs' } });
+  expect(answer.headers.host).toMatch(/^127\.0\.0\.1:\d+$/);
+  expect([answer.headers.authorization, answer.secret]).toEqual([undefined, undefined]);
+});
+
+it('opens nothing by itself: without a key only what is public answers, and a target that is not there is named', async () => {
+  const without = async (path: string) => (await fetch(platform.url + path)).status;
+  expect(await Promise.all(['/own/a', '/away/a', '/lost/a', '/robots.txt'].map(without))).toEqual([401, 401, 401, 200]);
+  const lost = await platform.fetch('/lost/a');
+  expect([lost.status, await lost.text()]).toEqual([404, expect.stringContaining('echo')]);
+});
