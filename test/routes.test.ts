@@ -1,7 +1,10 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
 import { connect } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { echoService, root, startPlatform } from './_platform.ts';
@@ -96,4 +99,32 @@ it('opens nothing by itself: without a key only what is public answers, and a ta
   expect(await Promise.all(['/own/a', '/away/a', '/lost/a', '/robots.txt'].map(without))).toEqual([401, 401, 401, 200]);
   const lost = await platform.fetch('/lost/a');
   expect([lost.status, await lost.text()]).toEqual([404, expect.stringContaining('echo')]);
+});
+
+it('has a host of its own, where the door has nothing', async () => {
+  const at = (host: string, key: string | null) =>
+    new Promise<number>((resolve, reject) => {
+      const headers = { host, ...(key !== null && { authorization: `Bearer ${key}` }) };
+      const req = request({ port: platform.port, host: '127.0.0.1', path: '/metrics', headers }, (res) => {
+        res.resume();
+        resolve(res.statusCode ?? 0);
+      });
+      req.on('error', reject).end();
+    });
+  expect([
+    await at('echo.box.lan', platform.key),
+    await at('echo.box.lan', null),
+    await at('x.box.lan', platform.key),
+  ]).toEqual([200, 401, 403]);
+});
+
+it('is told in the log where it leads nowhere, and ends the start where a module is not there', async () => {
+  const log = await readFile(join(platform.home, 'logs/platform.log'), 'utf8');
+  expect(log).toMatch(/sutaz\.yaml:6:\d+: routes\.lost\.to\.service: no service is called ecko\. Did you mean echo\?/);
+  const home = await mkdtemp(join(tmpdir(), 'sutaz-routes-'));
+  const config = 'routes: { a: { match: { path: /a }, with: [{ use: gone.ts }] } }\n';
+  await expect(startPlatform({ home, config })).rejects.toThrow(
+    /sutaz\.yaml:1:\d+: routes\.a\.with\[0\]\.use: gone\.ts is not there/,
+  );
+  await rm(home, { recursive: true });
 });
