@@ -1,6 +1,7 @@
 import type { CallToolResult, Tool } from '@modelcontextprotocol/server';
 import { Fault, toFault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
+import { isRecord } from '#kernel/json';
 import type { Logger } from '#kernel/logger';
 import { anyPlace } from '#routing/picker';
 import { outcomeOf } from '../attempts.ts';
@@ -133,10 +134,18 @@ const progressOf = ({ progress, total, message }: Parameters<OnProgress>[0]) => 
   ...(total === undefined || total <= 0 ? {} : { percent: Math.min(100, (progress / total) * 100) }),
 });
 
+/** Clients refuse a list as a whole where one of its tools is none: what one server lists must not hide all the others. */
+const isTool = (value: unknown): value is Tool =>
+  isRecord(value) &&
+  typeof value.name === 'string' &&
+  value.name !== '' &&
+  isRecord(value.inputSchema) &&
+  value.inputSchema.type === 'object';
+
 function bounded(service: string, tools: readonly Tool[], log: Logger): readonly Tool[] {
   const kept: Tool[] = [];
   let bytes = 0;
-  for (const tool of tools) {
+  for (const tool of tools.filter(isTool)) {
     const name = `${service}${separator}${tool.name}`;
     bytes += JSON.stringify(tool).length;
     if (name.length > longestName) continue;

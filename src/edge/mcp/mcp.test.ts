@@ -26,9 +26,11 @@ const keys = {
 let door: OpenDoor;
 let started: string[];
 let limiter: LimiterParts;
+let listed: unknown[];
 const clients: Client[] = [];
 beforeEach(async () => {
   started = [];
+  listed = [{ name: 'read', inputSchema: { type: 'object' } }];
   const clock = fakeClock();
   const upstreams = createUpstreams({ clock });
   const identity = {
@@ -77,7 +79,7 @@ const mcpServer: RequestListener = (req, res) => {
     const { id, method } = JSON.parse(body) as { id?: number; method: string };
     const results: Readonly<Record<string, object>> = {
       initialize: { protocolVersion: '2025-11-25' },
-      'tools/list': { tools: [{ name: 'read', inputSchema: { type: 'object' } }] },
+      'tools/list': { tools: listed },
       'tools/call': { content: [{ type: 'text', text: 'what it says' }] },
     };
     const result = results[method];
@@ -159,6 +161,14 @@ it('what a tool took of a model’s limit is given back when it has ended', asyn
     expect(text(asked)).not.toContain('RATE_LIMITED');
   }
   expect([...limiter.accounts()].flatMap(({ gauges }) => gauges.map(({ meter }) => meter.used(0)))).toEqual([0]);
+});
+
+it('what a server lists that is no tool is left out, and hides no other', async () => {
+  listed = [null, 'x', { name: 'bare' }, { inputSchema: { type: 'object' } }, ...listed];
+  const client = await connect('admin');
+  expect(text(await client.callTool({ name: 'files__connect', arguments: {} }))).toContain('files__read');
+  const { tools } = await client.listTools();
+  expect(tools.map(({ name }) => name).filter((name) => name.includes('__'))).toEqual(['files__read', 'mail__connect']);
 });
 
 it('a tool that fails says so in its result', async () => {
