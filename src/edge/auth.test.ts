@@ -131,7 +131,7 @@ function headerOf(res: ServerResponse, name: string): string | undefined {
 }
 
 it('a session that was begun over TLS is sent over nothing else', () => {
-  const peer = { address: '127.0.0.1', trusted: false };
+  const peer = { address: '127.0.0.1', trusted: false, local: true };
   const plain = setSession({ peer: { ...peer, secure: false } }, 'token', 'Strict');
   expect(plain).toBe('sutaz_session=token; Path=/; HttpOnly; SameSite=Strict');
   expect(setSession({ peer: { ...peer, secure: true } }, 'token', 'Lax')).toMatch(/SameSite=Lax; Secure$/);

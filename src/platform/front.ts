@@ -15,7 +15,7 @@ import { createMcp } from '#edge/mcp/handler';
 import type { McpServing } from '#edge/mcp/handler';
 import { createMoving } from '#edge/moving';
 import type { Moving } from '#edge/moving';
-import { isLocal, trustsOf } from '#edge/protocols/peer';
+import { trustsOf } from '#edge/protocols/peer';
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
 import { createUpstreams } from '#edge/transport/upstreams';
@@ -125,7 +125,7 @@ export async function createFront(
 
 const peersOf = ({ tls, plain, trust }: Config['listen']): DoorDeps['peers'] => ({
   trusts: trustsOf(trust),
-  needsTls: (peer) => tls !== undefined && plain === 'local' && !peer.secure && !peer.trusted && !isLocal(peer),
+  needsTls: (peer) => tls !== undefined && plain === 'local' && !peer.secure && !peer.trusted && !peer.local,
 });
 
 export const portOf = (door: Server): number => {

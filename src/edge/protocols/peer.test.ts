@@ -1,7 +1,7 @@
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { clientOf, isLocal, isOfTheWay, peerOf, trustsOf, wayHeaders } from './peer.ts';
+import { clientOf, isOfTheWay, peerOf, trustsOf, wayHeaders } from './peer.ts';
 
 function request(address: string, headers: Record<string, string> = {}, encrypted = false): IncomingMessage {
   const socket = Object.assign(new Socket(), encrypted ? { encrypted } : {});
@@ -37,9 +37,20 @@ describe('whom the door believes', () => {
 
   it('knows this machine', () => {
     for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])
-      expect(isLocal(peerOf(request(address), trusts)), address).toBe(true);
+      expect(peerOf(request(address), trusts).local, address).toBe(true);
     for (const address of ['10.0.0.1', '::2', '128.0.0.1'])
-      expect(isLocal(peerOf(request(address), trusts)), address).toBe(false);
+      expect(peerOf(request(address), trusts).local, address).toBe(false);
+  });
+
+  it('knows it by an address that others reach it by, as one that listens there comes to itself', () => {
+    for (const [to, local] of [
+      ['198.51.100.7', true],
+      ['198.51.100.8', false],
+    ] as const) {
+      const req = request('198.51.100.7');
+      Object.defineProperty(req.socket, 'localAddress', { value: to });
+      expect(peerOf(req, trusts).local).toBe(local);
+    }
   });
 
   it('begins the chain anew for anybody else', () => {

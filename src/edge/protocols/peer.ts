@@ -9,6 +9,8 @@ export interface Peer {
   readonly secure: boolean;
   /** Whether it is one of the proxies whose word on the client is taken (`listen.trust`). */
   readonly trusted: boolean;
+  /** Whether it is this machine, by whatever address of its own. */
+  readonly local: boolean;
 }
 
 export type Trusts = (address: string) => boolean;
@@ -44,11 +46,11 @@ export function peerOf({ socket }: IncomingMessage, trusts: Trusts): Peer {
     address,
     secure: 'encrypted' in socket && socket.encrypted === true,
     trusted: address !== null && trusts(address),
+    local: address !== null && (isLoopback(address) || socket.remoteAddress === socket.localAddress),
   };
 }
 
-export const isLocal = ({ address }: Peer): boolean =>
-  address !== null && (address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address));
+const isLoopback = (address: string): boolean => address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
 
 /**
  * The address the request came from first, as far as it can be believed: the last one of `X-Forwarded-For` that is no
