@@ -97,10 +97,21 @@ function compile(
   };
 }
 
+/** Without a regular expression: with several `*` one takes a time without bounds for a name that a client made for it. */
 function patternOf(written: string): (model: string) => boolean {
-  const parts = written.split('*').map((part) => part.replace(/[\\^$.+?()[\]{}|]/g, '\\$&'));
-  const expression = new RegExp(`^${parts.join('.*')}$`, 's');
-  return (model) => expression.test(model);
+  const [head = '', ...pieces] = written.split('*');
+  const tail = pieces.pop();
+  if (tail === undefined) return (model) => model === written;
+  return (model) => {
+    if (!model.startsWith(head)) return false;
+    let at = head.length;
+    for (const piece of pieces) {
+      const found = model.indexOf(piece, at);
+      if (found < 0) return false;
+      at = found + piece.length;
+    }
+    return model.length - tail.length >= at && model.endsWith(tail);
+  };
 }
 
 /** Among those of one place the one with more conditions goes first; those with as many exclude one another. */
