@@ -1,6 +1,7 @@
 import type { LimitRule, Subject } from '#config/limits';
 import { periods } from '#config/limits';
 import type { Period } from '#config/limits';
+import { globOf } from '#kernel/glob';
 import { policyItem } from './headers.ts';
 
 /** What is known of a request when it is asked for whom its limits are. */
@@ -98,13 +99,10 @@ function matcherOf({ for: about }: LimitRule, namesOf: NamesOfModel): (facts: Fa
     (!model || (facts.model !== null && namesOf(facts.model).some(model)));
 }
 
-const special = /[.+?^${}()|[\]\\]/g;
-
 /** Whether a text is one of the patterns, in which `*` stands for any text. */
 export function anyOf(patterns: readonly string[]): (text: string) => boolean {
-  const source = patterns.map((pattern) => pattern.replace(special, '\\$&').replaceAll('*', '.*')).join('|');
-  const expression = new RegExp(`^(?:${source})$`, 's');
-  return (text) => expression.test(text);
+  const fits = patterns.map(globOf);
+  return (text) => fits.some((one) => one(text));
 }
 
 function subjectOf(each: readonly Subject[], facts: Facts): string | null {

@@ -1,5 +1,6 @@
 import { conditionsOf, isProtected } from '#config/routes';
 import type { AnyStep, Match, Route, RouteConfig } from '#config/routes';
+import { globOf } from '#kernel/glob';
 import { nameHost } from '#security/hosts';
 import { makeMiddleware } from '../middlewares/index.ts';
 import type { Headers, JsonObject, Middleware } from '../middlewares/middleware.ts';
@@ -93,24 +94,7 @@ function compile(
     response: own.flatMap(({ response }) => response ?? []),
     requestJson: own.flatMap(({ requestJson }) => requestJson ?? []),
     answerJson: own.flatMap(({ answerJson }) => answerJson ?? []),
-    fitsModel: match.model === undefined ? null : patternOf(match.model),
-  };
-}
-
-/** Without a regular expression: with several `*` one takes a time without bounds for a name that a client made for it. */
-function patternOf(written: string): (model: string) => boolean {
-  const [head = '', ...pieces] = written.split('*');
-  const tail = pieces.pop();
-  if (tail === undefined) return (model) => model === written;
-  return (model) => {
-    if (!model.startsWith(head)) return false;
-    let at = head.length;
-    for (const piece of pieces) {
-      const found = model.indexOf(piece, at);
-      if (found < 0) return false;
-      at = found + piece.length;
-    }
-    return model.length - tail.length >= at && model.endsWith(tail);
+    fitsModel: match.model === undefined ? null : globOf(match.model),
   };
 }
 
