@@ -202,3 +202,29 @@ it('speaks TLS where its place does, by the certificates that the place names', 
   }
   secured.close();
 });
+
+it('regression: a client whose upgrade the service declined cannot go on to ask it by itself', async () => {
+  const asked: (string | undefined)[] = [];
+  door = await openDoor((req, res) => {
+    asked.push(req.url);
+    res.end('no socket here');
+  });
+  // As a service that knows nothing of upgrades: it answers as if none had been asked for.
+  const { socket, got } = upgrade('/services/x/plain');
+  await until(() => got.text.includes('no socket here'));
+  expect(got.text).toMatch(/^HTTP\/1.1 200 /);
+  socket.write('GET /past-every-rule HTTP/1.1\r\nhost: x\r\n\r\n');
+  door.upstream.closeIdleConnections();
+  await once(socket, 'close');
+  expect(asked).toEqual(['/plain']);
+  await until(() => door.world.leases === 0);
+});
+
+it('a service that answers the handshake with something else is told of as one that failed', async () => {
+  door = await openDoor((_, res) => res.end());
+  door.upstream.on('connection', (raw: Socket) => raw.end('SSH-2.0-hello there\r\n'));
+  const { socket, got } = upgrade('/services/x/ws');
+  await once(socket, 'close');
+  expect(got.text).toMatch(/^HTTP\/1.1 502 /);
+  await until(() => door.world.leases === 0);
+});

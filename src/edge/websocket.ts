@@ -24,8 +24,8 @@ export interface Upgrade {
 /**
  * Hands an upgraded connection through, byte by byte: the handshake is the service's own. Resolves when either side has
  * closed, so that the unit stays leased for as long as the connection is open; with a line, for as long as something is said
- * on it. Rejects, with the client's side still open for an answer, when the service cannot be reached, and with both closed
- * when it could not be woken for what was said later.
+ * on it. Rejects, with the client's side still open for an answer, when the service cannot be reached or does not answer, and
+ * with both closed when it could not be woken for what was said later.
  */
 export async function passUpgrade(
   exchange: Exchange,
@@ -36,10 +36,16 @@ export async function passUpgrade(
   line: Line | null,
 ): Promise<void> {
   const upstream = await connected(awake.target, exchange.signal);
+  upstream.setNoDelay(true);
+  // Header values are bytes that Node reads as Latin-1.
+  upstream.write(handshake(exchange, path, prefix, awake), 'latin1');
+  const { head, status } = await answerOf(upstream, exchange.signal).catch((error: unknown) => {
+    upstream.destroy();
+    throw error;
+  });
   try {
-    upstream.setNoDelay(true);
-    // Header values are bytes that Node reads as Latin-1.
-    upstream.write(handshake(exchange, path, prefix, awake), 'latin1');
+    upgrade.socket.write(head);
+    if (status !== 101) return await toldAlone(upgrade.socket, upstream);
     if (upgrade.head.byteLength > 0) upstream.write(upgrade.head);
     await piped(upgrade.socket, upstream, line);
   } finally {
@@ -80,6 +86,57 @@ function handshake(exchange: Exchange, path: string, prefix: string, awake: Awak
   // These two are of this connection, and here they are the very thing that is asked for.
   headers.push('connection', 'Upgrade', 'upgrade', req.headers.upgrade ?? 'websocket');
   return requestHead({ method, path: awake.target.basePath + path, headers, body: null }, req.headers.host ?? '');
+}
+
+const emptyLine = Buffer.from('\r\n\r\n');
+/** Bytes of an answer's head. */
+const mostHead = 65_536;
+
+/** What the service says to the handshake, as it came; what it says after that waits in its socket. */
+function answerOf(upstream: Socket, signal: AbortSignal): Promise<{ readonly head: Buffer; readonly status: number }> {
+  return new Promise((resolve, reject) => {
+    let said: Buffer = Buffer.alloc(0);
+    const settle = () => {
+      upstream.off('data', onData).off('close', onClose);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const fail = (error: unknown) => {
+      settle();
+      reject(error as Error);
+    };
+    const onAbort = () => fail(abortFault(signal));
+    const onClose = () => fail(new Fault('UPSTREAM_FAILED', 'The service closed the connection.', { retryAfter: 1 }));
+    const onData = (chunk: Buffer) => {
+      said = Buffer.concat([said, chunk]);
+      const end = said.indexOf(emptyLine);
+      const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(said.toString('latin1', 0, 12))?.[1] ?? NaN);
+      if ((end < 0 && said.byteLength > mostHead) || (said.byteLength >= 12 && Number.isNaN(status)))
+        return fail(new Fault('UPSTREAM_FAILED', 'The service did not answer as HTTP/1.1 has it.', { retryAfter: 1 }));
+      if (end < 0) return;
+      settle();
+      upstream.pause();
+      upstream.unshift(said.subarray(end + emptyLine.byteLength));
+      resolve({ head: said.subarray(0, end + emptyLine.byteLength), status });
+    };
+    upstream.on('data', onData).on('close', onClose);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/**
+ * The service stays with HTTP: the client hears that, and nothing more of what it says goes there. It would be requests of its
+ * own to the service, past every rule of the door.
+ */
+function toldAlone(client: Duplex, upstream: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    for (const side of [client, upstream]) {
+      if (side.destroyed) resolve();
+      side.once('close', resolve).on('error', () => resolve());
+    }
+    client.resume();
+    upstream.once('end', () => client.end(() => resolve()));
+    upstream.pipe(client, { end: false });
+  });
 }
 
 function piped(client: Duplex, upstream: Socket, line: Line | null): Promise<void> {
