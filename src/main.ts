@@ -15,6 +15,7 @@ import type { Home } from '#runtime/home';
 import { openPlatformLog } from './platform/log-file.ts';
 import { startApp } from './app.ts';
 import type { App } from './app.ts';
+import { readPair } from './platform/certificates.ts';
 import { inherit } from './platform/succession/heir.ts';
 import { version } from './platform/version.ts';
 import { standardDrivers } from './standard.ts';
@@ -34,7 +35,7 @@ export const runPlatform: RunPlatform = async (options) => {
   const ending = new AbortController();
   let home: Home | undefined;
   try {
-    if (predecessor) await mustLoad(loading);
+    if (predecessor) await mustBeAble(loading);
     const heritage = predecessor && (await inherit(predecessor, version));
     home = await openHome(path);
     const loaded = await mustLoad(loading);
@@ -72,6 +73,12 @@ export const runPlatform: RunPlatform = async (options) => {
     clearInterval(alive);
   }
 };
+
+/** Throws what would keep this process from going on, as long as nobody has given anything up for it. */
+async function mustBeAble(loading: LoadOptions): Promise<void> {
+  const { tls } = (await mustLoad(loading)).listen;
+  if (tls !== undefined && tls !== 'auto') await readPair(tls, systemClock.wall());
+}
 
 async function mustLoad(loading: LoadOptions): Promise<Config> {
   const loaded = await loadConfig(loading);

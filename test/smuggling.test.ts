@@ -52,7 +52,9 @@ async function openOracle() {
       res.end();
     });
   };
-  const server = createServer({ maxHeaderSize: 40 * 1024 }, take).on('checkContinue', take);
+  const server = createServer({ maxHeaderSize: 40 * 1024 }, take);
+  // Whatever is expected, it is a message.
+  server.on('checkContinue', take).on('checkExpectation', take);
   server.on('clientError', (_, socket) => socket.destroy());
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;

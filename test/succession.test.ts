@@ -132,12 +132,15 @@ describe('a platform that is replaced while it runs', () => {
     expect((await waits).status).toBe(200);
   });
 
-  it('goes on where the next one finds a mistake in the configuration, and names it', async () => {
+  it.each([
+    ['a mistake in the configuration', 'limits: { bdy: 1MiB }\n', /bdy.*body/s],
+    ['no certificate where it should be', 'listen: { tls: { cert: /none.pem, key: /none.key } }\n', /\/none\.pem/],
+  ])('goes on where the next one finds %s, and names it', async (_, config, named) => {
     await start('limits: { body: 1MiB }\n');
-    await writeFile(join(platform.home, 'sutaz.yaml'), 'limits: { bdy: 1MiB }\n');
+    await writeFile(join(platform.home, 'sutaz.yaml'), config);
     const response = await platform.fetch('/sutaz/v1/restart', { method: 'POST' });
     expect(response.status).toBe(503);
-    expect(await response.json()).toMatchObject({ code: 'START_FAILED', detail: expect.stringMatching(/bdy.*body/s) });
+    expect(await response.json()).toMatchObject({ code: 'START_FAILED', detail: expect.stringMatching(named) });
     expect((await get('/services/kept/x', false)).status).toBe(200);
     const told = JSON.parse(await readFile(join(platform.home, 'platform.json'), 'utf8')) as { pid: number };
     expect(told.pid).toBe(platform.pid);
