@@ -14,7 +14,7 @@ const step = 8;
  * How many tokens of a prompt are evaluated at once: as many as take about `wantedMs`, since neither a client's leaving
  * nor another stream's next token is heard before a batch has ended. A fast machine takes `most`.
  */
-export function createPace(most: number, wantedMs = 100): Pace {
+export function createPace(most: number, wantedMs = 150): Pace {
   let perToken: number | undefined;
   return {
     size() {
