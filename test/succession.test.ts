@@ -148,8 +148,11 @@ describe('a platform that is replaced while it runs', () => {
 
   it('ends where none of those that it handed everything to goes on', async () => {
     await start();
-    // That the file is not there is found once the home has been taken over.
-    await writeFile(join(platform.home, 'sutaz.yaml'), 'listen: { tls: { cert: /none.pem, key: /none.pem } }\n');
+    // That the module is not there is found once the home has been taken over.
+    await writeFile(
+      join(platform.home, 'sutaz.yaml'),
+      'routes: { x: { match: { path: /x }, to: { service: kept }, with: [{ use: none.ts }] } }\n',
+    );
     const asked = await platform.fetch('/sutaz/v1/restart', { method: 'POST' }).catch(() => null);
     expect(asked?.ok).not.toBe(true);
     await until(() => exited(platform.pid), 'the platform to end');
