@@ -157,6 +157,7 @@ export interface ApiUpstream {
   readonly ejections: number;
   /** Milliseconds until its answers begin, of late. */
   readonly latencyMs: number | null;
+  /** The last thing that went wrong. */
   readonly lastFailure: string | null;
 }
 

@@ -1,3 +1,4 @@
+import type { ApiUpstream } from '#contracts/explanations';
 import type { Clock } from '#kernel/clock';
 import type { Member } from '#resilience/balance';
 import { createBreaker, noPass } from '#resilience/breaker';
@@ -32,25 +33,8 @@ export interface Endpoint extends Member {
   view(now: number): EndpointView;
 }
 
-export interface EndpointView {
-  readonly id: string;
-  readonly role: 'upstream' | 'canary';
-  /** `resting`: it asked for a pause. `unwell`: a check of its health failed. */
-  readonly state: 'closed' | 'open' | 'half-open' | 'ejected' | 'resting' | 'unwell' | 'withdrawn';
-  /** Why it gets nothing, or less; null while all is well. */
-  readonly why: string | null;
-  /** Milliseconds until it is tried again, where that is known. */
-  readonly leftMs: number | null;
-  readonly weight: number;
-  readonly inFlight: number;
-  readonly picks: number;
-  readonly failures: number;
-  readonly ejections: number;
-  /** Milliseconds until its answers begin, of late. */
-  readonly latencyMs: number | null;
-  /** The last thing that went wrong. */
-  readonly lastFailure: string | null;
-}
+/** As it is told to who asks. */
+export type EndpointView = ApiUpstream;
 
 export interface EndpointOptions {
   readonly id: string;

@@ -1,18 +1,10 @@
 import { hash } from 'node:crypto';
 import type { Json } from '#contracts/driver';
+import type { ApiKey } from '#contracts/security-api';
 import { isRecord } from '#kernel/json';
 
 /** A key as it stands in `state.db`, under the SHA-256 of itself. */
-export interface StoredKey {
-  readonly keyId: string;
-  /** Its first characters, to recognise it by. */
-  readonly prefix: string;
-  readonly name: string;
-  readonly principal: string;
-  readonly roles: readonly string[];
-  readonly scopes: readonly string[];
-  readonly createdAt: string;
-  readonly expiresAt: string | null;
+export interface StoredKey extends Omit<ApiKey, 'expired' | 'lastUsedAt' | 'replacedBy'> {
   /** The key that was made in its place. */
   readonly replacedBy?: string;
 }
