@@ -179,8 +179,7 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
     replaced: succession.replaced,
     async leave(signal) {
       await emptied(front, signal);
-      await door.close();
-      succession.part();
+      await door.close().finally(() => succession.part());
     },
   };
 }

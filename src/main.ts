@@ -65,11 +65,9 @@ export const runPlatform: RunPlatform = async (options) => {
     }
   } finally {
     ending.abort();
-    // A line that is open keeps both processes alive.
-    predecessor?.close();
-    await home?.release();
     // Open, it would keep this process, and the other one waiting for it.
     predecessor?.close();
+    await home?.release();
     clearInterval(alive);
   }
 };
@@ -105,8 +103,11 @@ async function leave(app: App, asked: Promise<void>): Promise<void> {
   const ends = new AbortController();
   limit.signal.addEventListener('abort', () => ends.abort(), { once: true });
   void asked.then(() => ends.abort());
-  await app.leave(ends.signal);
-  limit.clear();
+  try {
+    await app.leave(ends.signal);
+  } finally {
+    limit.clear();
+  }
 }
 
 /** Resolves when a signal or the control API asks the platform to end. A second signal ends it at once. */

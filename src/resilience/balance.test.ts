@@ -1,18 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { mulberry32 } from '#kernel/random';
 import { balances, createBalancer } from './balance.ts';
 import type { Balance, Member } from './balance.ts';
-
-/** Mulberry32, so that a failure can be had again. */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const membersOf = (...weights: readonly number[]): Member[] =>
   weights.map((weight, i) => ({ id: `http://10.0.0.${i}`, weight, inFlight: 0, latencyMs: null }));
@@ -37,7 +27,7 @@ it('each way picks one that is open and has weight, whenever there is one', () =
       const balancer = createBalancer(
         balance,
         members.map((one, i) => ({ ...one, id: `${i}` })),
-        seeded(seed),
+        mulberry32(seed),
       );
       const isGood = (i: number) => members[i]?.open === true && members[i].weight > 0;
       const picked = balancer.pick((i) => members[i]?.open === true, key);
@@ -66,7 +56,7 @@ describe('round robin', () => {
 describe('least requests', () => {
   it('fills the emptier of two, by weight', () => {
     const members = membersOf(1, 1, 2);
-    const balancer = createBalancer('least-requests', members, seeded(1));
+    const balancer = createBalancer('least-requests', members, mulberry32(1));
     for (let n = 0; n < 400; n++) (members[balancer.pick(all, null)] as Member).inFlight++;
     expect(members.map(({ inFlight }) => Math.round(inFlight / 10))).toEqual([10, 10, 20]);
   });
@@ -75,7 +65,7 @@ describe('least requests', () => {
 describe('latency', () => {
   it('leaves the slow one nearly alone, and tries the one that nothing is known of', () => {
     const members = membersOf(1, 1, 1);
-    const balancer = createBalancer('latency', members, seeded(2));
+    const balancer = createBalancer('latency', members, mulberry32(2));
     (members[0] as Member).latencyMs = 10;
     (members[1] as Member).latencyMs = 200;
     const picks = Array.from({ length: 300 }, () => balancer.pick(all, null));
@@ -87,7 +77,7 @@ describe('latency', () => {
 
 describe('a hash', () => {
   const pickAll = (members: readonly Member[], open: (i: number) => boolean = all) => {
-    const balancer = createBalancer('hash', members, seeded(3));
+    const balancer = createBalancer('hash', members, mulberry32(3));
     return keys.map((key) => members[balancer.pick(open, key)]?.id);
   };
 
@@ -111,7 +101,7 @@ describe('a hash', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...keys.slice(0, 3)), { minLength: 50, maxLength: 200 }), (asked) => {
         const members = membersOf(1, 1, 2);
-        const balancer = createBalancer('hash', members, seeded(4));
+        const balancer = createBalancer('hash', members, mulberry32(4));
         asked.forEach((key, n) => {
           const picked = members[balancer.pick(all, key)] as Member;
           picked.inFlight++;
@@ -124,7 +114,7 @@ describe('a hash', () => {
 
   it('without a key is as even as any', () => {
     const members = membersOf(1, 1);
-    const balancer = createBalancer('hash', members, seeded(5));
+    const balancer = createBalancer('hash', members, mulberry32(5));
     for (let n = 0; n < 100; n++) (members[balancer.pick(all, null)] as Member).inFlight++;
     expect(members.map(({ inFlight }) => inFlight)).toEqual([50, 50]);
   });
