@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadConfig, watchConfig } from '#config/load';
+import { fileOf, loadConfig, watchConfig } from '#config/load';
 import type { LoadOptions } from '#config/load';
 import type { Config } from '#config/static';
 import { formatProblem } from '#config/strict';
@@ -16,6 +16,7 @@ import { openPlatformLog } from './platform/log-file.ts';
 import { startApp } from './app.ts';
 import type { App } from './app.ts';
 import { readPair } from './platform/certificates.ts';
+import { mustMake } from './platform/routes.ts';
 import { inherit } from './platform/succession/heir.ts';
 import { version } from './platform/version.ts';
 import { standardDrivers } from './standard.ts';
@@ -67,14 +68,19 @@ export const runPlatform: RunPlatform = async (options) => {
     ending.abort();
     // Open, it would keep this process, and the other one waiting for it.
     predecessor?.close();
-    await home?.release();
-    clearInterval(alive);
+    try {
+      await home?.release();
+    } finally {
+      clearInterval(alive);
+    }
   }
 };
 
 /** Throws what would keep this process from going on, as long as nobody has given anything up for it. */
 async function mustBeAble(loading: LoadOptions): Promise<void> {
-  const { tls } = (await mustLoad(loading)).listen;
+  const config = await mustLoad(loading);
+  await mustMake(config, loading.home, { file: fileOf(loading) });
+  const { tls } = config.listen;
   if (tls !== undefined && tls !== 'auto') await readPair(tls, systemClock.wall());
 }
 

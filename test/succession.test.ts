@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -135,6 +135,11 @@ describe('a platform that is replaced while it runs', () => {
   it.each([
     ['a mistake in the configuration', 'limits: { bdy: 1MiB }\n', /bdy.*body/s],
     ['no certificate where it should be', 'listen: { tls: { cert: /none.pem, key: /none.key } }\n', /\/none\.pem/],
+    [
+      'no module where a route has one',
+      'routes: { x: { match: { path: /x }, to: { service: kept }, with: [{ use: none.ts }] } }\n',
+      /none\.ts/,
+    ],
   ])('goes on where the next one finds %s, and names it', async (_, config, named) => {
     await start('limits: { body: 1MiB }\n');
     await writeFile(join(platform.home, 'sutaz.yaml'), config);
@@ -148,13 +153,12 @@ describe('a platform that is replaced while it runs', () => {
 
   it('ends where none of those that it handed everything to goes on', async () => {
     await start();
-    // That the module is not there is found once the home has been taken over.
-    await writeFile(
-      join(platform.home, 'sutaz.yaml'),
-      'routes: { x: { match: { path: /x }, to: { service: kept }, with: [{ use: none.ts }] } }\n',
-    );
+    // That it cannot say where it is reached is found once the home has been taken over.
+    await rm(join(platform.home, 'platform.json'));
+    await mkdir(join(platform.home, 'platform.json', 'in the way'), { recursive: true });
     const asked = await platform.fetch('/sutaz/v1/restart', { method: 'POST' }).catch(() => null);
     expect(asked?.ok).not.toBe(true);
     await until(() => exited(platform.pid), 'the platform to end');
+    await rm(join(platform.home, 'platform.json'), { recursive: true });
   }, 60_000);
 });

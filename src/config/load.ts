@@ -40,7 +40,8 @@ export async function loadConfig(options: LoadOptions): Promise<Parsed<Config>> 
   return { ok: true, value: override(parsed.value, options.overrides ?? {}) };
 }
 
-const fileOf = ({ file, home }: LoadOptions): string => file ?? join(home, 'sutaz.yaml');
+/** The file that is read, whether it is there or not. */
+export const fileOf = ({ file, home }: LoadOptions): string => file ?? join(home, 'sutaz.yaml');
 
 const defaults = (): Parsed<Config> => ({ ok: true, value: configSchema.parse({}) });
 

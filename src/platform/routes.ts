@@ -41,8 +41,7 @@ interface Made {
  */
 export async function openRoutes(deps: RoutesDeps, closers: Closers): Promise<Routes> {
   const { config, clock } = deps;
-  const first = await make(config.current(), deps.home, new Map());
-  if (first.problems.length > 0) throw new Fault('BAD_REQUEST', (await placed(first.problems, config)).join('\n'));
+  const first = await mustMake(config.current(), deps.home, config);
   let current: Made = first;
   let next: Made = first;
   closers.add(
@@ -67,6 +66,13 @@ export async function openRoutes(deps: RoutesDeps, closers: Closers): Promise<Ro
   });
   closers.add(() => pickers.close());
   return { table: () => current.table, outside: outsideWaker(pickers) };
+}
+
+/** Throws BAD_REQUEST, with the places in the file, when the routes cannot be made. */
+export async function mustMake(config: RouteConfig, home: string, at: Pick<ConfigSource, 'file'>): Promise<Made> {
+  const made = await make(config, home, new Map());
+  if (made.problems.length > 0) throw new Fault('BAD_REQUEST', (await placed(made.problems, at)).join('\n'));
+  return made;
 }
 
 async function make(
@@ -103,7 +109,7 @@ function* modulesOf({ routes, middlewares }: RouteConfig): Generator<{ path: Pro
 const isOther = (one: ReadonlyMap<string, LoadedModule>, other: ReadonlyMap<string, LoadedModule>): boolean =>
   [...one].some(([file, { digest }]) => other.get(file)?.digest !== digest);
 
-async function placed(problems: readonly Place[], { file }: ConfigSource): Promise<string[]> {
+async function placed(problems: readonly Place[], { file }: Pick<ConfigSource, 'file'>): Promise<string[]> {
   const text = await readFile(file, 'utf8').catch(() => '');
   return problems.map(({ path, message }) => formatProblem(problemAt(text, file, path, message)));
 }
