@@ -88,7 +88,8 @@ async function pass(answer: Response, { res, signal, traceId }: Exchange, more: 
   res.flushHeaders();
   const reader = answer.body?.getReader();
   const leave = () => void reader?.cancel().catch(() => undefined);
-  signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) leave();
+  else signal.addEventListener('abort', leave, { once: true });
   try {
     for (;;) {
       const part = await reader?.read();
