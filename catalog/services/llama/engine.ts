@@ -14,6 +14,7 @@ import type {
   Tool,
 } from './contract.ts';
 import { ahead } from './ahead.ts';
+import { createBatching } from './batching.ts';
 import { callSyntax } from './call-syntax.ts';
 import { createDecoder } from './decoder.ts';
 import { apiError } from './errors.ts';
@@ -113,6 +114,7 @@ async function createSlots(model: llamaCpp.Model, options: EngineOptions): Promi
     contextSize: options.contextTokens,
     batchSize: options.batchTokens,
     threads: options.threads,
+    batching: createBatching(),
     flashAttention: 'auto',
     swaFullCache: false,
     // What the memory plan reckons with, whatever the library's default becomes.

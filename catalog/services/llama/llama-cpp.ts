@@ -123,6 +123,27 @@ export interface EmbeddingContext {
   dispose(): Promise<void>;
 }
 
+/** What a sequence has queued: tokens of a prompt, or the one that was generated last. */
+export interface BatchItem {
+  readonly tokens: readonly Token[];
+}
+
+export interface PrioritizedItem {
+  readonly item: BatchItem;
+  /** At least 1. */
+  readonly processAmount: number;
+}
+
+export interface Batching {
+  /** Called when something is queued while nothing is computed; a batch is made when it calls `dispatch`. */
+  dispatchSchedule(dispatch: () => void): void;
+  /** Chooses what is in the next batch, of at most `size` tokens. Called before each, with the oldest item first. */
+  itemPrioritizationStrategy(queued: {
+    readonly items: readonly BatchItem[];
+    readonly size: number;
+  }): PrioritizedItem[];
+}
+
 export interface Model {
   readonly tokenizer: Tokenizer;
   readonly size: number;
@@ -148,6 +169,7 @@ export interface Model {
     readonly contextSize: number;
     readonly batchSize: number;
     readonly threads: number;
+    readonly batching: Batching;
     readonly flashAttention: 'auto';
     readonly swaFullCache: false;
     readonly experimentalKvCacheKeyType: 'F16';
