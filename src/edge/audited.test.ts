@@ -18,6 +18,16 @@ describe('what changes rights or state', () => {
     expect(door.audited).toMatchObject([{ what, target, status, ...who, traceId: expect.stringMatching(/^\w{32}$/) }]);
   });
 
+  it('regression: behind a trusted proxy the address is the client it tells of', async () => {
+    const peers = { trusts: (address: string) => address === '127.0.0.1', needsTls: () => false };
+    door = await openDoor((_, res) => res.end(), { peers });
+    await door.ask('/sutaz/v1/units/x/stop', {
+      method: 'POST',
+      headers: { 'x-forwarded-for': '10.0.0.1, 203.0.113.7' },
+    });
+    expect(door.audited).toMatchObject([{ what: 'stopUnit', from: '203.0.113.7' }]);
+  });
+
   it('is written down when it is refused, too', async () => {
     door = await openDoor((_, res) => res.end());
     await door.ask('/sutaz/v1/units/x/stop', { method: 'POST', key: 'sutaz-use' });

@@ -27,9 +27,8 @@ export function auditChange(exchange: Exchange, guarded: Guarded | null, audit: 
   const { scope } = guarded.guard;
   // At an address that is for everything, the handler says so when it changes something.
   if (scope !== 'any' && !changing.has(scope ?? '')) return;
-  const { method, res, principal, traceId } = exchange;
+  const { method, res, principal, traceId, client: from } = exchange;
   if (method === 'GET' || method === 'HEAD') return;
-  const from = exchange.req.socket.remoteAddress ?? null;
   res.on('close', () => {
     const { details, what, target } = notes.get(res) ?? {};
     if (scope === 'any' && what === undefined) return;

@@ -88,6 +88,16 @@ describe('who asks', () => {
     expect(flooded).toHaveLength(1);
   });
 
+  it('regression: behind a trusted proxy a wrong key damps the client that showed it, not everybody', async () => {
+    const from = (address: string, key: string) => {
+      const exchange = exchangeWith({ authorization: `Bearer ${key}` });
+      return authenticate({ ...exchange, client: address }, identity);
+    };
+    for (let i = 0; i < 3; i++) await expect(from('203.0.113.7', 'old')).rejects.toThrow(code('UNAUTHENTICATED'));
+    await expect(from('203.0.113.7', 'old')).rejects.toThrow(code('RATE_LIMITED'));
+    await expect(from('203.0.113.8', 'old')).rejects.toThrow(code('UNAUTHENTICATED'));
+  });
+
   it('rights reach what they stand for and no more', () => {
     const exchange = exchangeWith({});
     expect(() => demandScope(exchange, 'models:use')).toThrow(code('FORBIDDEN'));

@@ -82,7 +82,8 @@ export async function authenticate(exchange: Exchange, identity: Identity, atSer
   return principal;
 }
 
-const remoteOf = ({ req }: Exchange): string => req.socket.remoteAddress ?? '';
+/** Behind a trusted proxy everybody would share its address, and one with a wrong key would damp them all. */
+const remoteOf = ({ client }: Exchange): string => client ?? '';
 
 /** Of a token; null for what is none. To look at a signature is work: a damped address has none done. */
 async function holderOf(given: string, exchange: Exchange, { tokens, damping }: Identity): Promise<Principal | null> {

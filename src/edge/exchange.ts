@@ -7,7 +7,7 @@ import { dialectOf } from './dialects.ts';
 import type { Admission } from './limits/admission.ts';
 import { framesOf } from './frames.ts';
 import { isGrpc, sendGrpcFault } from './protocols/grpc.ts';
-import { peerOf, trustsNobody } from './protocols/peer.ts';
+import { clientOf, peerOf, trustsNobody } from './protocols/peer.ts';
 import type { Peer } from './protocols/peer.ts';
 
 /** One request and its answer, with what was found out about it. */
@@ -20,6 +20,8 @@ export interface Exchange {
   readonly query: URLSearchParams;
   readonly traceId: string;
   readonly peer: Peer;
+  /** The address it came from first, as far as a trusted proxy tells; null once the connection is gone. */
+  readonly client: string | null;
   /** Aborts when the client leaves before its answer is whole. */
   readonly signal: AbortSignal;
   /** Aborts the signal for another reason than the client's leaving. */
@@ -60,6 +62,7 @@ export function header(req: IncomingMessage, name: string): string | undefined {
 export function beginExchange(req: IncomingMessage, res: ServerResponse, now: number, trusts = trustsNobody): Exchange {
   const url = req.url ?? '/';
   const mark = url.indexOf('?');
+  const peer = peerOf(req, trusts);
   const left = new AbortController();
   res.on('close', () => {
     if (!res.writableFinished) left.abort(new Fault('CANCELLED', 'The client left.'));
@@ -71,7 +74,7 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     path: mark < 0 ? url : url.slice(0, mark),
     query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     traceId: traceOf(req),
-    peer: peerOf(req, trusts),
+    ...{ peer, client: clientOf(req, peer, trusts) },
     signal: left.signal,
     abort: (why) => left.abort(why),
     since: now,

@@ -31,8 +31,8 @@ export interface Connection {
   /** Throws BAD_REQUEST before anything is sent. */
   send(call: Call): void;
   go(): void;
-  /** Closes it at once, and says nothing to whoever used it. */
-  destroy(): void;
+  /** Closes it at once. Whoever uses it fails with the reason, or hears nothing where there is none. */
+  destroy(why?: Error): void;
 }
 
 export interface ConnectionOptions {
@@ -140,7 +140,7 @@ export function openConnection({ place, clock, connectMs, free }: ConnectionOpti
       read(() => parser.go());
       if (!gone && !parser.isStopped) socket.resume();
     },
-    destroy: () => void lose(),
+    destroy: (why?: Error) => void (why ? fail(why) : lose()),
   };
   return connection;
 }

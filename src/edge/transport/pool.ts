@@ -1,7 +1,8 @@
-import { abortFault } from '#kernel/abort';
 import type { Cancel, Clock } from '#kernel/clock';
+import { Fault } from '#kernel/faults';
 import { openConnection } from './connection.ts';
 import type { Connection } from './connection.ts';
+import { createLine } from './line.ts';
 import type { Place } from './place.ts';
 
 export interface PoolSettings {
@@ -17,7 +18,8 @@ export interface PoolSettings {
 export interface Pool {
   /**
    * Calls back with a connection: at once with the one that was used last or a new one, later when all are taken.
-   * `fresh` asks for a new one where there may be one. When the signal aborts first it calls `left` instead.
+   * `fresh` asks for a new one where there may be one. When the signal aborts first, or the pool is closed, it calls
+   * `left` instead.
    */
   take(
     signal: AbortSignal,
@@ -41,7 +43,7 @@ export function createPool(place: Place, clock: Clock, settings: () => PoolSetti
   const all = new Set<Connection>();
   /** Those unused, the last one used at the end: it is the likeliest to be alive, and the others get to be let go. */
   const idle: Idle[] = [];
-  const line = new Set<(connection: Connection) => void>();
+  const line = createLine();
   let cancel: Cancel | null = null;
   let closed = false;
 
@@ -58,11 +60,8 @@ export function createPool(place: Place, clock: Clock, settings: () => PoolSetti
       if (at >= 0) idle.splice(at, 1);
     }
     if (closed) return connection.destroy();
-    const [next] = line;
-    if (next) {
-      line.delete(next);
-      return next(usable ? connection : open());
-    }
+    const next = line.next();
+    if (next) return next(usable ? connection : open());
     if (usable) keep(connection);
   };
   const keep = (connection: Connection): void => {
@@ -89,29 +88,24 @@ export function createPool(place: Place, clock: Clock, settings: () => PoolSetti
 
   return {
     take(signal, fresh, use, left) {
+      if (closed) return left(closedFault());
       const unused = fresh ? null : kept();
       if (unused) return use(unused);
       if (all.size < settings().connections) return use(open());
       const spare = kept();
       if (spare) return use(spare);
-      const onAbort = () => {
-        line.delete(waiter);
-        left(abortFault(signal));
-      };
-      const waiter = (connection: Connection) => {
-        signal.removeEventListener('abort', onAbort);
-        use(connection);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      line.add(waiter);
+      line.join(signal, use, left);
     },
     get isUnused() {
-      return all.size === 0 && line.size === 0;
+      return all.size === 0 && line.isEmpty;
     },
     close() {
       closed = true;
       cancel?.();
-      for (const connection of [...all]) connection.destroy();
+      line.refuseAll(closedFault());
+      for (const connection of [...all]) connection.destroy(closedFault());
     },
   };
 }
+
+const closedFault = () => new Fault('SHUTTING_DOWN', 'The connections to this address were closed.');

@@ -221,3 +221,18 @@ it('knows where an origin is', () => {
   expect(placeOf('https://box.example')).toMatchObject({ host: 'box.example', port: 443, secure: true });
   expect(placeOf('http://192.0.2.7')).toMatchObject({ host: '192.0.2.7', port: 80, secure: false });
 });
+
+it('regression: who waits for a connection is told when they are all closed, and is not left waiting', async () => {
+  let asked = 0;
+  const origin = await http(() => void asked++);
+  const settings = { connections: 1, keptMs: 1_000, connectMs: 1_000 };
+  const upstreams = createUpstreams({ clock: systemClock, settings: () => settings });
+  const request = { origin, method: 'GET', path: '/', headers: [], body: null, signal: new AbortController().signal };
+  const sink: AnswerSink = { head: () => undefined, data: () => true };
+  const first = upstreams.send(request as unknown as UpstreamRequest, sink);
+  const second = upstreams.send(request as unknown as UpstreamRequest, sink);
+  const ends = Promise.allSettled([first, second]);
+  await upstreams.close();
+  expect(await ends).toMatchObject([{ status: 'rejected' }, { status: 'rejected', reason: { code: 'SHUTTING_DOWN' } }]);
+  expect(asked).toBeLessThan(2);
+});
