@@ -6,6 +6,7 @@ import { nodePackages } from './service.ts';
 import { jsonSchemas } from './schema.ts';
 import { buildCatalog } from './snapshot.ts';
 import { readFolders } from './source.ts';
+import { modelOf } from './verify.ts';
 
 const root = join(import.meta.dirname, '..', '..', 'catalog');
 const files = await readFolders([{ path: root, origin: 'built-in' }]);
@@ -50,6 +51,14 @@ describe('the built-in catalogue', () => {
       for (const name of [...(node?.packages ?? []), ...Object.values(node?.platforms ?? {}).flat()]) {
         expect(name).toMatch(/.@\d+\.\d+\.\d+$/);
       }
+    }
+  });
+
+  it('names models that it has where engines are verified', () => {
+    for (const { definition } of catalog.services.values()) {
+      const { verify } = definition;
+      const model = verify && 'path' in verify && definition.kind === 'engine' ? modelOf(verify) : null;
+      if (model !== null) expect(catalog.modelNames.has(model), `${definition.id}: ${model}`).toBe(true);
     }
   });
 

@@ -3,6 +3,7 @@ import { didYouMean } from '#kernel/nearest';
 import type { ModelDefinition } from './model.ts';
 import { strangePlaceholders, takesPort } from './placeholders.ts';
 import type { ServiceDefinition } from './service.ts';
+import { whyNotVerified } from './verify.ts';
 
 /** What only the whole catalogue can see of one definition. */
 export interface Rejection {
@@ -34,6 +35,8 @@ export function* checkServices(services: Services, disabled: ReadonlySet<string>
     }
     const single = service.replicas.max > 1 ? whyNotCopied(service) : null;
     if (single !== null) yield { id, path: ['replicas'], message: single };
+    const unfit = service.verify ? whyNotVerified(service.kind, service.verify) : null;
+    if (unfit !== null) yield { id, path: ['verify'], message: unfit };
   }
 }
 

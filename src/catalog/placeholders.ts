@@ -37,13 +37,16 @@ interface Template {
 }
 
 /** Every text of a definition in which placeholders are filled in, with its place. */
-function* templates({ run, consumes }: ServiceDefinition): Generator<Template> {
+function* templates({ run, consumes, verify }: ServiceDefinition): Generator<Template> {
   for (const way of ['process', 'docker'] as const) {
     yield* numbered(['run', way, 'command'], run[way]?.command ?? []);
     yield* named(['run', way, 'env'], run[way]?.env ?? {});
   }
   for (const text of Object.keys(run.docker?.volumes ?? {})) yield { path: ['run', 'docker', 'volumes', text], text };
   for (const [name, variables] of Object.entries(consumes)) yield* named(['consumes', name], variables);
+  if (verify && 'path' in verify) yield { path: ['verify', 'path'], text: verify.path };
+  if (verify && 'path' in verify) yield* named(['verify', 'headers'], verify.headers ?? {});
+  if (verify && 'command' in verify) yield* numbered(['verify', 'command'], verify.command);
 }
 
 const numbered = (path: Path, texts: readonly string[]): Template[] =>
@@ -54,7 +57,9 @@ const named = (path: Path, texts: Readonly<Record<string, string>>): Template[] 
 
 /** Whether its process is told where to listen, as far as its definition shows. */
 export const takesPort = (definition: ServiceDefinition): boolean =>
-  [...templates(definition)].some(({ path, text }) => path[1] !== 'docker' && text.includes('{port}'));
+  [...templates(definition)].some(
+    ({ path, text }) => path[1] !== 'docker' && path[0] !== 'verify' && text.includes('{port}'),
+  );
 
 /** The views of the store that its process is told of. */
 export const viewsOf = (definition: ServiceDefinition): ApiViewKind[] =>

@@ -68,6 +68,16 @@ describe('a service', () => {
       'chroma.yaml:5:17: run.process: needs one environment, python or node, not both',
     ],
     ['id: chroma', 'id: chroma\nreplicas: { min: 3, max: 2 }', 'chroma.yaml:2:26: replicas.max: must be at least min'],
+    [
+      'id: chroma',
+      'id: chroma\nverify: { path: version }',
+      'chroma.yaml:2:17: verify.path: must be a path that starts with /',
+    ],
+    [
+      'id: chroma',
+      'id: chroma\nverify: { path: /version, txt: 1 }',
+      'chroma.yaml:2:27: verify.txt: unknown key. Did you mean text? Known here: path, method, headers, body, status, text, json, args, command.',
+    ],
     ['id: chroma', 'id: chroma\nreplicas: { min: 0 }', 'chroma.yaml:2:18: replicas.min: must be at least 1'],
     [
       'id: chroma',

@@ -2,6 +2,7 @@ import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas, url } from '#config/fields';
 import { elsewhere } from '#config/upstreams';
+import { verify } from './verify.ts';
 
 const id = z
   .string()
@@ -167,6 +168,7 @@ export const serviceSchema = z.strictObject({
     .default({})
     .describe('For each capability it uses, the variables that tell it where: {openai.url}, {key}.'),
   needs: z.array(z.string()).default([]).describe('Services that are made ready before it starts.'),
+  verify: verify.exactOptional(),
 });
 
 /** A service's definition as its file says it, defaults filled in, sizes in bytes and durations in milliseconds. */

@@ -152,6 +152,8 @@ describe('placeholders', () => {
     expect(disabled(buildCatalog([command('--port={prot}')]))).toEqual([
       'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, replica, <capability>.url.',
     ]);
+    const verified = service('b', 'verify: { command: [ask, "{prot}"] }\n');
+    expect(disabled(buildCatalog([verified]))[0]).toContain('b.yaml:7:26: verify.command[1]: {prot} is nothing.');
   });
 
   it('knows those of models for engines only, those of arguments for jobs only', () => {
