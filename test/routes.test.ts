@@ -7,20 +7,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { echoService, root, startPlatform } from './_platform.ts';
+import { define, echoService, root, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
+import { until } from './_processes.ts';
 
 const elsewhere = createServer((req, res) => {
   res.setHeader('content-type', 'application/json');
   res.end(JSON.stringify({ url: req.url, host: req.headers.host, headers: req.headers, secret: 1 }));
 });
 
+const definition = (path: string): string =>
+  echoService('echo', {
+    dir: `${root}test`,
+    extra: `routes: [{ match: { path: ${path} }, with: [{ stripPrefix: ${path.slice(0, -2)} }] }]`,
+  });
+
 let platform: TestPlatform;
 beforeAll(async () => {
   await once(elsewhere.listen(0, '127.0.0.1'), 'listening');
   const { port } = elsewhere.address() as AddressInfo;
   platform = await startPlatform({
-    catalog: { 'services/echo.yaml': echoService('echo', { dir: `${root}test` }) },
+    catalog: { 'services/echo.yaml': definition('/echo-own/*') },
     config: `
 routes:
   own: { match: { path: /own/* }, to: { service: echo }, with: [{ stripPrefix: /own }, shown] }
@@ -116,6 +123,18 @@ it('has a host of its own, where the door has nothing', async () => {
     await at('echo.box.lan', null),
     await at('x.box.lan', platform.key),
   ]).toEqual([200, 401, 403]);
+});
+
+it('a definition may have routes, which change with it and never take an address of the configuration', async () => {
+  expect(await shown('/echo-own/a')).toMatchObject({ url: '/a', headers: { 'x-forwarded-prefix': '/echo-own' } });
+  await define(platform.home, 'services/echo.yaml', definition('/own/*'));
+  const logged = () => readFile(join(platform.home, 'logs/platform.log'), 'utf8');
+  await until(
+    async () => (await logged()).includes('a route of a definition is not used'),
+    'the definition to be read',
+  );
+  expect((await platform.fetch('/echo-own/a')).status).toBe(404);
+  expect(await shown('/own/a')).toMatchObject({ by: 'us' });
 });
 
 it('is told in the log where it leads nowhere, and ends the start where a module is not there', async () => {

@@ -42,6 +42,7 @@ describe('a service', () => {
       provides: [],
       consumes: {},
       needs: [],
+      routes: [],
     });
   });
 

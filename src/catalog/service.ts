@@ -2,6 +2,7 @@ import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
 import { bytes, duration, environmentValue, replicas, url } from '#config/fields';
 import { elsewhere } from '#config/upstreams';
+import { serviceRoutes } from './routes.ts';
 import { verify } from './verify.ts';
 
 const id = z
@@ -168,6 +169,7 @@ export const serviceSchema = z.strictObject({
     .default({})
     .describe('For each capability it uses, the variables that tell it where: {openai.url}, {key}.'),
   needs: z.array(z.string()).default([]).describe('Services that are made ready before it starts.'),
+  routes: serviceRoutes,
   verify: verify.exactOptional(),
 });
 

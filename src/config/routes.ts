@@ -21,7 +21,8 @@ const listOf = <S extends z.ZodType>(one: S) =>
 const listProblem = (input: unknown): string =>
   `must be one or several of ${methods.join(', ')}.${typeof input === 'string' ? didYouMean(input, methods) : ''}`;
 
-const match = z
+/** Which requests a route is for. */
+export const match = z
   .strictObject({
     host: z
       .string()
@@ -168,18 +169,27 @@ export interface RouteConfig {
 
 /** What is wrong between routes, or between one and the rest of the file. */
 export function* routeProblems(config: RouteConfig): Generator<{ path: PropertyKey[]; message: string }> {
-  const seen = new Map<string, [string, Route][]>();
+  const seen = new Map<string, Route>();
   for (const [id, one] of Object.entries(config.routes)) {
     yield* ownProblems(id, one, config);
-    const key = placeOf(one.match);
-    const rival = (seen.get(key) ?? []).find(([, { match: other }]) => canBothMatch(one.match, other));
-    if (rival)
+    const rival = rivalOf(one, seen);
+    if (rival !== null)
       yield {
         path: ['routes', id, 'match'],
-        message: `matches what ${rival[0]} matches: neither goes before the other`,
+        message: `matches what ${rival} matches: neither goes before the other`,
       };
-    seen.set(key, [...(seen.get(key) ?? []), [id, one]]);
+    seen.set(id, one);
   }
+}
+
+/** The name of a route that could be meant where this one is, and would not go before or after it; null where none is. */
+export function rivalOf(
+  { match: own }: Pick<Route, 'match'>,
+  others: Iterable<readonly [string, Route]>,
+): string | null {
+  const place = placeOf(own);
+  for (const [name, { match: other }] of others) if (placeOf(other) === place && canBothMatch(own, other)) return name;
+  return null;
 }
 
 function* ownProblems(

@@ -84,7 +84,7 @@ export async function createFront(
     }),
   };
   const { known } = knownTo(stores, config);
-  const routes = await openRoutes({ config, home: home.path, clock, log, known }, closers);
+  const routes = await openRoutes({ config, home: home.path, clock, log, known, catalog: stores.catalog }, closers);
   const mcp = createMcp({ ...asking, version, mcpServices: mcpServicesOf(stores.catalog) });
   closers.add(() => mcp.close());
   const door: Server = createDoor({

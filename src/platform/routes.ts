@@ -1,4 +1,6 @@
 import type { ConfigSource, Review } from '#config/load';
+import { withServiceRoutes } from '#catalog/routes';
+import type { CatalogSource } from '#catalog/source';
 import { formatProblem, problemAt } from '#config/strict';
 import type { Config } from '#config/static';
 import type { RouteConfig } from '#config/routes';
@@ -25,39 +27,43 @@ export interface RoutesDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly known: LimitsDeps['known'];
+  /** Definitions have routes of their own. */
+  readonly catalog: Pick<CatalogSource, 'current' | 'onChange'>;
 }
 
 type Place = Review['problems'][number];
 
-/** A table with the modules that it was made of. */
-interface Made {
-  readonly table: RouteTable | null;
-  readonly modules: ReadonlyMap<string, LoadedModule>;
-}
+/** Those that routes use, by their files. */
+type Modules = ReadonlyMap<string, LoadedModule>;
 
 /**
- * The routes of the configuration. A new one is made before the configuration that has it takes effect, and takes the old
- * one's place in the same turn. Throws BAD_REQUEST when those of the start cannot be made.
+ * The routes of the configuration and of the catalogue. Those of a new configuration are made before it takes effect, and
+ * take the old ones' place in the same turn. Throws BAD_REQUEST when those of the start cannot be made.
  */
 export async function openRoutes(deps: RoutesDeps, closers: Closers): Promise<Routes> {
-  const { config, clock } = deps;
-  const first = await mustMake(config.current(), deps.home, config);
-  let current: Made = first;
-  let next: Made = first;
+  const { config, clock, catalog } = deps;
+  let modules = await mustMake(config.current(), deps.home, config);
+  let next = modules;
+  let table: RouteTable | null = null;
+  const compile = () => {
+    table = tableOf(deps, modules);
+    void tellUnknown(deps);
+  };
   closers.add(
     config.review(async (proposed) => {
-      const made = await make(proposed, deps.home, current.modules);
-      next = made;
-      return { problems: made.problems, changed: isOther(made.modules, current.modules) };
+      const made = await load(proposed, deps.home, modules);
+      next = made.modules;
+      return { problems: made.problems, changed: isOther(made.modules, modules) };
     }),
   );
   closers.add(
     config.onChange(() => {
-      current = next;
-      void tellUnknown(deps);
+      modules = next;
+      compile();
     }),
   );
-  void tellUnknown(deps);
+  closers.add(catalog.onChange(compile));
+  compile();
   const policy = (url: string) => policyOf({ elsewhere: { url }, settings: {} });
   const pickers = createPickers({
     clock,
@@ -65,21 +71,29 @@ export async function openRoutes(deps: RoutesDeps, closers: Closers): Promise<Ro
     check: () => Promise.resolve(null),
   });
   closers.add(() => pickers.close());
-  return { table: () => current.table, outside: outsideWaker(pickers) };
+  return { table: () => table, outside: outsideWaker(pickers) };
 }
 
 /** Throws BAD_REQUEST, with the places in the file, when the routes cannot be made. */
-export async function mustMake(config: RouteConfig, home: string, at: Pick<ConfigSource, 'file'>): Promise<Made> {
-  const made = await make(config, home, new Map());
-  if (made.problems.length > 0) throw new Fault('BAD_REQUEST', (await placed(made.problems, at)).join('\n'));
-  return made;
+export async function mustMake(config: RouteConfig, home: string, at: Pick<ConfigSource, 'file'>): Promise<Modules> {
+  const { modules, problems } = await load(config, home, new Map());
+  if (problems.length > 0) throw new Fault('BAD_REQUEST', (await placed(problems, at)).join('\n'));
+  return modules;
 }
 
-async function make(
+function tableOf({ config, catalog, log }: RoutesDeps, modules: Modules): RouteTable | null {
+  const definitions = [...catalog.current().services.values()].map(({ definition }) => definition);
+  const { config: all, shadowed } = withServiceRoutes(config.current(), definitions);
+  for (const { service, index, by } of shadowed)
+    log.warn('a route of a definition is not used: another one has its address', { service, route: index, by });
+  return compileRoutes(all, (file) => modules.get(file)?.middleware ?? {});
+}
+
+async function load(
   config: RouteConfig,
   home: string,
-  before: ReadonlyMap<string, LoadedModule>,
-): Promise<Made & { readonly problems: readonly Place[] }> {
+  before: Modules,
+): Promise<{ readonly modules: Modules; readonly problems: readonly Place[] }> {
   const modules = new Map<string, LoadedModule>();
   const problems: Place[] = [];
   for (const { path, file } of modulesOf(config)) {
@@ -89,9 +103,7 @@ async function make(
       problems.push({ path, message: `${file} ${toFault(error).message}` });
     }
   }
-  if (problems.length > 0) return { table: null, modules, problems };
-  const table = compileRoutes(config, (file) => modules.get(file)?.middleware ?? {});
-  return { table, modules, problems };
+  return { modules, problems };
 }
 
 function* modulesOf({ routes, middlewares }: RouteConfig): Generator<{ path: PropertyKey[]; file: string }> {
@@ -106,7 +118,7 @@ function* modulesOf({ routes, middlewares }: RouteConfig): Generator<{ path: Pro
   }
 }
 
-const isOther = (one: ReadonlyMap<string, LoadedModule>, other: ReadonlyMap<string, LoadedModule>): boolean =>
+const isOther = (one: Modules, other: Modules): boolean =>
   [...one].some(([file, { digest }]) => other.get(file)?.digest !== digest);
 
 async function placed(problems: readonly Place[], { file }: Pick<ConfigSource, 'file'>): Promise<string[]> {
