@@ -47,7 +47,7 @@ describe('the built-in catalogue', () => {
   it('pins every package to a release', () => {
     for (const { definition } of catalog.services.values()) {
       const { python, node } = definition.run.process ?? {};
-      for (const name of python?.packages ?? []) expect(name).toMatch(/^[a-z0-9-]+==\d[\w.]*$/);
+      for (const name of python?.packages ?? []) expect(name).toMatch(/^[a-z0-9-]+(\[[a-z0-9,-]+\])?==\d[\w.]*$/);
       for (const name of [...(node?.packages ?? []), ...Object.values(node?.platforms ?? {}).flat()]) {
         expect(name).toMatch(/.@\d+\.\d+\.\d+$/);
       }
