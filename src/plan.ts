@@ -17,6 +17,7 @@ import { cardsFrom } from './platform/cards.ts';
 import { setDevices } from '#scheduler/devices';
 import { createState, createUnit } from '#scheduler/state';
 import type { Card } from '#units/placement';
+import { createBindings } from '#units/bindings';
 import { createDirectory } from '#units/directory';
 import { openLearned } from '#units/learned';
 import { createUnits } from '#units/units';
@@ -74,8 +75,15 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
       const unit = account.units.get(id);
       if (unit) unit.pinned = true;
     }
+    const canRun = (service: string) => units.unusable(service) === null;
     return planNamed(names, {
-      ...{ directory, units, state: account, now: clock.now() },
+      ...{
+        directory,
+        bindings: createBindings({ catalog: () => catalog, settings, canRun }),
+        units,
+        state: account,
+        now: clock.now(),
+      },
       limit: limitBytes === null ? limit : { bytes: limitBytes, reason: 'asked for' },
     });
   } finally {

@@ -1,5 +1,7 @@
 import type { Path } from '#config/walk';
 import { didYouMean } from '#kernel/nearest';
+import { doorCapabilities, edgesOf, providersOf, tellWay, wayBetween, wiredNames } from './bindings.ts';
+import type { Edge } from './bindings.ts';
 import type { ModelDefinition } from './model.ts';
 import { strangePlaceholders, takesPort } from './placeholders.ts';
 import type { ServiceDefinition } from './service.ts';
@@ -12,23 +14,22 @@ export interface Rejection {
   readonly message: string;
 }
 
-/** Capabilities the door itself provides, so that a service may consume them without another service. */
-export const doorCapabilities: readonly string[] = ['openai'];
-
 type Services = readonly ServiceDefinition[];
 
 /** `disabled`: ids that are known and out of use, for a message that leads to the cause. */
 export function* checkServices(services: Services, disabled: ReadonlySet<string>): Generator<Rejection> {
   const byId = new Map(services.map((service) => [service.id, service]));
   const provided = new Set([...doorCapabilities, ...services.flatMap(({ provides }) => provides)]);
+  const wired = new Set(wiredNames(services));
+  const known = new Map(services.map((service) => [service.id, edgesOf(service, services)]));
+  const edges = (id: string): readonly Edge[] => known.get(id) ?? [];
   for (const service of services) {
-    const { id, consumes } = service;
+    const { id } = service;
     yield* checkNeeds(service, byId, disabled);
-    for (const name of Object.keys(consumes)) {
-      if (provided.has(name)) continue;
-      yield { id, path: ['consumes', name], message: `nothing provides ${name}.${didYouMean(name, provided)}` };
-    }
-    for (const found of strangePlaceholders(service, provided)) yield { id, ...found };
+    yield* checkConsumes(service, services, provided);
+    yield* checkGrants(service);
+    yield* checkWay(service, edges);
+    for (const found of strangePlaceholders(service, wired)) yield { id, ...found };
     if (service.kind === 'engine' && !service.run.process && service.run.external && service.models !== 'remote') {
       const message = 'an engine that runs elsewhere has its models there: `models: remote`';
       yield { id, path: ['models'], message };
@@ -64,26 +65,39 @@ function* checkNeeds(
       yield { id, path, message: disabled.has(name) ? `${name} is disabled` : strange };
       continue;
     }
-    const way = wayBack(name, id, byId, new Set());
-    if (way) yield { id, path, message: `a service cannot need itself: ${[id, ...way].join(' needs ')}` };
   }
 }
 
-/** How `from` needs `to`, by others or at once; null when it does not. */
-function wayBack(
-  from: string,
-  to: string,
-  byId: ReadonlyMap<string, ServiceDefinition>,
-  seen: Set<string>,
-): readonly string[] | null {
-  if (from === to) return [to];
-  if (seen.has(from)) return null;
-  seen.add(from);
-  for (const next of byId.get(from)?.needs ?? []) {
-    const way = wayBack(next, to, byId, seen);
-    if (way) return [from, ...way];
+function* checkConsumes(
+  { id, consumes }: ServiceDefinition,
+  services: Services,
+  provided: ReadonlySet<string>,
+): Generator<Rejection> {
+  for (const name of Object.keys(consumes)) {
+    const path = ['consumes', name];
+    if (!provided.has(name)) {
+      yield { id, path, message: `nothing provides ${name}.${didYouMean(name, provided)}` };
+    } else if (!doorCapabilities.includes(name) && providersOf(name, id, services).length === 0) {
+      yield { id, path, message: `nothing provides ${name} but ${id} itself` };
+    }
   }
-  return null;
+}
+
+function* checkGrants({ id, grants = {}, provides }: ServiceDefinition): Generator<Rejection> {
+  for (const name of Object.keys(grants)) {
+    if (provides.includes(name)) continue;
+    yield { id, path: ['grants', name], message: `it does not provide ${name}.${didYouMean(name, provides)}` };
+  }
+}
+
+/** A service that stands on itself, by others or at once, could never be the first to start. */
+function* checkWay({ id, needs }: ServiceDefinition, edges: (id: string) => readonly Edge[]): Generator<Rejection> {
+  for (const edge of edges(id)) {
+    const rest = wayBetween(edge.to, id, edges);
+    if (!rest) continue;
+    const path = edge.capability === null ? ['needs', needs.indexOf(edge.to)] : ['consumes', edge.capability];
+    yield { id, path, message: `a service cannot depend on itself: ${tellWay([edge, ...rest])}` };
+  }
 }
 
 export function* checkModels(

@@ -52,7 +52,7 @@ describe('docs/definitions.md', () => {
       expect(definitions, key).toMatch(new RegExp(`^\\|.*\`${key}[\`.\\[]`, 'm'));
     }
     for (const kind of ['server', 'job', 'engine'] as const) {
-      for (const name of placeholdersOf({ kind }, ['openai'])) expect(definitions).toContain(`\`{${name}}\``);
+      for (const name of placeholdersOf({ kind }, ['openai.url'])) expect(definitions).toContain(`\`{${name}}\``);
     }
   });
 });

@@ -22,13 +22,18 @@ const engine = [
 ];
 const views: readonly ApiViewKind[] = ['ollama', 'huggingface', 'folder'];
 const job = ['args', 'model'];
+/** What an account of one consumer is made of, where its provider's instance runs. */
+const granting = ['host', 'port', 'data', 'service', 'account'];
+/** Of a grant too. In variables only: who may list processes sees their arguments. */
+const secrets = ['secret', 'account.secret'];
 
-/** Everything that `{...}` may name in a definition. `capabilities` are those there are: `{openai.url}`. */
-export const placeholdersOf = ({ kind }: Pick<ServiceDefinition, 'kind'>, capabilities: Iterable<string>): string[] => [
+/** Everything that `{...}` may name in a definition. `wired` is what there is of the capabilities: `openai.url`. */
+export const placeholdersOf = ({ kind }: Pick<ServiceDefinition, 'kind'>, wired: Iterable<string>): string[] => [
   ...common,
+  'secret',
   ...(kind === 'engine' ? [...engine, ...views.map((view) => `view.${view}`)] : []),
   ...(kind === 'job' ? job : []),
-  ...[...capabilities].map((name) => `${name}.url`),
+  ...wired,
 ];
 
 interface Template {
@@ -65,16 +70,39 @@ export const takesPort = (definition: ServiceDefinition): boolean =>
 export const viewsOf = (definition: ServiceDefinition): ApiViewKind[] =>
   views.filter((view) => [...templates(definition)].some(({ text }) => text.includes(`{view.${view}}`)));
 
+/** The texts by which it makes accounts of its consumers. */
+function* grantTemplates({ grants = {} }: ServiceDefinition): Generator<Template> {
+  for (const [name, { command, env, values }] of Object.entries(grants)) {
+    yield* numbered(['grants', name, 'command'], command ?? []);
+    yield* named(['grants', name, 'env'], env);
+    yield* named(['grants', name, 'values'], values);
+  }
+}
+
+const isArgument = (path: Path): boolean => path.includes('command');
+
 /** The placeholders of a definition that nothing will fill in. A start would fail on them: better to say so now. */
 export function* strangePlaceholders(
   definition: ServiceDefinition,
-  capabilities: Iterable<string>,
+  wired: Iterable<string>,
 ): Generator<{ readonly path: Path; readonly message: string }> {
-  const known = placeholdersOf(definition, capabilities);
-  const listed = placeholdersOf(definition, ['<capability>']).join(', ');
-  for (const { path, text } of templates(definition)) {
+  const known = placeholdersOf(definition, wired);
+  const listed = placeholdersOf(definition, ['<capability>.url']).join(', ');
+  yield* strange(templates(definition), known, listed);
+  const granted = [...granting, ...secrets];
+  yield* strange(grantTemplates(definition), granted, [...granted, 'made.<word>'].join(', '));
+}
+
+function* strange(
+  texts: Iterable<Template>,
+  known: readonly string[],
+  listed: string,
+): Generator<{ readonly path: Path; readonly message: string }> {
+  for (const { path, text } of texts) {
     for (const [whole, name = ''] of text.matchAll(placeholder)) {
-      if (!known.includes(name)) {
+      if (secrets.includes(name) && known.includes(name) && isArgument(path)) {
+        yield { path, message: `${whole} would be seen in the list of processes: hand it over as a variable` };
+      } else if (!known.includes(name) && !(path[0] === 'grants' && name.startsWith('made.'))) {
         yield { path, message: `${whole} is nothing.${didYouMean(name, known)} Known here: ${listed}.` };
       } else if (name === 'args' && text !== whole) {
         yield { path, message: 'the arguments come where {args} stands alone: it cannot be part of a text' };

@@ -54,7 +54,16 @@ const node = z
   .describe('A Node environment, made by pnpm from one shared store.');
 
 const process = z
-  .strictObject({ python: python.optional(), node: node.optional(), command, env: environment.default({}) })
+  .strictObject({
+    python: python.optional(),
+    node: node.optional(),
+    requires: z
+      .record(z.string().regex(/^[\w.+-]+$/, 'must be the name of a program, without a folder'), z.string().min(1))
+      .exactOptional()
+      .describe('Programs of the machine that it cannot do without, each with what a person installs to have it.'),
+    command,
+    env: environment.default({}),
+  })
   .refine((run) => !(run.python && run.node), 'needs one environment, python or node, not both')
   .describe('A plain process of this machine.');
 
@@ -88,6 +97,19 @@ const health = z
     z.strictObject({ log: z.string().min(1), startupTimeout: duration.optional() }),
   ])
   .describe('How to see that it is ready: a path that answers 2xx, an open port, or a line of its log.');
+
+const grant = z
+  .strictObject({
+    command: command
+      .exactOptional()
+      .describe('Makes the account of one consumer, before each of its starts: it must bear being run again.'),
+    env: environment.default({}),
+    values: z
+      .record(z.string().regex(/^[a-z][a-z0-9]*$/i, 'must be a word: it becomes {<capability>.word}'), template)
+      .refine((values) => Object.keys(values).length > 0, 'needs at least one value')
+      .describe('What a consumer is told, as {<capability>.url}.'),
+  })
+  .describe('An account of its own for each consumer. Without it a consumer is told an address at the door.');
 
 /** The categories of the catalogue, as the console groups them. */
 export const categories = [
@@ -164,6 +186,10 @@ export const serviceSchema = z.strictObject({
   replicas: replicas.default({ min: 1, max: 1 }),
   stop: z.strictObject({ grace: duration.optional() }).default({}),
   provides: z.array(z.string().min(1)).default([]).describe('Capabilities, as in vectors.chroma.'),
+  grants: z
+    .record(z.string(), grant)
+    .exactOptional()
+    .describe('Capabilities of `provides` of which each consumer gets an account of its own: a database, say.'),
   consumes: z
     .record(z.string(), environment)
     .default({})
@@ -197,4 +223,5 @@ export const addressElsewhere = ({ run }: Pick<ServiceDefinition, 'run'>): strin
   run.external?.url ?? run.external?.upstreams?.[0]?.url ?? null;
 
 export type ProcessRun = NonNullable<ServiceDefinition['run']['process']>;
+export type Grant = z.output<typeof grant>;
 export type HealthCheck = ServiceDefinition['health'];

@@ -117,9 +117,9 @@ describe('what one service needs of another', () => {
     ]);
     expect(names(catalog)).toEqual([]);
     expect(disabled(catalog)).toEqual([
-      'a | built-in/services/a.yaml:7:9: needs[0]: a service cannot need itself: a needs b needs a',
-      'b | built-in/services/b.yaml:7:9: needs[0]: a service cannot need itself: b needs a needs b',
-      'c | built-in/services/c.yaml:7:9: needs[0]: a service cannot need itself: c needs c',
+      'a | built-in/services/a.yaml:7:9: needs[0]: a service cannot depend on itself: a needs b needs a',
+      'b | built-in/services/b.yaml:7:9: needs[0]: a service cannot depend on itself: b needs a needs b',
+      'c | built-in/services/c.yaml:7:9: needs[0]: a service cannot depend on itself: c needs c',
     ]);
   });
 
@@ -150,7 +150,7 @@ describe('placeholders', () => {
 
   it('tells of one that nothing fills in', () => {
     expect(disabled(buildCatalog([command('--port={prot}')]))).toEqual([
-      'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, replica, <capability>.url.',
+      'a | built-in/services/a.yaml:5:34: run.process.command[1]: {prot} is nothing. Did you mean port? Known here: host, port, data, home, service, env, key, replica, secret, <capability>.url.',
     ]);
     const verified = service('b', 'verify: { command: [ask, "{prot}"] }\n');
     expect(disabled(buildCatalog([verified]))[0]).toContain('b.yaml:7:26: verify.command[1]: {prot} is nothing.');

@@ -9,7 +9,7 @@ import type { ModelDefinition } from './model.ts';
 import { serviceSchema } from './service.ts';
 import type { ServiceDefinition } from './service.ts';
 
-export { doorCapabilities } from './checks.ts';
+export { doorCapabilities } from './bindings.ts';
 
 export type Origin = 'built-in' | 'user';
 

@@ -37,6 +37,7 @@ describe('the defaults', () => {
       models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
       security: { roles: {}, oidc: [] },
       services: {},
+      bindings: {},
       routes: {},
       middlewares: {},
       catalog: { folders: [] },
@@ -126,7 +127,7 @@ describe('loading', () => {
   it.each([
     [
       'lisen: { port: 1 }\n',
-      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, security, services, routes, middlewares, catalog, logs.',
+      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, security, services, bindings, routes, middlewares, catalog, logs.',
     ],
     ['listen:\n  port: 80800\n', 'sutaz.yaml:2:9: listen.port: must be at most 65535'],
     [
@@ -139,7 +140,7 @@ describe('loading', () => {
     ],
     [
       'services:\n  chroma:\n    pined: true\n',
-      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, env, traffic, fallback.',
+      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, bindings, env, traffic, fallback.',
     ],
     [
       'models: { settings: { "a:1": { slots: 0 } } }\n',

@@ -44,6 +44,10 @@ const gpu = z
   .enum(['off', 'auto', 'required'])
   .describe('auto: as much on a graphics card as fits. required: all of it there, or it does not start. off: none.');
 
+const bindings = z
+  .record(z.string(), z.string().min(1))
+  .describe('Capabilities, each with the service that provides it, where several do.');
+
 const serviceSettings = z.strictObject({
   enabled: z.boolean().exactOptional().describe('false takes it out of use.'),
   run: z.enum(['process', 'docker', 'external']).exactOptional().describe('Which of the ways its definition offers.'),
@@ -56,6 +60,7 @@ const serviceSettings = z.strictObject({
   idle: serviceIdle.exactOptional(),
   replicas: replicas.exactOptional(),
   pinned: pinned.exactOptional(),
+  bindings: bindings.exactOptional(),
   env: z
     .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)
     .exactOptional()
@@ -282,6 +287,7 @@ export const configSchema = z
     models,
     security,
     services: z.record(z.string(), serviceSettings).default({}).describe('Choices for one service each, by its id.'),
+    bindings: bindings.default({}),
     routes: routeSettings,
     middlewares: middlewareSets,
     catalog: section(

@@ -16,11 +16,15 @@ import { memoryLimit, readMachine } from '#runtime/machine';
 import type { MemoryLimit } from '#runtime/machine';
 import { openRecords } from '#runtime/records';
 import type { Records } from '#runtime/records';
+import { createGrants } from '#runtime/grants';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
 import type { Effects, Scheduler } from '#scheduler/run-loop';
 import type { Event } from '#scheduler/types';
+import { lastingSecret } from '#security/lasting';
 import { atVersion } from '#units/at-version';
+import { createBindings } from '#units/bindings';
+import type { Bindings } from '#units/bindings';
 import { createDirectory } from '#units/directory';
 import type { Directory } from '#units/directory';
 import { openLearned } from '#units/learned';
@@ -44,6 +48,8 @@ import { cardReserve, settingsOf } from './settings.ts';
 import type { Stores } from './stores.ts';
 import { reaches, targetOf } from './targets.ts';
 import { unitPickers } from './unit-pickers.ts';
+import { wiredValues } from './wiring.ts';
+import type { WiringDeps } from './wiring.ts';
 
 /** What decides and acts: the account, the units it is kept of, and the instances they become. */
 export interface Core {
@@ -58,6 +64,7 @@ export interface Core {
   /** From now on nothing is done to instances: they are another process's. */
   readonly letGo: () => void;
   readonly needs: Needs;
+  readonly bindings: Bindings;
   readonly views: ViewSources;
   readonly savings: Savings;
   /** The graphics cards, and what is on them. */
@@ -110,7 +117,16 @@ export async function createCore(
     canFreeze: stores.runtime.freeze !== undefined,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
-  const needs = createNeeds(directory, () => waker);
+  const bindings = createBindings({
+    ...{ catalog: stores.catalog.current, settings },
+    canRun: (service) => units.unusable(service) === null,
+  });
+  const wiring: WiringDeps = {
+    ...{ bindings, catalog: stores.catalog.current, grants: createGrants(), home: home.path, url: hooks.url },
+    endpoint: (unit) => supervisor.endpoint(unit),
+    secret: (...names) => lastingSecret(stores.seed, ...names),
+  };
+  const needs = createNeeds(directory, () => waker, bindings.before);
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },
@@ -127,10 +143,11 @@ export async function createCore(
     },
     outcomes: outcomesFor({
       ...{ scheduler, units, needs, identity: stores.identity, store: stores.models, usedFiles: stores.usedFiles },
-      scopesOf: (unit) => scopesOfInstance(unit, definitionsOf(stores.catalog.current().services)),
+      scopesOf: (unit) => scopesOfInstance(unit, definitionsOf(stores.catalog.current().services), bindings.edges),
     }),
     blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
+    wired: (unit, signal) => wiredValues(unit, signal, wiring),
     place: () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } }),
   });
   closers.add(() => supervisor.close());
@@ -140,7 +157,7 @@ export async function createCore(
   const relay = createRelay(createGranter(granting(parts, options)), isEnding);
   const waker = offering(withLines(relay, { clock, pickers }), units.plans);
   return {
-    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs },
+    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, bindings },
     ...{ views, savings, cards, tellTime, limit, logFile },
   };
 }

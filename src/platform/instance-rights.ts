@@ -1,17 +1,18 @@
 import type { ServiceDefinition } from '#catalog/service';
+import type { Edge } from '#catalog/bindings';
 import { parseUnitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 
 /** What an instance may ask the door for: what its definition consumes and needs, and nothing else. */
-export function scopesOfInstance(unit: UnitId, services: ReadonlyMap<string, ServiceDefinition>): readonly string[] {
+export function scopesOfInstance(
+  unit: UnitId,
+  services: ReadonlyMap<string, ServiceDefinition>,
+  edges: (service: string) => readonly Edge[],
+): readonly string[] {
   const { kind, name } = parseUnitId(unit);
   const definition = kind === 'service' ? services.get(name) : undefined;
   if (!definition) return [];
-  const { consumes, needs } = definition;
-  const providers = [...services.values()].filter(({ provides }) =>
-    provides.some((one) => Object.hasOwn(consumes, one)),
-  );
-  const reached = new Set([...needs, ...providers.map(({ id }) => id)]);
+  const reached = new Set(edges(name).map(({ to }) => to));
   reached.delete(name);
   return [...(asksModels(definition) ? ['models:use'] : []), ...[...reached].map((id) => `services:use:${id}`)];
 }

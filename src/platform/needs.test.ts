@@ -11,7 +11,7 @@ const signal = new AbortController().signal;
 function bench(failing?: string) {
   const log: string[] = [];
   const directory = {
-    service: (id: string) => ({ definition: { needs: id === 'app' ? ['db', 'cache'] : [] } }),
+    service: (id: string) => ({ definition: { id } }),
     serviceUnit: (id: string) => unitId('service', id),
   } as unknown as Directory;
   const waker = {
@@ -21,7 +21,14 @@ function bench(failing?: string) {
       return { release: () => log.push(`-${unit}`) };
     },
   } as unknown as Waker;
-  return { log, needs: createNeeds(directory, () => waker) };
+  return {
+    log,
+    needs: createNeeds(
+      directory,
+      () => waker,
+      (id) => (id === 'app' ? ['db', 'cache'] : []),
+    ),
+  };
 }
 
 it('makes what is needed ready in order and lets it go once', async () => {

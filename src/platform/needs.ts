@@ -12,7 +12,11 @@ export interface Needs {
   give(unit: UnitId): void;
 }
 
-export function createNeeds(directory: Directory, waker: () => Waker): Needs {
+export function createNeeds(
+  directory: Directory,
+  waker: () => Waker,
+  before: (service: string) => readonly string[],
+): Needs {
   const held = new Map<UnitId, Awake[]>();
   const give = (unit: UnitId): void => {
     const leases = held.get(unit) ?? [];
@@ -26,7 +30,7 @@ export function createNeeds(directory: Directory, waker: () => Waker): Needs {
       const leases: Awake[] = [];
       held.set(unit, leases);
       // One after the other, in the definition's order: two that need memory do not stand in each other's way.
-      for (const need of needsOf(unit, directory)) {
+      for (const need of needsOf(unit, directory, before)) {
         try {
           leases.push(await waker().wake(need, { principal: originalOf(unit), class: 'interactive', signal }));
         } catch (error) {
@@ -41,9 +45,9 @@ export function createNeeds(directory: Directory, waker: () => Waker): Needs {
   };
 }
 
-/** What its definition needs; of a model, what its engine's does. */
-export function needsOf(unit: UnitId, directory: Directory): UnitId[] {
+/** What a service must have before it starts; of a model, what its engine must. */
+export function needsOf(unit: UnitId, directory: Directory, before: (service: string) => readonly string[]): UnitId[] {
   const { kind, name } = parseUnitId(originalOf(unit));
   const service = kind === 'service' ? directory.service(name) : directory.engineOf(directory.model(name).definition);
-  return service.definition.needs.map((id) => directory.serviceUnit(id));
+  return before(service.definition.id).map((id) => directory.serviceUnit(id));
 }

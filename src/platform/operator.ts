@@ -16,6 +16,7 @@ import type { NamedLog } from '#runtime/several-logs';
 import type { Scheduler } from '#scheduler/run-loop';
 import { siblingsOf } from '#scheduler/state';
 import type { Unit } from '#scheduler/state';
+import type { Bindings } from '#units/bindings';
 import type { Directory } from '#units/directory';
 import type { Savings } from '#units/savings';
 import type { Units } from '#units/units';
@@ -32,6 +33,7 @@ import { planNamed } from './planning.ts';
 export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFormat' | 'definitions' | 'env'> {
   readonly catalog: CatalogSource;
   readonly directory: Directory;
+  readonly bindings: Bindings;
   readonly units: Units;
   readonly scheduler: Scheduler;
   readonly waker: Waker;
@@ -75,7 +77,7 @@ export function createOperator(deps: OperatorDeps): Control {
       const { state } = scheduler;
       const present = { bytes: state.limitBytes, reason: views.limitReason() };
       const limit = limitBytes === null ? present : { bytes: limitBytes, reason: 'asked for' };
-      return planNamed(names, { directory, units, state, now: views.clock.now(), limit });
+      return planNamed(names, { directory, bindings: deps.bindings, units, state, now: views.clock.now(), limit });
     },
     start(id, principal) {
       // At once, so that it is the answer: later it would be nobody's.

@@ -3,6 +3,7 @@ import { Fault } from '#kernel/faults';
 import { parseUnitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { State } from '#scheduler/state';
+import type { Bindings } from '#units/bindings';
 import type { Directory } from '#units/directory';
 import { planTogether } from '#units/together';
 import type { Units } from '#units/units';
@@ -10,6 +11,7 @@ import { needsOf } from './needs.ts';
 
 export interface PlanningDeps {
   readonly directory: Directory;
+  readonly bindings: Pick<Bindings, 'before'>;
   readonly units: Pick<Units, 'externalUrl' | 'unusable' | 'plans'>;
   readonly state: State;
   readonly now: number;
@@ -20,7 +22,8 @@ export interface PlanningDeps {
  * Whether what is named can be awake together. Throws NOT_FOUND for a name that is not there, with the nearest ones, and
  * CONFLICT for one that cannot run on this machine or needs what cannot.
  */
-export function planNamed(names: readonly string[], { directory, units, state, now, limit }: PlanningDeps): ApiPlan {
+export function planNamed(names: readonly string[], deps: PlanningDeps): ApiPlan {
+  const { directory, bindings, units, state, now, limit } = deps;
   const usable = (unit: UnitId, by: UnitId | null): UnitId => {
     if (state.units.has(unit) || units.externalUrl(unit) !== null) return unit;
     const why = units.unusable(parseUnitId(unit).name) ?? 'unknown';
@@ -30,6 +33,6 @@ export function planNamed(names: readonly string[], { directory, units, state, n
     ...{ state, now, limitBytes: limit.bytes, limitReason: limit.reason },
     asked: names.map((name) => usable(directory.unit(name), null)),
     isGuess: (unit) => parseUnitId(unit).kind === 'model' && units.plans.of(parseUnitId(unit).name) === null,
-    needs: (unit) => needsOf(unit, directory).map((need) => usable(need, unit)),
+    needs: (unit) => needsOf(unit, directory, bindings.before).map((need) => usable(need, unit)),
   });
 }

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { edgesOf } from '#catalog/bindings';
 import type { ServiceDefinition } from '#catalog/service';
 import type { ApiEvent } from '#contracts/api';
 import { configSchema } from '#config/static';
@@ -156,7 +157,7 @@ it('an instance has its identity, its file and what it needs for as long as it l
 
 describe('what an instance may', () => {
   const definition = (id: string, more: Partial<ServiceDefinition> = {}) =>
-    ({ id, consumes: {}, needs: [], provides: [], run: {}, ...more }) as unknown as ServiceDefinition;
+    ({ id, kind: 'server', consumes: {}, needs: [], provides: [], run: {}, ...more }) as unknown as ServiceDefinition;
   const all = [
     definition('plain'),
     definition('flow', { consumes: { openai: {}, 'vectors.x': {} }, needs: ['postgres'] }),
@@ -165,13 +166,14 @@ describe('what an instance may', () => {
     definition('ui', { run: { process: { command: ['ui', '--api', '{openai.url}'] } } as never }),
   ];
   const services = new Map(all.map((one) => [one.id, one]));
+  const edges = (id: string) => edgesOf(services.get(id) as ServiceDefinition, all);
   it.each([
     ['service/plain', []],
     ['service/flow', ['models:use', 'services:use:postgres', 'services:use:chroma']],
     ['service/ui', ['models:use']],
     ['service/gone', []],
     ['model/m', []],
-  ])('%s: %j', (unit, scopes) => expect(scopesOfInstance(unit as UnitId, services)).toEqual(scopes));
+  ])('%s: %j', (unit, scopes) => expect(scopesOfInstance(unit as UnitId, services, edges)).toEqual(scopes));
 });
 
 it('copies use the file of their unit, and speak for it: they are one principal', () => {

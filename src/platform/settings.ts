@@ -13,10 +13,11 @@ export function settingsOf(config: Config): UnitSettings {
   return settings;
 }
 
-function settingsIn({ services, models }: Config): UnitSettings {
+function settingsIn({ services, models, bindings }: Config): UnitSettings {
   return {
     service: (id) => services[id] ?? {},
     model: (id) => models.settings[id] ?? {},
+    bindings,
     defaultModel: models.default,
     named: (name) => (Object.hasOwn(models.names, name) ? models.names[name]?.first : undefined),
     ...(models.engine === undefined ? {} : { engine: models.engine }),

@@ -13,10 +13,13 @@ import { openModelStore } from '#models/store';
 import type { ModelStore } from '#models/store';
 import { createViews } from '#models/views/views';
 import type { Views } from '#models/views/views';
+import { readMaybe, writeWhole } from '#runtime/home';
+import type { Home } from '#runtime/home';
 import { openEnvironments } from '#runtime/environments/environments';
 import type { Environments } from '#runtime/launch';
 import { createLogs } from '#runtime/logs';
 import type { Logs } from '#runtime/logs';
+import { newSeed } from '#security/lasting';
 import type { AppOptions } from '../app.ts';
 import { openIdentity } from './identity.ts';
 import type { PlatformIdentity } from './identity.ts';
@@ -25,6 +28,8 @@ import type { PlatformIdentity } from './identity.ts';
 export interface Stores {
   readonly state: StateStore;
   readonly identity: PlatformIdentity;
+  /** Of which the lasting secrets of services are made. */
+  readonly seed: string;
   readonly catalog: CatalogSource;
   readonly models: ModelStore;
   readonly puller: Puller;
@@ -36,6 +41,15 @@ export interface Stores {
   readonly logs: Logs;
   /** Digests of the model files that engines have open, by unit: two may have the same. Written by the outcomes. */
   readonly usedFiles: Map<UnitId, string>;
+}
+
+/** Beside the owner's key, and made once: without it no service could open what it has sealed or get at its database. */
+async function openSeed(home: Home): Promise<string> {
+  const known = (await readMaybe(home.seedFile))?.trim();
+  if (known) return known;
+  const seed = newSeed();
+  await writeWhole(home.seedFile, `${seed}\n`, 0o600);
+  return seed;
 }
 
 export async function openStores(
@@ -67,6 +81,7 @@ export async function openStores(
   const checkFile: FormatCheck = (path, name) => checkFormat(path, name, config.current().models.allowPickle);
   return {
     state,
+    seed: await openSeed(home),
     identity: await openIdentity({ state, home, config, clock, log }, closers),
     catalog,
     models,

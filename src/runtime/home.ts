@@ -9,6 +9,8 @@ export interface Home {
   readonly path: string;
   readonly stateFile: string;
   readonly keyFile: string;
+  /** Of which the lasting secrets of services are made. */
+  readonly seedFile: string;
   readonly models: string;
   readonly environments: string;
   readonly logs: string;
@@ -50,6 +52,7 @@ export async function openHome(path: string): Promise<Home> {
       catalog,
       stateFile: join(path, 'state.db'),
       keyFile: join(keys, 'admin.key'),
+      seedFile: join(keys, 'services.seed'),
       announce: (facts) => writeWhole(file, `${JSON.stringify(facts, null, 2)}\n`, 0o600),
       unlock() {
         isOurs = false;

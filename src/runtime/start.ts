@@ -6,6 +6,7 @@ import { newInstanceId, newSecret } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import { formatDuration } from '#kernel/quantities';
 import type { Blueprint } from './blueprint.ts';
+import { isOnPath } from './environments/programs.ts';
 import { untilHealthy } from './health.ts';
 import type { Target } from './health.ts';
 import type { InstanceLogs, Outcomes, Running, Starting } from './instance.ts';
@@ -27,6 +28,8 @@ export interface StartDeps {
   readonly blueprint: (unit: UnitId, signal?: AbortSignal) => Promise<Blueprint>;
   /** Makes ready what the unit stands on; `outcomes.ended` lets it go again. */
   readonly needs: (unit: UnitId, signal: AbortSignal) => Promise<void>;
+  /** What it is told of what it consumes, by placeholder. Asked for once that is ready. */
+  readonly wired: (unit: UnitId, signal: AbortSignal) => Promise<Readonly<Record<string, string>>>;
   readonly place: () => Omit<LaunchPlace, 'logFile'>;
   readonly clock: Clock;
   readonly host: string;
@@ -40,8 +43,11 @@ export interface StartDeps {
 export async function launch(unit: UnitId, memoryBytes: number, starting: Starting, deps: StartDeps): Promise<Running> {
   const { signal } = starting.abort;
   throwIfAborted(signal);
-  const blueprint = await deps.blueprint(unit, signal);
+  const drawn = await deps.blueprint(unit, signal);
+  await mustHave(drawn.run.requires ?? {});
   await withinNeeds(unit, signal, deps);
+  const wired = await deps.wired(unit, signal);
+  const blueprint = { ...drawn, values: { ...wired, ...drawn.values } };
   const environment = await deps.environments.ensure(blueprint.run, {
     signal,
     onProgress: ({ what }) => (starting.what = what),
@@ -73,6 +79,14 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
   // Its end or its stop may have come while the last look found it well.
   throwIfAborted(signal);
   return running;
+}
+
+/** A machine that lacks a program is told of by what a person can do about it. */
+async function mustHave(programs: Readonly<Record<string, string>>): Promise<void> {
+  for (const [program, remedy] of Object.entries(programs)) {
+    if (await isOnPath(program, process.env.PATH)) continue;
+    throw new Fault('NOT_SUPPORTED', `${program} is not on this machine. To have it: ${remedy}.`);
+  }
 }
 
 /** Milliseconds in which what a unit needs must be ready; the unit's own memory is held meanwhile. */

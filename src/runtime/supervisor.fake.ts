@@ -81,6 +81,7 @@ export function bench(failing: Failing = {}) {
     },
     blueprint: async () => blueprint,
     needs: async () => undefined,
+    wired: async () => ({}),
     place: () => ({ home: '/tmp', capabilities: {} }),
     // Real time, but nothing here takes longer than a turn of the event loop, and the pauses between looks and tries are skipped.
     clock: {

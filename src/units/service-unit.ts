@@ -62,7 +62,8 @@ export function serviceSpec(
     idleRung: settings.idle?.rung ?? definition.idle.rung ?? 'auto',
     startMs: learned.startMs,
     rungs: rungsOf(learned, canFreeze),
-    prewarm: definition.needs.length === 0,
+    // A guess must not wake what others have too.
+    prewarm: definition.needs.length === 0 && Object.keys(definition.consumes).every((name) => name === 'openai'),
     replicas: replicasOf(definition, settings).replicas,
     vram: placement ? { device: placement.card.id, bytes: placement.vramBytes } : undefined,
     learnedVram: settings.vram === undefined ? (learned.vramBytes ?? null) : null,

@@ -12,6 +12,8 @@ export interface ServiceSettings {
   };
   readonly replicas?: { readonly min: number; readonly max: number };
   readonly pinned?: boolean;
+  /** For a capability that it consumes, the service that provides it. */
+  readonly bindings?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   /** Bytes it holds on a graphics card, in place of what its definition says. */
   readonly vram?: number;
@@ -36,6 +38,8 @@ export interface ModelSettings {
 export interface UnitSettings {
   service(id: string): ServiceSettings;
   model(id: string): ModelSettings;
+  /** The same for every service that says nothing of its own. */
+  readonly bindings?: Readonly<Record<string, string>>;
   readonly defaultModel: string;
   /** The models that a name of the configuration's own stands for; undefined when it has none of that name. */
   readonly named?: (name: string) => readonly string[] | undefined;

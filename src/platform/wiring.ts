@@ -1,0 +1,53 @@
+import { dirname, join } from 'node:path';
+import type { Edge } from '#catalog/bindings';
+import type { Catalog } from '#catalog/snapshot';
+import { Fault } from '#kernel/faults';
+import { originalOf, parseUnitId, unitId } from '#kernel/ids';
+import type { UnitId } from '#kernel/ids';
+import type { Grants } from '#runtime/grants';
+import type { Endpoint } from '#runtime/supervisor';
+import type { Bindings } from '#units/bindings';
+
+export interface WiringDeps {
+  readonly bindings: Bindings;
+  readonly catalog: () => Catalog;
+  readonly endpoint: (unit: UnitId) => Endpoint | null;
+  readonly grants: Grants;
+  /** The same secret for the same names, for as long as the home is the same. */
+  readonly secret: (...names: readonly string[]) => string;
+  /** The door's own address. */
+  readonly url: () => string;
+  /** The home folder. */
+  readonly home: string;
+}
+
+/** What an instance is told of what it consumes, and its own lasting secret: values for placeholders. */
+export async function wiredValues(
+  unit: UnitId,
+  signal: AbortSignal,
+  deps: WiringDeps,
+): Promise<Record<string, string>> {
+  const { kind, name } = parseUnitId(originalOf(unit));
+  if (kind !== 'service') return {};
+  const values: Record<string, string> = { secret: deps.secret('service', name) };
+  for (const edge of deps.bindings.edges(name)) Object.assign(values, await valuesOf(edge, deps, signal));
+  return values;
+}
+
+async function valuesOf(edge: Edge, deps: WiringDeps, signal: AbortSignal): Promise<Record<string, string>> {
+  const { from, to, capability } = edge;
+  if (capability === null) return {};
+  const grant = deps.bindings.grant(edge);
+  // What speaks HTTP is reached through the door, which wakes it; what does not is reached itself, and held awake.
+  if (!grant) return { [`${capability}.url`]: `${deps.url()}/services/${to}` };
+  const { catalog, endpoint, secret, home } = deps;
+  const at = endpoint(unitId('service', to));
+  const path = catalog().services.get(to)?.path;
+  if (!at || path === undefined) throw new Fault('START_FAILED', `${to}, which provides ${capability}, does not run`);
+  const place = {
+    ...{ provider: to, consumer: from, capability, host: at.host, port: at.port },
+    ...{ dataDir: join(home, 'services', to), serviceDir: join(dirname(path), to) },
+    ...{ secret: secret('service', to), accountSecret: secret('account', to, from) },
+  };
+  return deps.grants.make(grant, place, signal);
+}

@@ -1,0 +1,139 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { afterEach, describe, expect, it } from 'vitest';
+import { root, startPlatform } from './_platform.ts';
+import type { StartOptions, TestPlatform } from './_platform.ts';
+
+let platform: TestPlatform;
+const start = async (options: StartOptions) => (platform = await startPlatform(options));
+afterEach(async () => void (await platform.stop()));
+
+/** A service that answers with what it was told of what it consumes: its variables named X_... */
+const consumer = (id: string, consumes: string, more = '') => `id: ${id}
+name: ${id}
+summary: Tells what it was told
+category: tool
+run: { process: { command: [node, '${root}test/wired.mjs', '{port}'] } }
+health: { http: /, startupTimeout: 20s }
+resources: { memory: 64MiB }
+consumes:
+${consumes}
+${more}`;
+
+async function told(id: string): Promise<Record<string, string>> {
+  const answer = await platform.fetch(`/services/${id}/`);
+  expect(answer.status, await answer.clone().text()).toBe(200);
+  return (await answer.json()) as Record<string, string>;
+}
+
+async function stop(unit: string): Promise<void> {
+  await platform.fetch(`/sutaz/v1/units/${unit}/stop`, { method: 'POST' });
+  await platform.untilState(unit, 'cold');
+}
+
+const has = (program: string) => spawnSync('which', [program]).status === 0;
+
+const provider = (id: string) => `id: ${id}
+name: ${id}
+summary: Makes accounts
+category: infra
+run: { process: { command: [node, '${root}test/wired.mjs', '{port}'], env: { X_SECRET: '{secret}' } } }
+health: { http: /, startupTimeout: 20s }
+resources: { memory: 64MiB }
+provides: [sql.test]
+grants:
+  sql.test:
+    command: [node, -e, 'console.log("number=" + process.env.ACCOUNT.length)']
+    env: { ACCOUNT: '{account}' }
+    values: { url: '${id}://{account}:{account.secret}@{host}:{port}/{made.number}' }
+`;
+
+describe('what a service consumes', () => {
+  const catalog = {
+    'services/a-store.yaml': provider('a-store'),
+    'services/b-store.yaml': provider('b-store'),
+    'services/page.yaml': consumer('page', '', 'provides: [web.test]').replace('consumes:\n\n', ''),
+    'services/app.yaml': consumer(
+      'app',
+      "  sql.test: { X_SQL: '{sql.test.url}' }\n  web.test: { X_WEB: '{web.test.url}', X_KEY: '{key}' }",
+    ),
+  };
+
+  it('is bound at its start, held awake where it has an account there, and asked through the door elsewhere', async () => {
+    await start({ catalog });
+    const { X_SQL = '', X_WEB = '', X_KEY = '' } = await told('app');
+    const endpoint = await platform.unit('a-store');
+    expect(X_SQL).toMatch(new RegExp(`^a-store://app:[0-9a-f]{64}@127.0.0.1:${endpoint.instance?.port}/3$`));
+    expect(endpoint.leases).toBe(1);
+    expect(X_WEB).toBe(`${platform.url}/services/page`);
+    expect((await platform.unit('page')).state).toBe('cold');
+    const headers = { authorization: `Bearer ${X_KEY}` };
+    expect((await fetch(`${X_WEB}/`, { headers })).status).toBe(200);
+    expect((await fetch(`${platform.url}/services/b-store/`, { headers })).status).toBe(403);
+    // The key ends with its instance, the secret does not.
+    await stop('app');
+    expect((await fetch(`${X_WEB}/`, { headers })).status).toBe(401);
+    expect((await platform.unit('a-store')).leases).toBe(0);
+    const again = await told('app');
+    expect(again.X_SQL).toBe(X_SQL);
+    expect(again.X_KEY).not.toBe(X_KEY);
+  });
+
+  it('is what the configuration says where several provide it; what it names wrongly is told by the start', async () => {
+    await start({
+      catalog,
+      config: 'bindings: { sql.test: b-store }\nservices:\n  app: { bindings: { web.test: a-store } }\n',
+    });
+    const answer = await platform.fetch('/services/app/');
+    expect(answer.status).toBe(503);
+    expect(await answer.text()).toContain(
+      'app consumes web.test, which sutaz.yaml binds to a-store: that does not provide it',
+    );
+    await platform.stop();
+    await start({ catalog, config: 'bindings: { sql.test: b-store }\n' });
+    expect((await told('app')).X_SQL).toMatch(/^b-store:/);
+    expect((await platform.unit('a-store')).state).toBe('cold');
+  });
+});
+
+it('a program that is not on the machine is told of by what a person can do, once', async () => {
+  const lacking = consumer('lacking', '')
+    .replace('consumes:\n\n', '')
+    .replace('process: {', 'process: { requires: { no-such-server: apt install it },');
+  await start({ catalog: { 'services/lacking.yaml': lacking } });
+  const answer = await platform.fetch('/services/lacking/');
+  expect(await answer.text()).toContain('no-such-server is not on this machine. To have it: apt install it.');
+});
+
+const servers = ['psql', 'redis-server', 'redis-cli'].every(has);
+describe.skipIf(!servers)('one PostgreSQL and one Redis', () => {
+  const consumes = "  postgres: { X_SQL: '{postgres.url}' }\n  redis: { X_REDIS: '{redis.url}' }";
+  const sql = (url: string, command: string) =>
+    spawnSync('psql', ['--no-psqlrc', '-Atqc', command, url], { encoding: 'utf8' });
+  const redis = (url: string, ...words: string[]) =>
+    execFileSync('redis-cli', ['--no-auth-warning', '-u', url, ...words], { encoding: 'utf8' }).trim();
+
+  it('serve two consumers, who reach what is theirs and nothing else, and keep it', async () => {
+    const catalog = {
+      'services/app-one.yaml': consumer('app-one', consumes),
+      'services/app-two.yaml': consumer('app-two', consumes),
+    };
+    await start({ catalog });
+    const [one, two] = await Promise.all([told('app-one'), told('app-two')]);
+    const [mine, theirs] = [one.X_SQL ?? '', two.X_SQL ?? ''];
+    expect(sql(mine, 'CREATE TABLE t (a int); INSERT INTO t VALUES (7); SELECT current_user').stdout).toBe('app_one\n');
+    expect(sql(theirs, 'SELECT * FROM t').stderr).toContain('does not exist');
+    expect(sql(mine.replace(/app_one$/, 'app_two'), 'SELECT 1').stderr).toContain('permission denied for database');
+    expect(redis(one.X_REDIS ?? '', 'SET', 'k', 'one')).toBe('OK');
+    expect(redis(two.X_REDIS ?? '', 'GET', 'k')).toBe('');
+    const number = new URL(two.X_REDIS ?? '').pathname.slice(1);
+    expect(redis(one.X_REDIS ?? '', 'SELECT', number)).toContain('NOPERM');
+    const seen = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
+    for (const url of [one.X_SQL, one.X_REDIS]) expect(seen).not.toContain(new URL(url ?? '').password);
+    for (const unit of ['app-one', 'app-two', 'postgres', 'redis']) {
+      await stop(unit);
+    }
+    const again = await told('app-one');
+    expect(sql(again.X_SQL ?? '', 'SELECT a FROM t').stdout).toBe('7\n');
+    expect(redis(again.X_REDIS ?? '', 'GET', 'k')).toBe('one');
+  });
+});
