@@ -234,7 +234,7 @@ async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffe
   const own = { ...exchange, signal: left.signal };
   const awake = await wakePlain(own, { unit }, deps, { choice: anyPlace });
   const line = deps.waker.line(unit, awake, callerOf(own));
-  const pass = () => passUpgrade(own, client, address.path, address.prefix, awake, line);
+  const pass = () => passUpgrade(own, client, address, { awake, line, clock: deps.clock });
   const over = (broken: boolean) => {
     awake.placed.settle(broken ? 'failed' : 'left');
     line?.close(broken);

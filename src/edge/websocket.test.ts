@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+import { connect, createServer as createTcp } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
@@ -96,6 +96,21 @@ it('regression: a client that left while the service was reached gives its lease
   door.world.wake();
   await until(() => door.world.waiting.size === 0 || door.world.leases === 0);
   await until(() => door.world.leases === 0);
+});
+
+it('regression: a service that takes the connection and says nothing of TLS is given up', async () => {
+  await openEcho();
+  const mute = createTcp((socket) => void sockets.push(socket));
+  await once(mute.listen(0, '127.0.0.1'), 'listening');
+  door.world.origin = `https://127.0.0.1:${(mute.address() as AddressInfo).port}`;
+  const { socket, got } = upgrade('/services/x/ws');
+  await once(mute, 'connection');
+  door.clock.advance(10_000);
+  await once(socket, 'end');
+  expect(got.text).toMatch(/^HTTP\/1.1 502 /);
+  expect(got.text).toContain('no connection within 10 s');
+  expect(door.world.leases).toBe(0);
+  mute.close();
 });
 
 /** Connected, and nothing said for long enough. */

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { Transform } from 'node:stream';
 import type { Duplex, TransformCallback } from 'node:stream';
 import { abortFault } from '#kernel/abort';
+import type { Clock } from '#kernel/clock';
 import { Fault, faults, toFault } from '#kernel/faults';
 import type { Line } from '#routing/lines';
 import type { Target } from '#routing/policy';
@@ -30,12 +31,10 @@ export interface Upgrade {
 export async function passUpgrade(
   exchange: Exchange,
   upgrade: Upgrade,
-  path: string,
-  prefix: string,
-  awake: Awake,
-  line: Line | null,
+  { path, prefix }: { readonly path: string; readonly prefix: string },
+  { awake, line, clock }: { readonly awake: Awake; readonly line: Line | null; readonly clock: Clock },
 ): Promise<void> {
-  const upstream = await connected(awake.target, exchange.signal);
+  const upstream = await connected(awake.target, exchange.signal, clock);
   upstream.setNoDelay(true);
   // Header values are bytes that Node reads as Latin-1.
   upstream.write(handshake(exchange, path, prefix, awake), 'latin1');
@@ -54,14 +53,20 @@ export async function passUpgrade(
   }
 }
 
-function connected({ origin, tls }: Target, signal: AbortSignal): Promise<Socket> {
+/** Milliseconds in which a connection must be there. */
+const connectMs = 10_000;
+
+function connected({ origin, tls }: Target, signal: AbortSignal, clock: Clock): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const { host, port, secure } = placeOf(origin);
     const socket = secure
       ? process.getBuiltinModule('node:tls').connect({ host, port, ...certificateAt(host, tls) })
       : connect({ host, port });
     const onAbort = () => socket.destroy(abortFault(signal));
+    const late = () => socket.destroy(new Error(`it took no connection within ${connectMs / 1000} s`));
+    const cancel = clock.after(connectMs, late);
     const settle = (end: () => void) => {
+      cancel();
       signal.removeEventListener('abort', onAbort);
       end();
     };
