@@ -1,9 +1,11 @@
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 import { Readable } from 'node:stream';
 import { abortFault } from '#kernel/abort';
+import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
 import { byName } from './fields.ts';
 import type { HeaderList } from './fields.ts';
+import type { PoolSettings } from './pool.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './upstreams.ts';
 
 /** Milliseconds for which a connection is kept on which nothing is asked. */
@@ -22,13 +24,14 @@ export const http2Origin = (origin: string): string => origin.replace(/^https:/,
  * Upstreams that speak HTTP/2 and were said to: one connection to each, kept while it is used. Node's own client, since
  * these are few, and calls of gRPC are long: what a request costs here is not what counts.
  */
-export function createHttp2Upstreams(): Upstreams {
+export function createHttp2Upstreams(clock: Clock, settings: () => Pick<PoolSettings, 'connectMs'>): Upstreams {
   const sessions = new Map<string, ClientHttp2Session>();
   const sessionOf = ({ origin, tls }: UpstreamRequest): ClientHttp2Session => {
     const name = tls ? `${origin} ${tls.id}` : origin;
     const known = sessions.get(name);
     if (known && !known.closed && !known.destroyed) return known;
     const session = connectTo(origin, tls);
+    giveUp(session, clock, settings().connectMs);
     session.once('close', () => sessions.get(name) === session && sessions.delete(name));
     sessions.set(name, session);
     return session;
@@ -71,6 +74,13 @@ function connectTo(origin: string, tls: UpstreamRequest['tls']): ClientHttp2Sess
     return stream;
   };
   return session;
+}
+
+/** Ends it, and all that is asked on it, when no connection came in time. */
+function giveUp(session: ClientHttp2Session, clock: Clock, connectMs: number): void {
+  const late = () => session.destroy(new Error(`it took no connection within ${connectMs / 1000} s`));
+  const cancel = clock.after(connectMs, late);
+  session.once('connect', cancel).once('close', cancel);
 }
 
 /** A request that the server is sure not to have looked at. */

@@ -54,7 +54,7 @@ const mostPools = 64;
  */
 export function createUpstreams({ clock, settings = () => usual }: UpstreamsOptions): Upstreams {
   const pools = new Map<string, Pool>();
-  const http2 = createHttp2Upstreams();
+  const http2 = createHttp2Upstreams(clock, settings);
   const poolOf = ({ origin, tls }: UpstreamRequest): Pool => {
     const name = tls ? `${origin} ${tls.id}` : origin;
     const known = pools.get(name);
