@@ -45,6 +45,20 @@ describe('a Node environment', () => {
     expect(performance.now() - started).toBeLessThan(250);
   });
 
+  it('leaves what pnpm remembers beside it, and nothing in the home of the user', async () => {
+    const home = await mkdtemp(join(tmpdir(), 'sutaz-environments-home-'));
+    const folder = join(home, 'env');
+    const env = { ...process.env, HOME: home, XDG_CACHE_HOME: undefined, TMPDIR: home };
+    try {
+      const own = await openEnvironments({ dir: folder, log: silentLogger, clock: systemClock, env });
+      await own.ensureNode(isNumber, { signal: never });
+      expect(readdirSync(join(folder, 'pnpm-cache'))).toContain('compiled');
+      expect(readdirSync(home, { recursive: true }).filter((name) => !String(name).startsWith('env'))).toEqual([]);
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  });
+
   it('says why a package cannot be had, and leaves nothing', async () => {
     const before = readdirSync(dir).sort();
     const spec = { ...isNumber, packages: ['is-number@999.0.0'] };

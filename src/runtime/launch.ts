@@ -82,6 +82,9 @@ function placeholders(
   };
 }
 
+/** Libraries that tell others of how they are used unless they are told not to: ONNX Runtime does so within many a service. */
+const untold = { DO_NOT_TRACK: '1', ORT_DISABLE_TELEMETRY: '1' };
+
 /** Nothing of the platform's own environment but what every program needs: secrets in it stay here. */
 function baseEnvironment(blueprint: Blueprint, environment: Environment | null, home: string): Record<string, string> {
   const path = [environment?.bin, dirname(process.execPath), process.env.PATH].filter(Boolean).join(':');
@@ -100,7 +103,15 @@ function baseEnvironment(blueprint: Blueprint, environment: Environment | null, 
   }
   // Node programs start faster from compiled code; others never look at it.
   const cache = { NODE_COMPILE_CACHE: join(home, 'cache', 'node') };
-  return { LANG: 'C.UTF-8', ...inherited, ...cache, HOME: blueprint.dataDir, ...environment?.env, PATH: path };
+  return {
+    LANG: 'C.UTF-8',
+    ...untold,
+    ...inherited,
+    ...cache,
+    HOME: blueprint.dataDir,
+    ...environment?.env,
+    PATH: path,
+  };
 }
 
 /** A published package carries its hosts compiled: `server.ts` of a definition is then `server.js` beside it. */

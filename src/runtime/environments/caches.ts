@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { pnpmProgram, pnpmStore } from './node.ts';
+import { pnpmCaches, pnpmProgram, pnpmStore } from './node.ts';
 import { runTool } from './tool.ts';
 import type { BuildContext } from './types.ts';
 import { findUv, uvCache } from './uv.ts';
@@ -23,7 +23,10 @@ export async function pruneCaches(context: Omit<BuildContext, 'signal' | 'onProg
     await prune().catch((error: unknown) => log.warn('a cache of packages could not be pruned', { cache, error }));
   };
   await attempt(pnpmStore(dir), () =>
-    runTool({ ...run, env, argv: [process.execPath, pnpmProgram(), 'store', 'prune', '--store-dir', pnpmStore(dir)] }),
+    runTool({
+      ...{ ...run, env: { ...env, ...pnpmCaches(dir) } },
+      argv: [process.execPath, pnpmProgram(), 'store', 'prune', '--store-dir', pnpmStore(dir)],
+    }),
   );
   await attempt(uvCache(dir), async () => {
     const uv = await findUv({ ...context, signal, onProgress: () => undefined }, undefined);

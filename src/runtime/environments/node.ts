@@ -29,7 +29,8 @@ export async function buildNode(path: string, spec: NodeSpec, context: BuildCont
   const result = await runTool({
     argv: [process.execPath, pnpmProgram(), ...flags],
     cwd: path,
-    ...{ env: context.env, signal: context.signal, clock: context.clock, note: noteOf(path) },
+    env: { ...context.env, ...pnpmCaches(context.dir) },
+    ...{ signal: context.signal, clock: context.clock, note: noteOf(path) },
     onLine(line, from) {
       if (from === 'stderr') return;
       const event = parseEvent(line);
@@ -62,6 +63,16 @@ const settings = (spec: NodeSpec, dir: string) => ({
 });
 
 export const pnpmStore = (dir: string): string => join(dir, 'pnpm-store');
+
+/**
+ * Where it keeps what it remembers of registries, and its own compiled form: it would leave them below the user's home and in the
+ * machine's temporary folder.
+ */
+export const pnpmCaches = (dir: string): Record<string, string> => ({
+  npm_config_cache_dir: join(dir, 'pnpm-cache'),
+  npm_config_state_dir: join(dir, 'pnpm-cache', 'state'),
+  NODE_COMPILE_CACHE: join(dir, 'pnpm-cache', 'compiled'),
+});
 
 /** pnpm's own program, run with the Node that runs us: the one in PATH may be too old for it. */
 export function pnpmProgram(): string {
