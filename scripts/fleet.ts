@@ -1,0 +1,140 @@
+// Verifies the catalogue by running it: `npm run test:fleet -- --help`.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { ServiceDefinition } from '#catalog/service';
+import { Fault } from '#kernel/faults';
+import { didYouMean } from '#kernel/nearest';
+import { formatBytes, parseDuration } from '#kernel/quantities';
+import { endLeftovers } from '../test/_leftovers.ts';
+import { builtInCatalog } from '../test/_prepared.ts';
+import { absentProgram, planTrial, versionOf } from './fleet/plan.ts';
+import type { Machine } from './fleet/plan.ts';
+import { noteVerified } from './fleet/record.ts';
+import type { Verification } from './fleet/record.ts';
+import { inShelter, shelter } from './fleet/shelter.ts';
+import { tryService } from './fleet/trial.ts';
+
+const help = `Starts each service of the catalogue that this machine can run, uses it once through the door, puts it to sleep, wakes it, stops it,
+looks whether anything is left, and writes what it found to catalog/verified.json. Ends with 1 when one failed.
+
+npm run test:fleet -- [ID...]
+  --limit TIME  for each service, its packages included (15m)
+  --home DIR    where the platforms live; kept, so that packages are fetched once. Without it a temporary one
+  --json        what was found as JSON, and nothing else
+
+Example:
+  npm run test:fleet -- chroma node-red --limit 10m`;
+
+const wrong = (message: string) => new Fault('BAD_REQUEST', `${message} See npm run test:fleet -- --help.`);
+
+function chosen(ids: readonly string[], services: ReadonlyMap<string, ServiceDefinition>): ServiceDefinition[] {
+  if (ids.length === 0) return [...services.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return ids.map((id) => {
+    const found = services.get(id);
+    if (!found) throw wrong(`No service is called ${id}.${didYouMean(id, services.keys())}`);
+    return found;
+  });
+}
+
+function lineOf(one: Verification): string {
+  if (one.outcome === 'not-here') return `${one.id}: not here, ${one.why}`;
+  const { id, outcome, startSeconds, pssBytes, call, sleep } = one;
+  const parts = [
+    startSeconds === null ? '' : `start ${startSeconds} s`,
+    pssBytes === null ? '' : formatBytes(pssBytes),
+    call ? `${call.what} ${call.status}` : '',
+    sleep ? `${sleep.rung}, awake in ${sleep.wakeSeconds} s` : '',
+    outcome === 'failed' ? one.error : '',
+  ];
+  return `${id}: ${outcome}${parts.map((part) => (part ? `, ${part}` : '')).join('')}`;
+}
+
+interface Run {
+  readonly machine: Machine;
+  readonly home: string;
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+  say(text: string): void;
+}
+
+async function verified(definition: ServiceDefinition, run: Run): Promise<Verification> {
+  const notHere = (why: string): Verification => {
+    const date = new Date().toISOString().slice(0, 10);
+    return { outcome: 'not-here', id: definition.id, date, version: versionOf(definition, null), why };
+  };
+  const plan = planTrial(definition, run.machine);
+  if (plan.way === null) return notHere(plan.why);
+  run.say(definition.id);
+  const limit = AbortSignal.timeout(run.limitMs);
+  const signal = AbortSignal.any([run.signal, limit]);
+  const found = await tryService(definition, plan.way, { ...run, shelter: shelter(), signal });
+  await endLeftovers(run.home);
+  if (found.outcome === 'verified') return found;
+  if (limit.aborted) return { ...found, error: `took too long: ${found.error}` };
+  const absent = absentProgram(definition, found.error);
+  return absent === null ? found : notHere(`needs ${absent}, which this machine does not have`);
+}
+
+async function verifyAll(definitions: readonly ServiceDefinition[], known: ReadonlySet<string>, run: Run) {
+  const all: Verification[] = [];
+  for (const definition of definitions) {
+    const found = await verified(definition, run);
+    // What was interrupted is no failure of the service's.
+    if (run.signal.aborted) break;
+    run.say(lineOf(found));
+    await noteVerified([found], known);
+    all.push(found);
+  }
+  return all;
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      ...{ limit: { type: 'string', default: '15m' }, home: { type: 'string' } },
+      ...{ json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    },
+  });
+  if (values.help) return (console.log(help), 0);
+  const limitMs = parseDuration(values.limit);
+  if (limitMs === null) throw wrong(`--limit is a duration such as 10m, not "${values.limit}".`);
+  const catalog = await builtInCatalog();
+  const services = new Map([...catalog.services].map(([id, { definition }]) => [id, definition]));
+  const definitions = chosen(positionals, services);
+  // Not /tmp, which is another one in the shelter; and short, since sockets below it have names of at most 107 bytes.
+  const folder = shelter() ?? (await mkdtemp('/var/tmp/sutaz-fleet-'));
+  if (shelter() === null) {
+    try {
+      const code = await inShelter(folder);
+      if (code !== null) return code;
+      return await runHere(folder);
+    } finally {
+      await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    }
+  }
+  return runHere(folder);
+
+  async function runHere(base: string): Promise<number> {
+    const interrupt = new AbortController();
+    for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort());
+    const home = values.home ?? join(base, 'platform');
+    const machine = { hasGpu: existsSync('/dev/nvidia0'), hasDocker: false };
+    const say = (text: string) => void (values.json || console.log(text));
+    const run = { machine, home, limitMs: limitMs ?? 0, signal: interrupt.signal, say };
+    const all = await verifyAll(definitions, new Set(services.keys()), run);
+    if (values.json) console.log(JSON.stringify({ services: all }, null, 2));
+    if (interrupt.signal.aborted) return 130;
+    return all.some(({ outcome }) => outcome === 'failed') ? 1 : 0;
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const isUsage = (error instanceof Fault && error.code === 'BAD_REQUEST') || error instanceof TypeError;
+  console.error(isUsage ? error.message : error);
+  process.exitCode = isUsage ? 2 : 1;
+}

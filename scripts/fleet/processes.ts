@@ -1,0 +1,63 @@
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { pssBytes } from '../../test/_processes.ts';
+
+/** Empty for a process that has ended, or that is another user's. */
+function quietly(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return '';
+  }
+}
+
+const environ = (pid: number): string => quietly(() => readFileSync(`/proc/${pid}/environ`, 'utf8'));
+
+export const environmentOf = (pid: number): Record<string, string> =>
+  Object.fromEntries(
+    environ(pid)
+      .split('\0')
+      .flatMap((entry) => {
+        const equals = entry.indexOf('=');
+        return equals > 0 ? [[entry.slice(0, equals), entry.slice(equals + 1)]] : [];
+      }),
+  );
+
+const pids = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+
+/** PSS of an instance's processes together, in bytes: those that inherited its mark. */
+export async function instancePss(instance: string): Promise<number> {
+  const own = pids().filter((pid) => `\0${environ(pid)}`.includes(`\0SUTAZ_INSTANCE=${instance}\0`));
+  // One that ends between the listing and the look weighs nothing.
+  const sizes = await Promise.all(own.map((pid) => pssBytes(pid).catch(() => 0)));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** Processes that a platform on `home` has started: they work below its services' folders, or call one their own. */
+export function processesBelow(home: string): string[] {
+  const folder = `${join(home, 'services')}/`;
+  return pids().flatMap((pid) => {
+    const cwd = quietly(() => readlinkSync(`/proc/${pid}/cwd`));
+    if (!`${cwd}/`.startsWith(folder) && !`\0${environ(pid)}`.includes(`\0HOME=${folder}`)) return [];
+    const argv = quietly(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
+      .replaceAll('\0', ' ')
+      .trim();
+    return [`process ${pid}: ${argv.slice(0, 120)}`];
+  });
+}
+
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    const done = (open: boolean) => {
+      socket.destroy();
+      resolve(open);
+    };
+    socket.once('connect', () => done(true));
+    socket.once('error', () => done(false));
+  });
+}

@@ -1,0 +1,152 @@
+/** The trial of one service, on a platform of its own: start, use, sleep, wake, stop, and nothing left. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ServiceDefinition } from '#catalog/service';
+import { modelOf } from '#catalog/verify';
+import { createClient, finished } from '#clients/sdk';
+import type { Client } from '#clients/sdk';
+import type { ApiUnit } from '#contracts/api';
+import { sleep } from '#kernel/abort';
+import { systemClock } from '#kernel/clock';
+import { startPlatform } from '../../test/_platform.ts';
+import type { TestPlatform } from '../../test/_platform.ts';
+import { useJob } from './job.ts';
+import { versionOf } from './plan.ts';
+import type { Way } from './plan.ts';
+import { instancePss, isListening, processesBelow } from './processes.ts';
+import type { Trial } from './record.ts';
+import { strayFiles } from './shelter.ts';
+import { use } from './use.ts';
+import type { Used } from './use.ts';
+
+/** Idle for so long it goes to sleep; the same for all, so that a trial does not take half an hour. */
+const idleSeconds = 3;
+/** In which it must be asleep after that. */
+const sleepBoundMs = 60_000;
+
+export interface Place {
+  readonly home: string;
+  /** Null where files are not looked at. */
+  readonly shelter: string | null;
+  readonly signal: AbortSignal;
+  say(text: string): void;
+}
+
+/** What was found out, as far as the trial came. */
+type Findings = { -readonly [K in 'startSeconds' | 'pssBytes' | 'call' | 'sleep']: Trial[K] };
+
+/** Never throws for what the service does wrong: that is its outcome. */
+export async function tryService(definition: ServiceDefinition, way: Way, place: Place): Promise<Trial> {
+  const findings: Findings = { startSeconds: null, pssBytes: null, call: null, sleep: null };
+  const { id } = definition;
+  const common = { id, date: new Date().toISOString().slice(0, 10), version: versionOf(definition, way), way };
+  try {
+    await onPlatform(definition, way, place, findings);
+    return { outcome: 'verified', ...common, ...findings };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { outcome: 'failed', ...common, ...findings, error: message.slice(0, 2_000) };
+  }
+}
+
+async function onPlatform(definition: ServiceDefinition, way: Way, place: Place, findings: Findings): Promise<void> {
+  const before = new Set(place.shelter ? await strayFiles(place.shelter) : []);
+  const ports: number[] = [];
+  const platform = await startPlatform({ home: place.home, config: settingsFor(definition, way) });
+  try {
+    if (definition.kind === 'job') await tryJob(definition, platform, place, findings);
+    else await tryServer(definition, platform, place, findings, ports);
+  } finally {
+    await platform.stop();
+  }
+  const files = place.shelter ? (await strayFiles(place.shelter)).filter((file) => !before.has(file)) : [];
+  const open = await Promise.all(ports.map(async (port) => ((await isListening(port)) ? [`port ${port}`] : [])));
+  const left = [...processesBelow(place.home), ...open.flat(), ...files.map((file) => `file ${file}`)];
+  await rm(join(place.home, 'services'), { recursive: true, force: true });
+  if (left.length > 0) throw new Error(`it left behind: ${left.join(', ')}`);
+}
+
+/** `sutaz.yaml` for the trial, as JSON, which YAML is too. */
+function settingsFor(definition: ServiceDefinition, way: Way): string {
+  const model = modelFor(definition);
+  const idle = { after: `${idleSeconds}s` };
+  if (model !== null) return JSON.stringify({ models: { settings: { [model]: { engine: definition.id, idle } } } });
+  const isServer = definition.kind === 'server';
+  return JSON.stringify({ services: { [definition.id]: { run: way, ...(isServer && { idle }) } } });
+}
+
+/** An engine is tried by the model that its call asks for. */
+const modelFor = ({ kind, verify }: ServiceDefinition): string | null =>
+  kind === 'engine' && verify && 'path' in verify ? modelOf(verify) : null;
+
+async function tryJob(
+  definition: ServiceDefinition,
+  platform: TestPlatform,
+  { signal }: Place,
+  findings: Findings,
+): Promise<void> {
+  const started = performance.now();
+  const used = await useJob(definition, platform, signal);
+  findings.startSeconds = seconds(performance.now() - started - used.preparedMs);
+  settle(used, findings);
+}
+
+async function tryServer(
+  definition: ServiceDefinition,
+  platform: TestPlatform,
+  place: Place,
+  findings: Findings,
+  ports: number[],
+): Promise<void> {
+  const { signal } = place;
+  const { url, key } = platform;
+  const client = createClient({ url, key });
+  const name = modelFor(definition) ?? definition.id;
+  const unit = await started(client, name, place);
+  if (unit.instance?.port) ports.push(unit.instance.port);
+  if (unit.instance) findings.startSeconds = seconds(Date.now() - Date.parse(unit.instance.startedAt));
+  settle(await use(definition, unit, platform, signal), findings);
+  findings.pssBytes = await weightOf(client, name, signal);
+  if (definition.tier === 'core') return;
+  const rung = await asleep(client, name, signal);
+  const woken = performance.now();
+  const again = await use(definition, rung === 'cold' ? await started(client, name, place) : unit, platform, signal);
+  findings.sleep = { rung, wakeSeconds: seconds(performance.now() - woken) };
+  settle(again, findings, 'woken, it');
+  const { instance } = await client.readUnit(name, {}, { signal });
+  if (instance?.port) ports.push(instance.port);
+  await client.stopUnit(name, { force: true }, { signal });
+}
+
+const seconds = (ms: number): number => Number((ms / 1000).toFixed(ms < 1000 ? 3 : 1));
+
+function settle({ what, answer, fault }: Used, findings: Findings, who = 'it'): void {
+  findings.call = { what, status: answer.status };
+  if (fault !== null) throw new Error(`${who} ${fault}`);
+}
+
+/** The unit as soon as it is ready. */
+async function started(client: Client, name: string, { signal, say }: Place): Promise<ApiUnit> {
+  let last = '';
+  return finished(client.startUnit(name, { wait: true }, { signal }), ({ phase }) => {
+    if (phase !== last) say(`  ${phase}`);
+    last = phase;
+  });
+}
+
+/** PSS in bytes; of what has no process here what the platform measured. */
+async function weightOf(client: Client, name: string, signal: AbortSignal): Promise<number | null> {
+  const { instance, bytes } = await client.readUnit(name, {}, { signal });
+  const pss = instance ? await instancePss(instance.id) : 0;
+  return pss > 0 ? pss : bytes.measured;
+}
+
+async function asleep(client: Client, name: string, signal: AbortSignal): Promise<'frozen' | 'cold'> {
+  const bound = performance.now() + idleSeconds * 1000 + sleepBoundMs;
+  for (;;) {
+    const { state, why } = await client.readUnit(name, {}, { signal });
+    if (state === 'frozen' || state === 'cold') return state;
+    if (performance.now() > bound) throw new Error(`it did not go to sleep: it is ${state}, ${why}`);
+    await sleep(systemClock, 100, signal);
+  }
+}
