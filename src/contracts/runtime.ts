@@ -1,11 +1,45 @@
 import type { InstanceId, UnitId } from '#kernel/ids';
 import type { Driver, Json } from './driver.ts';
+import type { OnProgress } from './models.ts';
+
+/** An image by its tag. With a digest it is that one and no other, whatever the tag says by now. */
+export interface ImageSpec {
+  readonly image: string;
+  readonly digest?: string;
+}
+
+/** What an instance is beside its command where it runs in a container. */
+export interface ContainerSpec extends ImageSpec {
+  /** The port that it listens on inside, and the address of this machine under which the door reaches it. */
+  readonly publish: { readonly inside: number; readonly host: string; readonly port: number };
+  readonly mounts: readonly { readonly source: string; readonly target: string; readonly readOnly: boolean }[];
+  /** Who it runs as, `1000:1000`; as its image says without it. */
+  readonly user?: string;
+  /** Whether it may write nothing but its mounts and /tmp. */
+  readonly readOnly: boolean;
+  /** Whether its first process is one that ends children nobody waits for, and passes signals on. */
+  readonly init: boolean;
+  /** Containers of one group reach one another by their services' ids; without one it is reached by nobody but the door. */
+  readonly group?: string;
+  readonly limits: ContainerLimits;
+}
+
+/** Beyond which the kernel does not let it go. Absent is unlimited. */
+export interface ContainerLimits {
+  /** Bytes. */
+  readonly memory?: number;
+  /** Cores, also in parts. */
+  readonly cpu?: number;
+  /** Processes and threads. */
+  readonly pids?: number;
+}
 
 /** Everything a driver needs to make one instance; all placeholders are filled in. */
 export interface InstanceSpec {
   readonly id: InstanceId;
   readonly unit: UnitId;
-  readonly argv: readonly [string, ...string[]];
+  /** Empty only for a container that runs what its image says. */
+  readonly argv: readonly string[];
   /** The whole environment: nothing is inherited, so that no secret of the platform's own reaches a service. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
@@ -18,6 +52,8 @@ export interface InstanceSpec {
    * thousandths of the memory. 500 without it. A driver does what it may.
    */
   readonly oomScoreAdj?: number;
+  /** Drivers of containers need it; the others refuse it. */
+  readonly container?: ContainerSpec;
 }
 
 /** Plain JSON, so that it outlives this process. `state` belongs to the driver; `version` lets it upgrade. */
@@ -37,6 +73,8 @@ export type InstanceStatus =
       readonly code: number | null;
       readonly signal: string | null;
       readonly oomKilled: boolean;
+      /** The bytes that it was allowed, where it was killed for wanting more. */
+      readonly limitBytes?: number;
     };
 
 export type ExitedStatus = Extract<InstanceStatus, { state: 'exited' }>;
@@ -57,6 +95,13 @@ export interface RuntimeDriver extends Driver {
   start(spec: InstanceSpec, signal: AbortSignal): Promise<InstanceHandle>;
   /** Reattaches to an instance that an earlier process started; null once it is gone, with nothing of it left. */
   recover(handle: InstanceHandle): Promise<InstanceHandle | null>;
+  /**
+   * An instance that an earlier process started and had no time to note the handle of. Absent where nothing of an
+   * instance but its handle leads to it.
+   */
+  find?(id: InstanceId): Promise<InstanceHandle | null>;
+  /** Fetches what an instance is made of, where that is not here yet; `start` does so too, and tells nobody how far it is. */
+  prepare?(image: ImageSpec, options: { signal: AbortSignal; onProgress: OnProgress }): Promise<void>;
   /** Memory is the proportional set size (PSS) of everything the instance runs, in bytes. */
   inspect(handle: InstanceHandle): Promise<InstanceStatus>;
   /**

@@ -4,6 +4,7 @@ import { Fault, toFault } from '#kernel/faults';
 import { parseUnitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
+import { formatBytes } from '#kernel/quantities';
 import { createErrands } from './errands.ts';
 import type { Errands } from './errands.ts';
 import { look } from './health.ts';
@@ -330,7 +331,10 @@ const calledOff = new Fault('CANCELLED', 'The start was called off.');
 /** Starting again cannot mend these: the definition or the machine must change. */
 const permanent: ReadonlySet<string> = new Set(['BAD_REQUEST', 'NOT_FOUND', 'NOT_SUPPORTED']);
 
-function howItEnded({ code, signal, oomKilled }: ExitedStatus): string {
+function howItEnded({ code, signal, oomKilled, limitBytes }: ExitedStatus): string {
+  if (oomKilled && limitBytes !== undefined) {
+    return `was killed by the kernel for lack of memory: it wanted more than its limit of ${formatBytes(limitBytes)} (${limitBytes} bytes)`;
+  }
   if (oomKilled) return 'was killed by the kernel for lack of memory';
   if (signal) return `was ended by ${signal}`;
   return code === null ? 'ended for an unknown reason' : `ended with exit code ${code}`;

@@ -11,7 +11,7 @@ export interface Recovered {
 
 /**
  * What an earlier process of the platform left:
- * 1. one that died between writing its record and starting its process has nothing to take over;
+ * 1. one that died between writing its record and noting its process has nothing to take over, unless its driver finds it;
  * 2. one whose process is gone is forgotten;
  * 3. one whose definition is gone, or that was never healthy, is ended;
  * 4. the others are taken over as they are.
@@ -23,7 +23,8 @@ export async function takeOver(
   { driver, records, log }: { driver: RuntimeDriver; records: Records; log: Logger },
 ): Promise<Recovered | null> {
   const { unit } = record;
-  const handle = record.handle && (await driver.recover(record.handle));
+  const noted = record.handle ?? (await driver.find?.(record.id)) ?? null;
+  const handle = noted && (await driver.recover(noted));
   const status = handle && (await driver.inspect(handle));
   if (!handle || !status || status.state === 'exited') {
     records.delete(unit); // 1, 2

@@ -3,6 +3,7 @@ import type { DriverHost } from '#contracts/driver';
 import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
 import type { Cancel } from '#kernel/clock';
 import { cgroupOf } from './_cgroups.ts';
+import { createExits, unseenEnd, type ExitListener } from './_exits.ts';
 import { hasMarkerOfAnother } from './_handle.ts';
 import { isSame, membersOf, type Root, type Seen } from './_members.ts';
 import { createOomWatch } from './_oom.ts';
@@ -13,10 +14,6 @@ import { stopInstance, type StopJob } from './_stop.ts';
 const pollMs = 250;
 /** What an instance leaves behind when it ends by itself has this long to end too. */
 const leftoverGraceMs = 2_000;
-/** How many ends are remembered for `inspect`. */
-const remembered = 256;
-/** An end that nobody saw. */
-export const unseenEnd: ExitedStatus = { state: 'exited', code: null, signal: null, oomKilled: false };
 
 export interface Tracked {
   readonly handle: InstanceHandle;
@@ -30,8 +27,6 @@ export interface Tracked {
   ending: boolean;
   readonly announced: PromiseWithResolvers<void>;
 }
-
-type Listener = (handle: InstanceHandle, status: ExitedStatus) => void;
 
 /** The instances of one driver: which live, how each is ended, who is told. */
 export interface Instances {
@@ -47,7 +42,7 @@ export interface Instances {
   /** Ends what an instance left whose root is gone. */
   sweep(root: Root): Promise<void>;
   endOf(id: string): ExitedStatus | undefined;
-  onExit(listener: Listener): () => void;
+  onExit(listener: ExitListener): () => void;
   close(): void;
 }
 
@@ -133,31 +128,5 @@ export function createInstances(procfs: Procfs, { clock, log }: Pick<DriverHost,
       cancelPoll?.();
       exits.close();
     },
-  };
-}
-
-function createExits(onFailure: (id: string, error: unknown) => void) {
-  const listeners = new Set<Listener>();
-  const ends = new Map<string, ExitedStatus>();
-  return {
-    of: (id: string) => ends.get(id),
-    publish(handle: InstanceHandle, status: ExitedStatus) {
-      ends.set(handle.id, status);
-      for (const oldest of ends.keys()) if (ends.size > remembered) ends.delete(oldest);
-      for (const listener of [...listeners]) {
-        try {
-          listener(handle, status);
-        } catch (error) {
-          onFailure(handle.id, error);
-        }
-      }
-    },
-    listen(listener: Listener) {
-      // Wrapped, so that the same function registered twice is two registrations.
-      const own: Listener = (handle, status) => listener(handle, status);
-      listeners.add(own);
-      return () => void listeners.delete(own);
-    },
-    close: () => listeners.clear(),
   };
 }

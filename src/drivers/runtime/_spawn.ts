@@ -12,7 +12,7 @@ import { marker } from './_members.ts';
  * of SIGPIPE when the platform is killed. O_APPEND lets others truncate the file under it.
  */
 export async function spawnDetached(spec: InstanceSpec): Promise<SpawnedProcess> {
-  const [command, ...args] = spec.argv;
+  const [command = '', ...args] = spec.argv;
   const log = openLog(spec);
   try {
     const child = spawn(command, args, {
@@ -60,7 +60,7 @@ async function failureOf(child: ChildProcess): Promise<unknown> {
 
 /** What each refusal of the system means for whoever wrote the definition. */
 function startFault(spec: InstanceSpec, error: unknown): Fault {
-  const [command] = spec.argv;
+  const [command = ''] = spec.argv;
   const fail = (why: string) => new Fault('START_FAILED', `${spec.unit}: ${why}`, { cause: error });
   const code = systemCode(error);
   if (code === 'ENOENT' && !isFolder(spec.cwd))

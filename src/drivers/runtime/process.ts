@@ -4,9 +4,10 @@ import { defineDriver, type DriverHost } from '#contracts/driver';
 import type { InstanceHandle, RuntimeDriver } from '#contracts/runtime';
 import { beginInstance } from './_begin.ts';
 import { cgroupOf, findCgroups, sweepCgroups } from './_cgroups.ts';
+import { unseenEnd } from './_exits.ts';
 import { createFreezing } from './_freeze.ts';
 import { readRoot } from './_handle.ts';
-import { createInstances, unseenEnd, type Instances } from './_instances.ts';
+import { createInstances, type Instances } from './_instances.ts';
 import type { Root, Seen } from './_members.ts';
 import { openProcfs, type Procfs } from './_procfs.ts';
 
@@ -75,6 +76,8 @@ function createDriver(
     async start(spec, signal) {
       throwIfAborted(signal);
       if (closed) throw new Fault('SHUTTING_DOWN', `${spec.unit} was not started: the platform is stopping.`);
+      if (spec.container)
+        throw new Fault('NOT_SUPPORTED', `${spec.unit} is a container, which runtime.process has none of.`);
       if (instances.get(spec.id)) throw new Fault('CONFLICT', `${spec.unit}: the instance ${spec.id} exists already.`);
       const { handle } = await beginInstance(spec, { procfs, instances, clock, cgroups });
       if (!signal.aborted) return handle;

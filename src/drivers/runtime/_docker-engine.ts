@@ -1,0 +1,78 @@
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
+import type Dockerode from 'dockerode';
+import { Fault, systemCode } from '#kernel/faults';
+import { isRecord } from '#kernel/json';
+
+/** The engine's own socket where `DOCKER_HOST` names none, and that of an engine without root. */
+const usual = '/var/run/docker.sock';
+
+/** A connection to an engine of this machine, on its HTTP API. */
+export interface Engine {
+  readonly docker: Dockerode;
+  readonly socket: string;
+}
+
+/**
+ * The socket of this machine's engine. One on another machine is refused: it has neither the folders that are mounted
+ * nor the loopback address under which the door reaches what runs there.
+ */
+export async function findSocket(env: NodeJS.ProcessEnv): Promise<string> {
+  const host = env['DOCKER_HOST'];
+  if (host) {
+    if (host.startsWith('unix://')) return host.slice('unix://'.length);
+    throw new Fault(
+      'NOT_SUPPORTED',
+      `DOCKER_HOST is ${host}: containers need an engine of this machine, as in unix://${usual}, since folders are mounted from here and ports are reached on 127.0.0.1.`,
+    );
+  }
+  const own = env['XDG_RUNTIME_DIR'] && join(env['XDG_RUNTIME_DIR'], 'docker.sock');
+  return own && !(await isThere(usual)) && (await isThere(own)) ? own : usual;
+}
+
+/** Loads the client and asks the engine whether it is there. */
+export async function connect(socket: string): Promise<Engine> {
+  // Its BuildKit part loads gRPC: some 32 MiB that a platform without containers does not spend.
+  const { default: Client } = await import('dockerode');
+  const docker = new Client({ socketPath: socket });
+  try {
+    await docker.ping();
+  } catch (error) {
+    throw engineFault(error, socket);
+  }
+  return { docker, socket };
+}
+
+/** The status an engine answered with; undefined when it did not answer. */
+export function statusOf(error: unknown): number | undefined {
+  const status = isRecord(error) ? error['statusCode'] : undefined;
+  return typeof status === 'number' ? status : undefined;
+}
+
+export const isGone = (error: unknown): boolean => statusOf(error) === 404;
+
+/** What the engine said, without the words with which its client begins every error. */
+export function wordsOf(error: unknown): string {
+  const json = isRecord(error) && isRecord(error['json']) ? error['json']['message'] : undefined;
+  if (typeof json === 'string') return json;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** An error of the engine as what it means for whoever runs it. One with a meaning already stays as it is. */
+export function engineFault(error: unknown, socket: string): Fault {
+  if (error instanceof Fault) return error;
+  if (statusOf(error) !== undefined) return new Fault('START_FAILED', wordsOf(error), { cause: error });
+  const otherwise = 'or have the service run another way, as in `services: { NAME: { run: process } }`';
+  const code = systemCode(error);
+  const why =
+    code === 'EACCES'
+      ? `the socket ${socket} of the Docker engine may not be opened: add the platform's user to its group, ${otherwise}`
+      : `no Docker engine answers at ${socket} (${code ?? wordsOf(error)}): start it, name its socket in DOCKER_HOST, ${otherwise}`;
+  return new Fault('START_FAILED', `${why}.`, { cause: error });
+}
+
+const isThere = (path: string): Promise<boolean> =>
+  access(path, constants.F_OK).then(
+    () => true,
+    () => false,
+  );

@@ -1,0 +1,100 @@
+import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type Dockerode from 'dockerode';
+import { sleep } from '#kernel/abort';
+import type { DriverHost } from '#contracts/driver';
+import { createFrames, type Frame } from './_docker-frames.ts';
+import { isGone } from './_docker-engine.ts';
+
+/** A container's output on its way into the instance's log file. */
+export interface LogFollow {
+  /** Resolves when everything that it wrote before it ended is in the file, or nothing more can be had. */
+  readonly done: Promise<void>;
+  close(): void;
+}
+
+/** Milliseconds before an engine that left is asked again. */
+const againMs = 1_000;
+
+/**
+ * Appends what a container writes to a file. The engine keeps the output, so that nothing is lost while no platform runs:
+ * the file's own time is set to that of the last line in it, and the next platform goes on after that.
+ */
+export function followLog(
+  container: Dockerode.Container,
+  logFile: string,
+  since: bigint,
+  { clock, log }: Pick<DriverHost, 'clock' | 'log'>,
+): LogFollow {
+  const closing = new AbortController();
+  const { signal } = closing;
+  let last = since;
+  const copy = async (file: FileHandle) => {
+    const before = last;
+    // The engine counts in seconds with a fraction, and a number has room for microseconds of it.
+    const from = Number(before / 1_000n) / 1e6;
+    const options = {
+      follow: true,
+      stdout: true,
+      stderr: true,
+      timestamps: true,
+      since: from,
+      abortSignal: signal,
+    } as const;
+    const frames = createFrames();
+    for await (const piece of await container.logs(options)) {
+      const fresh = frames(piece as Buffer).filter(({ at }) => at === 0n || at > before);
+      if (fresh.length === 0) continue;
+      last = fresh.reduce((latest, { at }) => (at > latest ? at : latest), last);
+      // A full disk costs lines, never the instance: what follows is tried again.
+      await append(file, fresh, last).catch((error: unknown) =>
+        log.warn('a log could not be written', { logFile, error: String(error) }),
+      );
+    }
+  };
+  const run = async () => {
+    const file = await openLog(logFile);
+    try {
+      for (;;) {
+        try {
+          await copy(file);
+          // An engine that stops ends the output of what goes on without it, too.
+          if (!(await container.inspect({ abortSignal: signal })).State.Running) return;
+        } catch (error) {
+          if (signal.aborted || isGone(error)) return;
+          log.debug('the output of a container broke off', { logFile, error: String(error) });
+        }
+        await sleep(clock, againMs, signal).catch(() => undefined);
+      }
+    } finally {
+      await file.close();
+    }
+  };
+  const done = run().catch((error: unknown) =>
+    log.warn('a log could not be followed', { logFile, error: String(error) }),
+  );
+  return { done, close: () => closing.abort() };
+}
+
+/** What a time may have lost on its way into the file system and back, in nanoseconds. */
+const coarse = 2_000n;
+
+/** The time until which lines are in the file already, in nanoseconds; 0 where there is none. */
+export const lastWritten = (logFile: string): Promise<bigint> =>
+  stat(logFile, { bigint: true }).then(
+    ({ mtimeNs }) => mtimeNs + coarse,
+    () => 0n,
+  );
+
+/** Throws what is wrong with the place, before anything is started. */
+export async function openLog(logFile: string): Promise<FileHandle> {
+  await mkdir(dirname(logFile), { recursive: true });
+  // For the owner alone: a service may write prompts, or a key, into its log.
+  return open(logFile, 'a', 0o600);
+}
+
+async function append(file: FileHandle, frames: readonly Frame[], last: bigint): Promise<void> {
+  await file.appendFile(Buffer.concat(frames.map(({ text }) => text)));
+  const seconds = Number(last / 1_000n) / 1e6;
+  await file.utimes(seconds, seconds);
+}

@@ -1,0 +1,178 @@
+import type Dockerode from 'dockerode';
+import { abortFault, throwIfAborted } from '#kernel/abort';
+import { Fault } from '#kernel/faults';
+import { defineDriver, type DriverHost } from '#contracts/driver';
+import type { InstanceHandle, InstanceStatus, RuntimeDriver } from '#contracts/runtime';
+import { beginContainer } from './_docker-begin.ts';
+import { handleFromLabels, labels, readState } from './_docker-container.ts';
+import { connect, engineFault, findSocket, isGone, type Engine } from './_docker-engine.ts';
+import { ensureImage } from './_docker-images.ts';
+import { createContainers, type Container, type Containers } from './_docker-instances.ts';
+import { lastWritten } from './_docker-log.ts';
+import { createNetworks, type Networks } from './_docker-networks.ts';
+import { unseenEnd } from './_exits.ts';
+
+export interface DockerOptions {
+  /** What is this platform's on an engine that others may use, too: lower-case letters and digits. */
+  readonly owner: string;
+  /** The engine's socket; that of `DOCKER_HOST`, or the usual one, without it. */
+  readonly socket?: string;
+}
+
+/**
+ * Instances as containers of this machine's Docker engine. They outlive the platform, and the next one finds them by their
+ * labels. Each listens on the loopback address alone, where the door reaches it.
+ */
+export default defineDriver<RuntimeDriver, DockerOptions>({
+  id: 'runtime.docker',
+  async open({ owner, socket }, host) {
+    throwIfAborted(host.signal);
+    const engine = await connect(socket ?? (await findSocket(process.env)));
+    const networks = createNetworks(engine.docker, owner);
+    return createDriver(engine, owner, networks, createContainers(engine, owner, networks, host), host);
+  },
+});
+
+function createDriver(
+  engine: Engine,
+  owner: string,
+  networks: Networks,
+  containers: Containers,
+  { log }: DriverHost,
+): RuntimeDriver {
+  const { docker, socket } = engine;
+  /** Ids of starts under way. */
+  const starting = new Set<string>();
+  let closed = false;
+
+  const recover = (handle: InstanceHandle) => takeUp(handle, { docker, networks, containers });
+  const living = async (handle: InstanceHandle) => {
+    if (containers.get(handle.id)?.stop) throw new Fault('CONFLICT', `${handle.unit} is being stopped.`);
+    const found = await look(docker, handle);
+    if (!found?.running) throw new Fault('CONFLICT', `${handle.unit} has ended: start it again.`);
+    return found;
+  };
+
+  return {
+    traits: { survivesRestart: true, enforcesMemory: false },
+    recover,
+
+    async start(spec, signal) {
+      throwIfAborted(signal);
+      if (closed) throw new Fault('SHUTTING_DOWN', `${spec.unit} was not started: the platform is stopping.`);
+      const { container } = spec;
+      if (!container) throw new Fault('NOT_SUPPORTED', `${spec.unit} names no image, which runtime.docker needs.`);
+      if (starting.has(spec.id) || containers.get(spec.id)) {
+        throw new Fault('CONFLICT', `${spec.unit}: the instance ${spec.id} exists already.`);
+      }
+      starting.add(spec.id);
+      try {
+        return await beginContainer({ ...spec, container }, signal, { engine, owner, networks, containers, log });
+      } catch (error) {
+        if (signal.aborted) throw abortFault(signal);
+        throw engineFault(error, socket);
+      } finally {
+        starting.delete(spec.id);
+      }
+    },
+
+    async find(id) {
+      const label = [`${labels.owner}=${owner}`, `${labels.instance}=${id}`];
+      const [found] = await docker.listContainers({ all: true, filters: { label } });
+      return found ? handleFromLabels(found.Id, found.Labels) : null;
+    },
+
+    async prepare(image, options) {
+      await ensureImage(engine, image, options).catch((error: unknown) => {
+        throw engineFault(error, socket);
+      });
+    },
+
+    async inspect(handle) {
+      const found = await look(docker, handle);
+      if (!found?.running) return containers.exits.of(handle.id) ?? unseenEnd;
+      return statusOfRunning(found.one.container, found);
+    },
+
+    async stop(handle, graceMs) {
+      if (containers.get(handle.id) || (await recover(handle))) {
+        const item = containers.get(handle.id);
+        if (item) await containers.stop(item, graceMs);
+      }
+    },
+
+    list: async () => containers.all().map(({ handle }) => handle),
+    onExit: (listener) => containers.exits.listen(listener),
+
+    async freeze(handle) {
+      const { one, frozen } = await living(handle);
+      if (!frozen) await one.container.pause();
+    },
+    async thaw(handle) {
+      const { one, frozen } = await living(handle);
+      if (frozen) await one.container.unpause();
+    },
+
+    async close() {
+      closed = true;
+      containers.close();
+    },
+  };
+}
+
+/** Watches an instance of an earlier process. Of one that has ended its last words are kept, and nothing else. */
+async function takeUp(
+  handle: InstanceHandle,
+  { docker, networks, containers }: { docker: Dockerode; networks: Networks; containers: Containers },
+): Promise<InstanceHandle | null> {
+  const known = containers.get(handle.id);
+  if (known) return known.handle;
+  const found = await look(docker, handle);
+  if (!found) return null;
+  const since = await lastWritten(readState(handle).logFile);
+  // Asked for twice at once, it is taken up once.
+  const raced = containers.get(handle.id);
+  if (raced) return raced.handle;
+  networks.hold(found.one.network);
+  const item = containers.track(found.one);
+  containers.begin(item, since);
+  if (found.running) return handle;
+  await item.log?.done;
+  containers.drop(item);
+  await containers.remove(found.one);
+  return null;
+}
+
+interface Found {
+  readonly one: Container;
+  readonly running: boolean;
+  readonly frozen: boolean;
+  readonly pid: number;
+}
+
+/** The container of a handle; null when it is gone, or is another one that got its name. */
+async function look(docker: Dockerode, handle: InstanceHandle): Promise<Found | null> {
+  const container = docker.getContainer(readState(handle).container);
+  try {
+    const { State, Config, HostConfig } = await container.inspect();
+    if (Config.Labels[labels.instance] !== handle.id) return null;
+    const stopSignal = (Config as { StopSignal?: string }).StopSignal || 'SIGTERM';
+    const limitBytes = HostConfig.Memory ?? 0;
+    const one = { handle, container, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes };
+    return { one, running: State.Running, frozen: State.Paused, pid: State.Pid };
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+/** What its group is charged with, less the file cache that the kernel takes back when it likes: what `docker stats` shows. */
+async function statusOfRunning(container: Dockerode.Container, { frozen, pid }: Found): Promise<InstanceStatus> {
+  const { memory_stats: memory } = await container.stats({ stream: false, 'one-shot': true });
+  const { total_inactive_file: first, inactive_file: second } = (memory.stats ?? {}) as unknown as Record<
+    string,
+    number
+  >;
+  const cache = first ?? second ?? 0;
+  return { state: frozen ? 'frozen' : 'running', pid, memoryBytes: Math.max(0, (memory.usage ?? 0) - cache) };
+}
