@@ -34,6 +34,7 @@ describe('the defaults', () => {
         ...{ headers: 32 * 2 ** 10, headerCount: 128, url: 8 * 2 ** 10, streams: 128 },
         ...{ bodyTimeout: 30_000, bodyRate: 64, rules: [] },
       },
+      cache: { memory: 0, age: 3_600_000, shared: false },
       models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
       security: { roles: {}, oidc: [] },
       services: {},
@@ -127,7 +128,7 @@ describe('loading', () => {
   it.each([
     [
       'lisen: { port: 1 }\n',
-      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, models, security, services, bindings, routes, middlewares, catalog, logs.',
+      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, cache, models, security, services, bindings, routes, middlewares, catalog, logs.',
     ],
     ['listen:\n  port: 80800\n', 'sutaz.yaml:2:9: listen.port: must be at most 65535'],
     [

@@ -241,6 +241,20 @@ const limits = section(
   'What one client may take.',
 );
 
+const cache = section(
+  {
+    memory: bytes
+      .prefault('0B')
+      .describe('How much is kept of answers that are sure to be given again. 0B keeps none.'),
+    age: duration.prefault('1h').describe('How long an answer is good.'),
+    shared: z
+      .boolean()
+      .default(false)
+      .describe('Whether an answer to one caller may be given to another who asks the very same.'),
+  },
+  'Answers of models that are kept in memory, for requests with temperature 0 or a seed, and embeddings.',
+);
+
 const models = section(
   {
     default: z
@@ -284,6 +298,7 @@ export const configSchema = z
     memory,
     scheduler,
     limits,
+    cache,
     models,
     security,
     services: z.record(z.string(), serviceSettings).default({}).describe('Choices for one service each, by its id.'),

@@ -26,6 +26,7 @@ import { createDamping } from '#security/damping';
 import { createSessions } from '#security/sessions';
 import type { Sessions } from '#security/sessions';
 import type { Identity } from './auth.ts';
+import { createAnswerCache } from './cache/answers.ts';
 import type { Control } from './control.ts';
 import { createDescription } from './description.ts';
 import { createDoor } from './door.ts';
@@ -71,6 +72,7 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
       error: (_, fields) => logged.push(fields ?? {}),
     },
     limiter: createLimiter({ clock, kept: new Map(), refused: { add: () => undefined } }),
+    answers: noAnswers,
     readLimits: () => ({ limits: [] }),
     holdMs: () => 10_000,
     limits: () => ({
@@ -115,6 +117,13 @@ export async function openDoor(service: RequestListener, more: Partial<DoorDeps>
     },
   };
 }
+
+/** A cache that keeps nothing, as it is when nobody asks for one. */
+export const noAnswers = createAnswerCache({
+  clock: fakeClock(),
+  settings: () => ({ memory: 0, age: 0, shared: false }),
+  version: () => '',
+});
 
 /** Who has one of a few keys; no tokens. */
 export const identityOf = (sessions: Sessions, clock: Clock): Identity => ({

@@ -1,9 +1,9 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { Fault } from '#kernel/faults';
-import type { FaultCode } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
 import { createSseParser } from '#kernel/sse';
 import type { Awake } from '#routing/wake';
+import { takeKept } from './cache/to-sink.ts';
 import { keepAwake, openStream } from './comments.ts';
 import type { Exchange } from './exchange.ts';
 import { withTries } from './attempts.ts';
@@ -15,6 +15,7 @@ import { timingHeader, traceparentOf } from './headers.ts';
 import { metered } from './limits/metered.ts';
 import type { ModelChoice } from './models.ts';
 import { inOrder } from './models.ts';
+import { parsed, refusalOf } from './refusal.ts';
 import { headerOf } from './transport/fields.ts';
 import type { HeaderList } from './transport/fields.ts';
 
@@ -48,19 +49,10 @@ export interface EngineAnswer {
 
 /** Asks for an answer in one piece. Throws what the engine refused it with, as a Fault. */
 export function askWhole(exchange: Exchange, call: EngineCall, deps: ForwardDeps): Promise<EngineAnswer> {
-  return attempt(exchange, call, deps, async (choice, question, one) => {
-    const awake = await wakePlain(exchange, choice, deps, one);
-    one.at(awake.placed);
-    return serving(awake, async () => {
-      call.onAwake?.(choice);
-      const answer = createBody();
-      const timing = await send(exchange, question, { awake, one }, deps, {
-        head: () => true,
-        data: (chunk) => answer.add(chunk),
-        refusal: answer,
-      });
-      return { answer: answer.json(), timing, choice };
-    });
+  return attempt(exchange, call, null, deps, async (choice, send) => {
+    const answer = createBody();
+    const timing = await send({ head: () => true, data: (chunk) => answer.add(chunk), refusal: answer });
+    return { answer: answer.json(), timing, choice };
   });
 }
 
@@ -81,14 +73,11 @@ export function askChunks(
   taker: ChunkTaker,
   deps: ForwardDeps,
 ): Promise<Omit<EngineAnswer, 'answer'>> {
-  return attempt(exchange, call, deps, async (choice, question, one) => {
-    const awake = await wakeFor(exchange, choice, taker, deps, one);
-    one.at(awake.placed);
-    return serving(awake, async () => {
-      call.onAwake?.(choice);
-      return { timing: await sendChunks(exchange, question, { awake, one }, taker, deps), choice };
-    });
-  });
+  const waiting = taker.contentType === null ? null : taker.waiting;
+  return attempt(exchange, call, waiting, deps, async (choice, send) => ({
+    timing: await takeChunks(exchange, taker, send),
+    choice,
+  }));
 }
 
 /** What goes to an engine. */
@@ -103,22 +92,40 @@ interface There {
   readonly one: Attempt;
 }
 
+/** Sends the question, to the engine or to where its answer is kept, and hands the answer to the sink. */
+type SendTo = (sink: Sink) => Promise<CallTiming>;
+
 /** Asks one model after the other. What it refuses is told in the client's own words. */
 async function attempt<T>(
   exchange: Exchange,
-  { choices, path, body, names = {} }: EngineCall,
+  call: EngineCall,
+  waiting: string | null,
   deps: ForwardDeps,
-  ask: (choice: ModelChoice, question: Question, one: Attempt) => Promise<T>,
+  take: (choice: ModelChoice, send: SendTo) => Promise<T>,
 ): Promise<T> {
+  const { choices, path, body, names = {} } = call;
   try {
     return await inOrder(exchange, choices, (choice, more) => {
       const asking = body(choice);
       const question = { path, body: Buffer.from(JSON.stringify(asking)) };
       deps.limiter.admitModel(exchange, choice, asking, question.body.byteLength);
+      const kept = deps.answers.begin(exchange, { model: choice.id, path, question: asking, more });
+      if (kept) {
+        const onward = { ...question, unit: choice.unit, prefix: '', stream: waiting !== null, pure: true, more };
+        const onHead = () => call.onAwake?.(choice);
+        return take(choice, (sink) => takeKept(kept, exchange, { onward, waiting, onHead, sink }, deps));
+      }
       const { endpoints, policy } = deps.waker.picker(choice.unit);
       const key = hashKeyOf(exchange, question.body, policy);
       const asked = { unit: choice.unit, repeatable: true, idempotent: endpoints.length > 0, key, more };
-      return withTries(exchange, asked, deps, (one) => ask(choice, question, one));
+      return withTries(exchange, asked, deps, async (one) => {
+        const awake = await wakeFor(exchange, choice, waiting, deps, one);
+        one.at(awake.placed);
+        return serving(awake, () => {
+          call.onAwake?.(choice);
+          return take(choice, (sink) => send(exchange, question, { awake, one }, deps, sink));
+        });
+      });
     });
   } catch (error) {
     throw inWordsOf(names, error);
@@ -136,11 +143,11 @@ function inWordsOf(names: Readonly<Record<string, string>>, error: unknown): unk
 async function wakeFor(
   exchange: Exchange,
   choice: ModelChoice,
-  { contentType, waiting }: ChunkTaker,
+  waiting: string | null,
   deps: ForwardDeps,
   one: Attempt,
 ): Promise<Awake> {
-  if (waiting === null || contentType === null) return wakePlain(exchange, choice, deps, one);
+  if (waiting === null) return wakePlain(exchange, choice, deps, one);
   const comments = keepAwake(exchange, deps.clock, () => waiting);
   try {
     const caller = { ...callerOf(exchange), signal: exchange.signal, onQueued: comments.onQueued };
@@ -150,13 +157,7 @@ async function wakeFor(
   }
 }
 
-async function sendChunks(
-  exchange: Exchange,
-  question: Question,
-  there: There,
-  taker: ChunkTaker,
-  deps: ForwardDeps,
-): Promise<CallTiming> {
+async function takeChunks(exchange: Exchange, taker: ChunkTaker, send: SendTo): Promise<CallTiming> {
   const { res } = exchange;
   const parser = createSseParser();
   let done = false;
@@ -167,7 +168,7 @@ async function sendChunks(
     }
     return taker.chunk(readChunk(data));
   };
-  const timing = await send(exchange, question, there, deps, {
+  const timing = await send({
     head(headers, timing) {
       if (headerOf(headers, 'content-type')?.startsWith('text/event-stream') !== true) return false;
       if (taker.contentType !== null && !res.headersSent) openStream(exchange, taker.contentType, timing);
@@ -188,7 +189,8 @@ async function sendChunks(
   return timing;
 }
 
-interface Sink {
+/** Where an answer goes that is to be translated. */
+export interface Sink {
   /** False when an answer of this kind is none that was asked for. */
   head(headers: HeaderList, timing: OutgoingHttpHeaders): boolean;
   data(chunk: Buffer, resume: () => void): boolean;
@@ -262,43 +264,10 @@ function createBody(): Body {
   };
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** A chunk; throws when it tells of a failure. */
 function readChunk(data: string): Record<string, unknown> {
   const value = parsed(data);
   if (!isRecord(value)) throw new Fault('UPSTREAM_FAILED', 'The engine sent an event that is no JSON.');
   if (value.error !== undefined) throw refusalOf(500, data);
   return value;
-}
-
-const codes: Readonly<Record<number, FaultCode>> = {
-  400: 'BAD_REQUEST',
-  404: 'NOT_SUPPORTED',
-  405: 'NOT_SUPPORTED',
-  413: 'TOO_LARGE',
-  422: 'BAD_REQUEST',
-  429: 'QUEUE_FULL',
-  501: 'NOT_SUPPORTED',
-};
-
-/** What an engine refused a request with, in OpenAI's shape, as ours. A key that it did not take is no fault of the caller's. */
-export function refusalOf(status: number, text: string): Fault {
-  const value = parsed(text);
-  const error = isRecord(value) && isRecord(value.error) ? value.error : {};
-  const plain = isRecord(value) && typeof value.error === 'string' ? value.error : undefined;
-  const message = typeof error.message === 'string' ? error.message : (plain ?? `The engine answered with ${status}.`);
-  const tooLong = error.code === 'context_length_exceeded' || error.type === 'exceed_context_size_error';
-  const code = tooLong ? 'CONTEXT_TOO_LONG' : (codes[status] ?? 'UPSTREAM_FAILED');
-  return new Fault(code, message, {
-    source: 'upstream',
-    ...(typeof error.param === 'string' ? { param: error.param } : {}),
-    ...(status === 429 || status >= 500 ? { retryAfter: 1 } : {}),
-  });
 }

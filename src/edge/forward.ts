@@ -4,6 +4,7 @@ import { Fault, toFault } from '#kernel/faults';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import type { Line } from '#routing/lines';
 import type { Awake, Waker } from '#routing/wake';
+import type { AnswerCache } from './cache/answers.ts';
 import type { Exchange } from './exchange.ts';
 import { canFrame, framesOf, takeFraming } from './frames.ts';
 import { hasBody, requestHeaders, responseHeaders, serverTiming } from './headers.ts';
@@ -22,6 +23,7 @@ export interface ForwardDeps {
   readonly upstreams: Upstreams;
   readonly clock: Clock;
   readonly limiter: Limiter;
+  readonly answers: AnswerCache;
   /** Milliseconds a plain caller is held before it is told to come back. */
   readonly holdMs: () => number;
 }
@@ -59,7 +61,7 @@ export async function forward(exchange: Exchange, onward: Onward, deps: ForwardD
   });
 }
 
-function askedOf(exchange: Exchange, { unit, body, pure, more = false }: Onward, { waker }: ForwardDeps): Asked {
+export function askedOf(exchange: Exchange, { unit, body, pure, more = false }: Onward, { waker }: ForwardDeps): Asked {
   const { method, req } = exchange;
   const { policy, endpoints } = waker.picker(unit);
   // What an engine here was ended by may well end it again; elsewhere one of many asks.
@@ -265,7 +267,7 @@ function flush(res: ServerResponse): void {
 }
 
 /** An answer that is no stream, after a stream was begun by comments: it can only be told as one event of it. */
-interface Late {
+export interface Late {
   readonly status: number;
   readonly chunks: Buffer[];
   bytes: number;
@@ -274,14 +276,14 @@ interface Late {
 /** Bytes of a late answer that are held to be put into one event. */
 const mostLate = 16 * 2 ** 20;
 
-function gather(late: Late, chunk: Buffer): true {
+export function gather(late: Late, chunk: Buffer): true {
   late.bytes += chunk.byteLength;
   if (late.bytes > mostLate) throw new Fault('UPSTREAM_FAILED', 'Its answer is too large for one event of a stream.');
   late.chunks.push(chunk);
   return true;
 }
 
-function endLate({ res }: Exchange, { status, chunks }: Late): void {
+export function endLate({ res }: Exchange, { status, chunks }: Late): void {
   const text = oneLine(Buffer.concat(chunks).toString('utf8'));
   const data = text || (status >= 400 ? JSON.stringify({ error: { message: `status ${status}` } }) : '');
   res.end(data ? `data: ${data}\n\n` : undefined);

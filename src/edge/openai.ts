@@ -1,5 +1,6 @@
 import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
+import { answerFrom } from './cache/to-client.ts';
 import { decodeSegment, onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
@@ -57,6 +58,8 @@ async function callEngine(exchange: Exchange, capability: Capability, deps: Open
     const own = choice.manner === null ? body : Buffer.from(JSON.stringify(question));
     deps.limiter.admitModel(exchange, choice, question, own.byteLength);
     const onward = { unit: choice.unit, path: exchange.path, prefix: '', body: own, stream, pure: true, more };
+    const kept = deps.answers.begin(exchange, { model: choice.id, path: exchange.path, question, more });
+    if (kept) return answerFrom(kept, exchange, onward, deps);
     return forward(exchange, onward, withMetered(exchange, deps));
   });
 }

@@ -26,6 +26,7 @@ import type { Closers } from '#kernel/closers';
 import { createMetrics } from '#observe/metrics';
 import type { AppOptions } from '../app.ts';
 import type { Core } from './core.ts';
+import { openAnswers } from './answers.ts';
 import { knownTo, openLimits } from './limits.ts';
 import { mcpServicesOf } from './mcp-services.ts';
 import { registerMetrics, registerSavings, registerUpstreams } from './metrics.ts';
@@ -75,7 +76,7 @@ export async function createFront(
   const moving = createMoving(peers);
   const asking = {
     ...{ waker: core.waker, upstreams, clock, log, identity, control: operator },
-    limiter,
+    ...{ limiter, answers: openAnswers({ config, clock, stores, metrics }, closers) },
     holdMs: () => config.current().scheduler.hold,
     limits: () => config.current().limits,
     models: createModelDirectory({

@@ -7,7 +7,7 @@ import { unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
-import { identityOf, openDoor } from '../door.fake.ts';
+import { identityOf, noAnswers, openDoor } from '../door.fake.ts';
 import type { OpenDoor } from '../door.fake.ts';
 import { createUpstreams } from '../transport/upstreams.ts';
 import { createLimiter } from '../limits/limiter.ts';
@@ -51,7 +51,7 @@ beforeEach(async () => {
         stop: (id: string) => void started.push(`stop ${id}`),
       };
     },
-    limiter,
+    ...{ limiter, answers: noAnswers },
     holdMs: () => 1_000,
     limits: () => ({ body: 100_000 }),
     models: {
