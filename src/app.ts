@@ -34,6 +34,10 @@ import { version } from './platform/version.ts';
 export interface Drivers {
   openState(path: string): Promise<StateStore>;
   openRuntime(): Promise<RuntimeDriver>;
+  /** `owner` tells this platform's containers from others' of the same engine. Absent in a build without. */
+  openContainers?(owner: string): Promise<RuntimeDriver>;
+  /** Why no container can be had on this machine; null where there is an engine to ask. */
+  whyNoContainers?(): string | null;
 }
 
 export interface AppOptions {

@@ -1,4 +1,5 @@
 import type { DriverHost } from '#contracts/driver';
+import runtimeDocker, { whyNoEngine } from '#drivers/runtime/docker';
 import runtimeProcess from '#drivers/runtime/process';
 import { sqliteState } from '#drivers/state/sqlite';
 import type { Drivers } from './app.ts';
@@ -7,4 +8,6 @@ import type { Drivers } from './app.ts';
 export const standardDrivers = (host: DriverHost): Drivers => ({
   openState: (path) => sqliteState.open({ path }, host),
   openRuntime: () => runtimeProcess.open({}, host),
+  openContainers: (owner) => runtimeDocker.open({ owner }, host),
+  whyNoContainers: () => whyNoEngine(process.env),
 });

@@ -11,6 +11,8 @@ import { newInstanceId, unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { freePort } from '#runtime/ports';
 import { docker, dockerSocket, importImage, whyNoDocker } from './_docker.ts';
+import { startPlatform } from './_platform.ts';
+import type { TestPlatform } from './_platform.ts';
 import { runScript, until } from './_processes.ts';
 
 const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
@@ -227,5 +229,46 @@ describe.skipIf(why !== null)('containers', () => {
       code: 'START_FAILED',
       message: expect.stringMatching(/no Docker engine answers at \/nowhere\/docker\.sock \(ENOENT\): start it/),
     });
+  });
+
+  it('is a service like any other: started when asked for, taken over after a kill, gone after a stop', async () => {
+    const home = await mkdtemp(join(tmpdir(), 'sutaz-docker-home-'));
+    onTestFinished(() => rm(home, { recursive: true, force: true }));
+    const definition = `id: boxed
+name: Boxed
+summary: A folder served out of a container
+category: tool
+run:
+  docker:
+    image: ${image}
+    port: 8000
+    volumes: { '{data}': /data }
+    command: [/bin/sh, -c, 'echo from $WHERE > {data}/index.html; exec httpd -f -p {port} -h {data}']
+    env: { WHERE: 'a container' }
+    user: '1234:1234'
+    readOnly: true
+    limits: { memory: 64MiB, pids: 20 }
+health: { http: /index.html }
+resources: { memory: 8MiB }
+`;
+    const options = { home, env: { DOCKER_HOST: `unix://${dockerSocket}` } };
+    const first = await startPlatform({ ...options, catalog: { 'services/boxed.yaml': definition } });
+    const read = (platform: TestPlatform) => platform.fetch('/services/boxed/index.html').then((res) => res.text());
+    expect(await read(first)).toBe('from a container\n');
+    const mine = () =>
+      docker('ps', '-aq', '--no-trunc', '--filter', `label=ai.sutaz.log=${join(home, 'logs', 'service-boxed.log')}`);
+    const container = await mine();
+    expect(container).toMatch(/^[0-9a-f]{64}$/);
+    const instance = (await first.unit('boxed')).instance?.id;
+    await first.kill9();
+
+    const next = await startPlatform({ ...options, catalog: { 'services/boxed.yaml': definition } });
+    expect((await next.unit('boxed')).instance?.id).toBe(instance);
+    expect(await read(next)).toBe('from a container\n');
+    expect(await mine()).toBe(container);
+    expect(await readFile(join(home, 'services/boxed/index.html'), 'utf8')).toBe('from a container\n');
+    await next.stop();
+    expect(await mine()).toBe('');
+    expect(await docker('network', 'ls', '-q', '--filter', 'label=ai.sutaz.owner')).toBe('');
   });
 });

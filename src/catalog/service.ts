@@ -69,15 +69,49 @@ const process = z
 
 const docker = z
   .strictObject({
-    image: z.string().min(1),
+    image: z.string().min(1).describe('By its tag; fetched when it is not here.'),
     digest: z
       .string()
       .regex(/^sha256:[0-9a-f]{64}$/)
-      .optional(),
-    port: z.number().int().min(1).max(65535),
-    volumes: z.record(z.string(), z.string()).default({}),
-    command: command.optional(),
+      .exactOptional()
+      .describe('The image that it must be, whatever the tag says by now.'),
+    port: z.number().int().min(1).max(65535).describe('Where it listens inside.'),
+    volumes: z
+      .record(
+        z
+          .string()
+          .regex(
+            /^\{(data|service)\}(\/(?!\.\.?(\/|$))[^/]+)*$/,
+            'a folder is {data}, {service} (which is only read), or one within',
+          ),
+        z.string().startsWith('/', 'must be a place inside that starts with /'),
+      )
+      .default({})
+      .describe('Folders of this machine, and where each is inside.'),
+    command: command.exactOptional().describe('The argument list; without it what the image says.'),
     env: environment.default({}),
+    user: z
+      .string()
+      .regex(/^[\w.-]+(:[\w.-]+)?$/, 'a user is written as 1000, 1000:1000 or by name')
+      .exactOptional()
+      .describe('Who it runs as; without it as the image says.'),
+    readOnly: z.boolean().default(false).describe('It may write nothing but its volumes and /tmp.'),
+    init: z
+      .boolean()
+      .default(true)
+      .describe('A small first process stands before its own. false: the image brings one (s6).'),
+    group: z
+      .string()
+      .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'a group is lower-case words joined by hyphens')
+      .exactOptional()
+      .describe('Containers of one group reach one another; without it nobody but the door reaches it.'),
+    limits: z
+      .strictObject({
+        memory: bytes.exactOptional().describe('Beyond this the kernel kills it.'),
+        cpu: z.number().positive().exactOptional().describe('Cores, also in parts.'),
+        pids: z.number().int().min(1).exactOptional().describe('Processes and threads; 4096 without it.'),
+      })
+      .default({}),
   })
   .describe('A container.');
 
@@ -224,4 +258,5 @@ export const addressElsewhere = ({ run }: Pick<ServiceDefinition, 'run'>): strin
 
 export type ProcessRun = NonNullable<ServiceDefinition['run']['process']>;
 export type Grant = z.output<typeof grant>;
+export type DockerRun = NonNullable<ServiceDefinition['run']['docker']>;
 export type HealthCheck = ServiceDefinition['health'];

@@ -21,6 +21,8 @@ export interface ContainerSpec extends ImageSpec {
   readonly init: boolean;
   /** Containers of one group reach one another by their services' ids; without one it is reached by nobody but the door. */
   readonly group?: string;
+  /** Whether it knows this machine as `host.docker.internal`. */
+  readonly reachesHost?: boolean;
   readonly limits: ContainerLimits;
 }
 

@@ -115,6 +115,8 @@ export async function createCore(
     cores: availableParallelism(),
     cards: () => cards.list(),
     canFreeze: stores.runtime.freeze !== undefined,
+    images: stores.runtime.prepare,
+    noEngine: () => options.drivers.whyNoContainers?.() ?? null,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
   const bindings = createBindings({

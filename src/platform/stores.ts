@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { openCatalog } from '#catalog/source';
 import type { CatalogSource } from '#catalog/source';
@@ -22,6 +23,7 @@ import type { Logs } from '#runtime/logs';
 import { newSeed } from '#security/lasting';
 import type { AppOptions } from '../app.ts';
 import { openIdentity } from './identity.ts';
+import { createRuntimes } from './runtimes.ts';
 import type { PlatformIdentity } from './identity.ts';
 
 /** What stands on disk or reaches the machine: opened first, closed last. */
@@ -68,7 +70,9 @@ export async function openStores(
     log,
   });
   closers.add(() => catalog.close());
-  const runtime = await drivers.openRuntime();
+  const owner = createHash('sha256').update(home.path).digest('hex').slice(0, 12);
+  const containers = drivers.openContainers && (() => drivers.openContainers?.(owner) as Promise<RuntimeDriver>);
+  const runtime = createRuntimes(await drivers.openRuntime(), containers, () => drivers.whyNoContainers?.() ?? null);
   closers.add(() => runtime.close());
   const usedFiles = new Map<UnitId, string>();
   const models = await openModelStore({

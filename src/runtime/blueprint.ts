@@ -1,4 +1,4 @@
-import type { HealthCheck, ProcessRun } from '#catalog/service';
+import type { DockerRun, HealthCheck, ProcessRun } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { didYouMean } from '#kernel/nearest';
@@ -7,6 +7,8 @@ import { didYouMean } from '#kernel/nearest';
 export interface Blueprint {
   readonly unit: UnitId;
   readonly run: ProcessRun;
+  /** The container that it is to be, where it is not a process: `run` is then its command, empty where its image has one. */
+  readonly docker?: DockerRun;
   readonly health: HealthCheck;
   /** Milliseconds from the process's start until it must be healthy. */
   readonly startupTimeoutMs: number;

@@ -2,12 +2,13 @@ import { access, mkdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import type { InstanceSpec } from '#contracts/runtime';
 import type { OnProgress } from '#contracts/models';
-import type { ProcessRun } from '#catalog/service';
+import type { DockerRun, ProcessRun } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { replicaOf } from '#kernel/ids';
 import type { InstanceRecord } from './records.ts';
 import { fill, fillAll } from './blueprint.ts';
 import type { Blueprint } from './blueprint.ts';
+import { containerSpec, valuesInside } from './container.ts';
 
 /** Where a unit's packages were installed, and what its process needs to find them. */
 export interface Environment {
@@ -39,6 +40,8 @@ export async function instanceSpec(
   await mkdir(blueprint.dataDir, { recursive: true, mode: 0o700 });
   await mkdir(dirname(place.logFile), { recursive: true });
   const values = placeholders(blueprint, record, environment, place);
+  if (blueprint.docker)
+    return containerInstance({ ...blueprint, docker: blueprint.docker }, record, values, place, memoryBytes);
   const { run, unit } = blueprint;
   const argv = run.command.map((part, i) => fill(part, values, `${unit}: command[${i}]`));
   const [program = '', ...rest] = argv;
@@ -59,6 +62,23 @@ export async function instanceSpec(
     memoryBytes,
     oomScoreAdj: blueprint.oomScoreAdj,
   };
+}
+
+/** The same for one that is a container: nothing of this machine's environment is its own. */
+async function containerInstance(
+  blueprint: Blueprint & { readonly docker: DockerRun },
+  record: InstanceRecord,
+  outside: Readonly<Record<string, string>>,
+  { logFile }: LaunchPlace,
+  memoryBytes: number,
+): Promise<InstanceSpec> {
+  const { unit, run, docker, oomScoreAdj, dataDir } = blueprint;
+  const inside = valuesInside(docker, outside);
+  const argv = run.command.map((part, i) => fill(part, inside, `${unit}: command[${i}]`));
+  const own = fillAll(run.env, inside, `${unit}: env`);
+  const env = { ...untold, ...own, ...fillAll(blueprint.env, inside, `${unit}: env`) };
+  const container = await containerSpec(docker, record, outside, [...argv, ...Object.values(env)], unit);
+  return { id: record.id, unit, argv, env, cwd: dataDir, logFile, memoryBytes, oomScoreAdj, container };
 }
 
 function placeholders(

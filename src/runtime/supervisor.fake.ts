@@ -20,7 +20,9 @@ export interface Fakes {
   bytes: number;
   spec: InstanceSpec | null;
   reclaim: NonNullable<RuntimeDriver['reclaim']>;
-  exit(): void;
+  /** Whether the driver finds an instance by its id alone. */
+  finds: boolean;
+  exit(status?: ExitedStatus): void;
 }
 
 interface Failing {
@@ -44,11 +46,12 @@ export function bench(failing: Failing = {}) {
     bytes: 7,
     spec: null,
     reclaim: async () => 0,
-    exit() {
+    finds: false,
+    exit(status = { state: 'exited', code: 3, signal: null, oomKilled: false }) {
       const [handle] = fakes.alive.values();
       if (!handle) return;
       fakes.alive.delete(handle.id);
-      for (const listener of listeners) listener(handle, { state: 'exited', code: 3, signal: null, oomKilled: false });
+      for (const listener of listeners) listener(handle, status);
     },
   };
   const driver = driverOf(fakes, failing, listeners);
@@ -120,6 +123,7 @@ function driverOf(fakes: Fakes, failing: Failing, listeners: Listeners): Runtime
       fakes.alive.set(id, handle);
       return handle;
     },
+    find: async (id) => (fakes.finds ? (fakes.alive.get(id) ?? null) : null),
     recover: async (handle) => fakes.alive.get(handle.id) ?? null,
     inspect: async (handle) =>
       fakes.alive.has(handle.id)

@@ -188,6 +188,16 @@ describe('the supervisor', () => {
     expect(supervisor.endpoint(unit)).toMatchObject({ host: 'h', port: 1, key: 'k' });
   });
 
+  it('takes over one whose handle was never noted, where its driver finds it', async () => {
+    const { supervisor, fakes } = bench();
+    const id = 'i-1' as InstanceId;
+    fakes.alive.set(id, { driver: 'fake', version: 1, id, unit, state: { pid: 1 } });
+    fakes.rows.set(unit, { id, unit, handle: null, host: 'h', port: 1, key: 'k', startedAt: '' });
+    fakes.finds = true;
+    expect(await supervisor.recover(() => true)).toEqual([{ unit, frozen: false }]);
+    expect(fakes.rows.get(unit)?.handle).toMatchObject({ id });
+  });
+
   it('regression: a disk that is full when an instance ends does not keep its unit stopping', async () => {
     const { supervisor, fakes } = bench();
     supervisor.start(unit, 10);
@@ -198,6 +208,15 @@ describe('the supervisor', () => {
     supervisor.stop(unit);
     await supervisor.idle();
     expect(fakes.told).toEqual(['started', 'stopped']);
+  });
+
+  it('says how much one was allowed that was killed for wanting more memory', async () => {
+    const { supervisor, fakes } = bench();
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    fakes.exit({ state: 'exited', code: null, signal: 'SIGKILL', oomKilled: true, limitBytes: 64 * 2 ** 20 });
+    await supervisor.idle();
+    expect(fakes.told.at(-1)).toMatch(/for lack of memory: it wanted more than its limit of 64 MiB \(67108864 bytes\)/);
   });
 
   it('regression: one that ends as its health is seen for the first time was not started', async () => {

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { Defined } from '#catalog/snapshot';
-import type { ServiceDefinition } from '#catalog/service';
+import type { DockerRun, ServiceDefinition } from '#catalog/service';
 import { whyNotCopied } from '#catalog/checks';
 import { Fault } from '#kernel/faults';
 import { replicaOf, unitId } from '#kernel/ids';
@@ -17,18 +17,25 @@ import type { ServiceSettings } from './settings.ts';
 /** Milliseconds without use after which a unit goes down a rung, by tier, when its definition does not say. */
 const idleAfter = { core: Infinity, persistent: 30 * 60_000, 'on-demand': 10 * 60_000 } as const;
 
-/** Which way of running it this machine takes; a reason when none. */
+/**
+ * Which way of running it this machine takes; a reason when none. `noEngine` says why there are no containers here: one
+ * that the configuration asks for is tried all the same, since an engine may be started meanwhile.
+ */
 export function chosenRun(
   definition: ServiceDefinition,
   settings: ServiceSettings,
-): { readonly way: 'process' | 'external' } | { readonly way: null; readonly why: string } {
+  noEngine: string | null = null,
+): { readonly way: 'process' | 'docker' | 'external' } | { readonly way: null; readonly why: string } {
   const ways = settings.run ? [settings.run] : (['process', 'docker', 'external'] as const);
-  for (const way of ways) if (way !== 'docker' && definition.run[way]) return { way };
+  for (const way of ways) {
+    if (way === 'docker' && !settings.run && noEngine !== null) continue;
+    if (definition.run[way]) return { way };
+  }
   const offered = Object.keys(definition.run).join(', ');
   if (settings.run && !definition.run[settings.run]) {
     return { way: null, why: `sutaz.yaml asks for ${settings.run}, its definition offers ${offered}` };
   }
-  return { way: null, why: `it can run by ${offered} only, and containers are not supported yet` };
+  return { way: null, why: `it can run by ${offered} only, and ${noEngine ?? 'this machine has none of it'}` };
 }
 
 /** How many of it run; `problem` says why the configuration does not get more. */
@@ -70,13 +77,16 @@ export function serviceSpec(
   };
 }
 
+const isHere = (definition: ServiceDefinition, settings: ServiceSettings): boolean =>
+  ['process', 'docker'].includes(chosenRun(definition, settings).way ?? '');
+
 /** Milliseconds without a byte after which an open connection is no work, where the service allows that. */
 const defaultSilenceMs = 30_000;
 
 /** Null where an open connection is work for as long as it is open. What cannot be frozen could only be kept or cut. */
 export function silenceOf(definition: ServiceDefinition, settings: ServiceSettings, canFreeze: boolean): number | null {
   const connections = settings.idle?.connections ?? definition.idle.connections ?? 'keep';
-  if (connections === 'keep' || !canFreeze || chosenRun(definition, settings).way !== 'process') return null;
+  if (connections === 'keep' || !canFreeze || !isHere(definition, settings)) return null;
   return settings.idle?.silence ?? definition.idle.silence ?? defaultSilenceMs;
 }
 
@@ -100,7 +110,11 @@ export interface Places {
   readonly unit?: UnitId;
 }
 
-/** How a service is run as a process. */
+/** The container that it is, where that was chosen or it can be nothing else. */
+export const containerOf = ({ run }: ServiceDefinition, settings: ServiceSettings): DockerRun | undefined =>
+  settings.run === 'docker' || !run.process ? run.docker : undefined;
+
+/** How a service is run here, as a process or a container. */
 export function serviceBlueprint(
   { definition, path }: Defined<ServiceDefinition>,
   settings: ServiceSettings,
@@ -109,10 +123,13 @@ export function serviceBlueprint(
   const { id, run } = definition;
   // As in the account: of what is always on, only the first one is.
   const tier = definition.tier === 'core' && replicaOf(unit) > 1 ? 'persistent' : definition.tier;
-  if (!run.process) throw new Fault('NOT_SUPPORTED', `${id} cannot run as a process.`);
+  const docker = containerOf(definition, settings);
+  const way = docker ? { command: docker.command ?? [], env: docker.env } : run.process;
+  if (!way) throw new Fault('NOT_SUPPORTED', `${id} can run neither as a process nor as a container.`);
   return {
     unit,
-    run: run.process,
+    run: way,
+    ...(docker && { docker }),
     health: definition.health,
     startupTimeoutMs: definition.health.startupTimeout ?? 60_000,
     stopGraceMs: definition.stop.grace ?? 10_000,

@@ -109,7 +109,8 @@ describe('what the scheduler is told of a service', () => {
     const own = { ...web, idle: { connections: 'sleep', silence: 7 } } as const;
     expect(silenceOf(own, {}, true)).toBe(7);
     expect(silenceOf(own, { idle: { connections: 'keep' } }, true)).toBeNull();
-    expect(silenceOf(directory.service('boxed').definition, asked, true)).toBeNull();
+    expect(silenceOf(directory.service('boxed').definition, asked, true)).toBe(30_000);
+    expect(silenceOf(own, { ...asked, run: 'external' }, true)).toBeNull();
   });
 
   it('has the replicas of its settings, then of its definition, where it can have any', () => {
@@ -134,8 +135,17 @@ describe('what the scheduler is told of a service', () => {
     expect(chosenRun(web, {})).toEqual({ way: 'process' });
     expect(chosenRun(web, { run: 'external' })).toMatchObject({ way: null, why: expect.stringContaining('external') });
     const { definition } = directory.service('boxed');
-    expect(chosenRun(definition, {})).toMatchObject({ way: null, why: expect.stringContaining('docker') });
-    expect(() => serviceBlueprint(directory.service('boxed'), {}, { home: '/h' })).toThrow(/cannot run as a process/);
+    expect(chosenRun(definition, {})).toEqual({ way: 'docker' });
+    expect(chosenRun(definition, {}, 'there is no engine')).toEqual({
+      way: null,
+      why: 'it can run by docker only, and there is no engine',
+    });
+    // Asked for by name it is tried: an engine may be started meanwhile.
+    expect(chosenRun(definition, { run: 'docker' }, 'there is no engine')).toEqual({ way: 'docker' });
+    expect(serviceBlueprint(directory.service('boxed'), {}, { home: '/h' })).toMatchObject({
+      ...{ run: { command: [], env: {} }, docker: { image: 'a:1', port: 80 } },
+    });
+    expect(serviceBlueprint(directory.service('web'), {}, { home: '/h' })).not.toHaveProperty('docker');
   });
 
   it('has its places and its settings', () => {

@@ -4,6 +4,7 @@ import { addressElsewhere, withCuda } from '#catalog/service';
 import type { ServiceDefinition } from '#catalog/service';
 import type { Catalog, Defined } from '#catalog/snapshot';
 import type { OnProgress } from '#contracts/models';
+import type { RuntimeDriver } from '#contracts/runtime';
 import type { ApiViewKind } from '#contracts/store-api';
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
@@ -26,7 +27,15 @@ import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
 import type { Preparing } from './preparing.ts';
-import { cardBytesOf, chosenRun, replicasOf, serviceBlueprint, serviceSpec, silenceOf } from './service-unit.ts';
+import {
+  cardBytesOf,
+  chosenRun,
+  containerOf,
+  replicasOf,
+  serviceBlueprint,
+  serviceSpec,
+  silenceOf,
+} from './service-unit.ts';
 import type { UnitSettings } from './settings.ts';
 
 export interface Units {
@@ -64,6 +73,10 @@ export interface UnitsOptions {
   /** Makes a model's place in a view of the store; resolves with the view's folder. Without it there are no views: nothing is started. */
   readonly view?: (kind: ApiViewKind, model: string) => Promise<string>;
   readonly learned: LearnedStore;
+  /** Fetches the image of a container. */
+  readonly images?: RuntimeDriver['prepare'];
+  /** Why this machine has no containers; null where it has an engine for them. */
+  readonly noEngine?: () => string | null;
   /** The folder with everything of the platform's. */
   readonly home: string;
   readonly cores: number;
@@ -169,8 +182,10 @@ async function prepare(
   const { directory, environments, puller, plans } = bench;
   const { kind, name } = parseUnitId(unit);
   if (kind === 'service') {
-    const { run } = directory.service(name).definition;
-    if (run.process) await environments.ensure(run.process, { signal, onProgress });
+    const { definition } = directory.service(name);
+    const docker = containerOf(definition, bench.settings().service(name));
+    if (docker) await bench.images?.(docker, { signal, onProgress });
+    else if (definition.run.process) await environments.ensure(definition.run.process, { signal, onProgress });
     return;
   }
   const { definition } = directory.model(name);
@@ -323,17 +338,22 @@ function placeService(id: string, { directory, settings, placements }: Bench): P
   );
 }
 
-const isExternal = (id: string, { directory, settings }: Bench): boolean =>
-  chosenRun(directory.service(id).definition, settings().service(id)).way === 'external';
+const wayOf = (definition: ServiceDefinition, { settings, noEngine }: Bench) =>
+  chosenRun(definition, settings().service(definition.id), noEngine ? noEngine() : null);
 
-function unusable(id: string, { directory, settings, cards }: Bench): string | null {
+const isExternal = (id: string, bench: Bench): boolean =>
+  wayOf(bench.directory.service(id).definition, bench).way === 'external';
+
+function unusable(id: string, bench: Bench): string | null {
+  const { directory, settings, cards } = bench;
   if (settings().service(id).enabled === false) return 'it is switched off in sutaz.yaml';
   const { definition } = directory.service(id);
-  const chosen = chosenRun(definition, settings().service(id));
+  const chosen = wayOf(definition, bench);
   if (chosen.way === null) return chosen.why;
-  if (chosen.way !== 'process') return null;
+  if (chosen.way === 'external') return null;
   // What cannot do without a card would fail at its start, each time.
   const required = definition.resources.gpu === 'required' || settings().service(id).gpu === 'required';
+  if (required && chosen.way === 'docker') return 'it needs a GPU, which containers are not given here';
   if (!required || definition.kind !== 'server') return required ? 'it needs a GPU' : null;
   if (cards().length === 0) return 'it needs a GPU';
   const bytes = cardBytesOf(definition, settings().service(id));

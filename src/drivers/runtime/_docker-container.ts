@@ -68,6 +68,7 @@ function hostConfig(
     ReadonlyRootfs: readOnly,
     ...(readOnly && { Tmpfs: { '/tmp': 'rw,nosuid,nodev' } }),
     Init: init,
+    ...(container.reachesHost && { ExtraHosts: ['host.docker.internal:host-gateway'] }),
     SecurityOpt: ['no-new-privileges'],
     // Of the engine's usual capabilities those that no service needs: forging packets, making device files.
     CapDrop: ['NET_RAW', 'MKNOD'],

@@ -1,7 +1,7 @@
-import { access, constants } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type Dockerode from 'dockerode';
-import { Fault, systemCode } from '#kernel/faults';
+import { Fault, systemCode, toFault } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
 
 /** The engine's own socket where `DOCKER_HOST` names none, and that of an engine without root. */
@@ -17,7 +17,7 @@ export interface Engine {
  * The socket of this machine's engine. One on another machine is refused: it has neither the folders that are mounted
  * nor the loopback address under which the door reaches what runs there.
  */
-export async function findSocket(env: NodeJS.ProcessEnv): Promise<string> {
+export function findSocket(env: NodeJS.ProcessEnv): string {
   const host = env['DOCKER_HOST'];
   if (host) {
     if (host.startsWith('unix://')) return host.slice('unix://'.length);
@@ -27,7 +27,18 @@ export async function findSocket(env: NodeJS.ProcessEnv): Promise<string> {
     );
   }
   const own = env['XDG_RUNTIME_DIR'] && join(env['XDG_RUNTIME_DIR'], 'docker.sock');
-  return own && !(await isThere(usual)) && (await isThere(own)) ? own : usual;
+  return own && !existsSync(usual) && existsSync(own) ? own : usual;
+}
+
+/** Why there can be no container here; null where there is a socket to ask. It is a look at the disk, and asks nobody. */
+export function whyNoEngine(env: NodeJS.ProcessEnv): string | null {
+  try {
+    const socket = findSocket(env);
+    if (existsSync(socket)) return null;
+    return `there is no Docker engine here (no socket at ${socket}): start one, or name its socket in DOCKER_HOST`;
+  } catch (error) {
+    return toFault(error).message;
+  }
 }
 
 /** Loads the client and asks the engine whether it is there. */
@@ -70,9 +81,3 @@ export function engineFault(error: unknown, socket: string): Fault {
       : `no Docker engine answers at ${socket} (${code ?? wordsOf(error)}): start it, name its socket in DOCKER_HOST, ${otherwise}`;
   return new Fault('START_FAILED', `${why}.`, { cause: error });
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  access(path, constants.F_OK).then(
-    () => true,
-    () => false,
-  );

@@ -12,6 +12,8 @@ import { lastWritten } from './_docker-log.ts';
 import { createNetworks, type Networks } from './_docker-networks.ts';
 import { unseenEnd } from './_exits.ts';
 
+export { whyNoEngine } from './_docker-engine.ts';
+
 export interface DockerOptions {
   /** What is this platform's on an engine that others may use, too: lower-case letters and digits. */
   readonly owner: string;
@@ -27,7 +29,7 @@ export default defineDriver<RuntimeDriver, DockerOptions>({
   id: 'runtime.docker',
   async open({ owner, socket }, host) {
     throwIfAborted(host.signal);
-    const engine = await connect(socket ?? (await findSocket(process.env)));
+    const engine = await connect(socket ?? findSocket(process.env));
     const networks = createNetworks(engine.docker, owner);
     return createDriver(engine, owner, networks, createContainers(engine, owner, networks, host), host);
   },

@@ -1,0 +1,49 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { DockerRun } from '#catalog/service';
+import { containerSpec, valuesInside } from './container.ts';
+
+const run: DockerRun = {
+  ...{ image: 'a/b:1', port: 8000, volumes: { '{data}/db': '/db' }, env: {}, readOnly: true, init: true, limits: {} },
+};
+const outside = { host: '127.0.0.1', port: '4001', key: 'k', data: '/home/x', service: '/s', home: '/h' };
+
+describe('placeholders inside a container', () => {
+  it('are its own port and every address; this machine has another name', () => {
+    const url = 'http://127.0.0.1:8080/v1';
+    expect(valuesInside(run, { ...outside, 'openai.url': url })).toEqual({
+      ...{ host: '0.0.0.0', port: '8000', key: 'k', 'openai.url': 'http://host.docker.internal:8080/v1' },
+    });
+  });
+
+  it('are the places of what is mounted', () => {
+    const mounted = { ...run, volumes: { '{data}': '/data', '{service}': '/opt/own' } };
+    expect(valuesInside(mounted, outside)).toMatchObject({ data: '/data', service: '/opt/own' });
+  });
+});
+
+describe('the container of an instance', () => {
+  it('mounts folders that are made, and the files of its definition only to be read', async () => {
+    const data = await mkdtemp(join(tmpdir(), 'sutaz-container-'));
+    onTestFinished(() => rm(data, { recursive: true }));
+    const mixed = { ...run, volumes: { '{data}/db': '/db', '{service}': '/own' } };
+    const made = await containerSpec(mixed, { host: '127.0.0.1', port: 4001 }, { ...outside, data }, [], 'x');
+    expect(made).toEqual({
+      ...{ image: 'a/b:1', readOnly: true, init: true, limits: {}, reachesHost: false },
+      publish: { inside: 8000, host: '127.0.0.1', port: 4001 },
+      mounts: [
+        { source: join(data, 'db'), target: '/db', readOnly: false },
+        { source: '/s', target: '/own', readOnly: true },
+      ],
+    });
+    expect((await stat(join(data, 'db'))).mode & 0o777).toBe(0o700);
+  });
+
+  it('knows this machine where a text of its names it', async () => {
+    const at = { host: '127.0.0.1', port: 1 };
+    const made = await containerSpec({ ...run, volumes: {} }, at, outside, ['http://host.docker.internal:1'], 'x');
+    expect(made.reachesHost).toBe(true);
+  });
+});

@@ -1,0 +1,56 @@
+import { chown, mkdir } from 'node:fs/promises';
+import { normalize } from 'node:path';
+import type { DockerRun } from '#catalog/service';
+import type { ContainerSpec } from '#contracts/runtime';
+import { fill } from './blueprint.ts';
+
+/** The name by which a container reaches this machine. */
+const thisMachine = 'host.docker.internal';
+
+/**
+ * What placeholders mean inside a container: it listens on every address of its own, its folders are where they are
+ * mounted, and what is on this machine's loopback address is elsewhere. A folder that is not mounted means nothing.
+ */
+export function valuesInside(
+  { port, volumes }: DockerRun,
+  outside: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const { data: _data, service: _service, home: _home, env: _env, ...rest } = outside;
+  const moved = Object.entries(rest).map(([name, value]) => [name, value.replaceAll('127.0.0.1', thisMachine)]);
+  const folders = { data: volumes['{data}'], service: volumes['{service}'] };
+  const mounted = Object.entries(folders).filter(([, place]) => place !== undefined);
+  return { ...Object.fromEntries([...moved, ...mounted]), host: '0.0.0.0', port: String(port) };
+}
+
+/** The container of an instance, with the folders it mounts made. */
+export async function containerSpec(
+  run: DockerRun,
+  record: { readonly host: string; readonly port: number },
+  outside: Readonly<Record<string, string>>,
+  texts: readonly string[],
+  place: string,
+): Promise<ContainerSpec> {
+  const { image, digest, user, group, readOnly, init, limits } = run;
+  const mounts = Object.entries(run.volumes).map(([folder, target]) => ({
+    ...{ source: normalize(fill(folder, outside, `${place}: volumes`)), target },
+    // The files of a definition are the same for everyone who runs it.
+    readOnly: folder.startsWith('{service}'),
+  }));
+  for (const { source, readOnly: kept } of mounts) if (!kept) await makeFolder(source, user);
+  return {
+    ...{ image, mounts, readOnly, init },
+    publish: { inside: run.port, host: record.host, port: record.port },
+    reachesHost: texts.some((text) => text.includes(thisMachine)),
+    limits,
+    ...(digest !== undefined && { digest }),
+    ...(user !== undefined && { user }),
+    ...(group !== undefined && { group }),
+  };
+}
+
+/** Whoever it runs as may write there: only root can give a folder away, and only a number is known out here. */
+async function makeFolder(path: string, user: string | undefined): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const [, uid, gid] = /^(\d+)(?::(\d+))?$/.exec(user ?? '') ?? [];
+  if (uid !== undefined && process.getuid?.() === 0) await chown(path, Number(uid), Number(gid ?? uid));
+}
