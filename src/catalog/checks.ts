@@ -34,6 +34,7 @@ export function* checkServices(services: Services, disabled: ReadonlySet<string>
       const message = 'an engine that runs elsewhere has its models there: `models: remote`';
       yield { id, path: ['models'], message };
     }
+    if (service.job && service.kind !== 'job') yield { id, path: ['job'], message: 'is for jobs: `kind: job`' };
     const single = service.replicas.max > 1 ? whyNotCopied(service) : null;
     if (single !== null) yield { id, path: ['replicas'], message: single };
     const unfit = service.verify ? whyNotVerified(service.kind, service.verify) : null;

@@ -17,6 +17,7 @@ const upstreams = await read('upstreams.md');
 const builtIn = await readFolders([{ path: join(root, 'catalog'), origin: 'built-in' }]);
 
 const mcp = await read('mcp.md');
+const jobs = await read('jobs.md');
 const blocksOf = (document: string) =>
   [...document.matchAll(/^```yaml (service|model)( wrong)?\n([\s\S]*?)^```\n(?:\n```\n([\s\S]*?)^```)?/gm)].map(
     ([, kind, wrong, text = '', problems = '']) => ({
@@ -33,6 +34,16 @@ describe('docs/mcp.md', () => {
   });
 
   it('has one', () => expect(blocksOf(mcp)).toHaveLength(1));
+});
+
+describe('docs/jobs.md', () => {
+  it('has a definition that is right', () => {
+    const [block, ...others] = blocksOf(jobs);
+    expect(others).toEqual([]);
+    const file = { kind: 'service', path: 'summary.yaml', origin: 'user', text: block?.text ?? '' } as const;
+    const { disabled, services } = buildCatalog([...builtIn, file]);
+    expect([disabled, services.get('summary')?.definition.kind]).toEqual([[], 'job']);
+  });
 });
 
 describe('docs/definitions.md', () => {

@@ -21,7 +21,7 @@ const engine = [
   'threads',
 ];
 const views: readonly ApiViewKind[] = ['ollama', 'huggingface', 'folder'];
-const job = ['args', 'model'];
+const job = ['args', 'folder', 'model'];
 /** What an account of one consumer is made of, where its provider's instance runs. */
 const granting = ['host', 'port', 'data', 'service', 'account'];
 /** Of a grant too. In variables only: who may list processes sees their arguments. */

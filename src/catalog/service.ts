@@ -169,6 +169,18 @@ export const serviceSchema = z.strictObject({
     .enum(['server', 'job', 'engine'])
     .default('server')
     .describe('server: answers on a port. job: a command that ends. engine: a server that runs once per loaded model.'),
+  job: z
+    .strictObject({
+      folder: z
+        .string()
+        .regex(/^--?[a-z][a-z-]*$/, 'must be an option, as in --repo')
+        .exactOptional()
+        .describe('The option by which people name the folder it is to work in; it is taken out of its arguments.'),
+      time: duration.exactOptional().describe('How long a run may take. 1h without it.'),
+      memory: bytes.exactOptional().describe('What a run may weigh at most. Twice what it weighs without it.'),
+    })
+    .exactOptional()
+    .describe('Jobs: how their runs are bounded.'),
   models: z
     .enum(['gguf', 'onnx', 'remote'])
     .default('gguf')

@@ -47,6 +47,10 @@ export interface InstanceSpec {
   readonly cwd: string;
   /** Where both output streams are appended. `runtime/logs.ts` bounds it, by truncating it while it is written to. */
   readonly logFile: string;
+  /** Where its standard error is appended in place of there. */
+  readonly errorFile?: string;
+  /** What its standard input is read from; nothing without it. */
+  readonly inputFile?: string;
   /** What the ledger reserved. A driver whose traits say so enforces it. */
   readonly memoryBytes: number;
   /**

@@ -3,14 +3,14 @@ import { randomBytes, randomUUID } from 'node:crypto';
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
-/** What the scheduler weighs: `service/chroma` or `model/smollm2:135m`. */
+/** What the scheduler weighs: `service/chroma`, `model/smollm2:135m`, or one run of a tool, `job/aider.3f9c02ab`. */
 export type UnitId = Branded<'UnitId'>;
 /** One running copy of a unit. Unique across machines. */
 export type InstanceId = Branded<'InstanceId'>;
 /** One asking for a unit, from the request until its lease is given back. */
 export type WaiterId = Branded<'WaiterId'>;
 
-export type UnitKind = 'service' | 'model';
+export type UnitKind = 'service' | 'model' | 'job';
 
 export const unitId = (kind: UnitKind, name: string): UnitId => `${kind}/${name}` as UnitId;
 
@@ -34,6 +34,12 @@ export const replicaOf = (id: UnitId): number =>
 
 /** Random, so that ids made on two machines never meet; the prefix is for people who read logs. */
 export const newInstanceId = (): InstanceId => `i-${randomBytes(8).toString('hex')}` as InstanceId;
+
+/** One run of a tool. No id of a definition has a dot in it. */
+export const newRunId = (tool: string): string => `${tool}.${randomBytes(4).toString('hex')}`;
+
+/** The definition that a run is of. */
+export const toolOf = (runId: string): string => runId.slice(0, runId.lastIndexOf('.'));
 
 export const newWaiterId = (): WaiterId => randomUUID() as string as WaiterId;
 

@@ -9,6 +9,8 @@ export const scopes = {
   'models:manage': { patterned: false, about: 'Fetch, check and remove models, load and unload them' },
   'services:use': { patterned: true, about: 'Reach services' },
   'services:manage': { patterned: true, about: 'Start, stop and pin services, and read their logs' },
+  'jobs:run': { patterned: true, about: 'Run tools on this machine, see and cancel these runs' },
+  'jobs:manage': { patterned: false, about: "See and cancel others' runs" },
   'state:read': { patterned: false, about: 'See everything that runs or could, the ledger and the catalogue' },
   'metrics:read': { patterned: false, about: 'Read /metrics' },
   'audit:read': { patterned: false, about: 'Read who changed what' },
@@ -27,7 +29,7 @@ export const builtInRoles = {
   admin: [everything],
   operator: [
     ...(['models:use', 'models:manage', 'services:use', 'services:manage'] as const),
-    ...(['state:read', 'metrics:read', 'audit:read', 'console'] as const),
+    ...(['jobs:run', 'jobs:manage', 'state:read', 'metrics:read', 'audit:read', 'console'] as const),
   ],
   user: ['models:use', 'services:use', 'state:read', 'console'],
   service: ['models:use', 'services:use'],

@@ -26,6 +26,10 @@ export interface Blueprint {
   readonly env: Readonly<Record<string, string>>;
   /** Values of its own for placeholders: `model.path`, `threads`. */
   readonly values: Readonly<Record<string, string>>;
+  /** What stands for `{args}` in the command. */
+  readonly args?: readonly string[];
+  /** Where it is started; in its data without it. */
+  readonly cwd?: string;
 }
 
 const placeholder = /\{([a-z][\w.-]*)\}/gi;

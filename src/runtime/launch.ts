@@ -43,9 +43,7 @@ export async function instanceSpec(
   if (blueprint.docker)
     return containerInstance({ ...blueprint, docker: blueprint.docker }, record, values, place, memoryBytes);
   const { run, unit } = blueprint;
-  const argv = run.command.map((part, i) => fill(part, values, `${unit}: command[${i}]`));
-  const [program = '', ...rest] = argv;
-  const args = await Promise.all(rest.map(compiledTwin));
+  const [program = '', ...args] = (await Promise.all(run.command.map(part))).flat();
   const env = {
     ...baseEnvironment(blueprint, environment, place.home),
     ...fillAll(run.env, values, `${unit}: env`),
@@ -57,11 +55,18 @@ export async function instanceSpec(
     unit,
     argv: [argv0, ...args],
     env,
-    cwd: blueprint.dataDir,
+    cwd: blueprint.cwd ?? blueprint.dataDir,
     logFile: place.logFile,
     memoryBytes,
     oomScoreAdj: blueprint.oomScoreAdj,
   };
+
+  /** What somebody handed over stays as it is, braces and all. */
+  async function part(template: string, i: number): Promise<readonly string[]> {
+    if (blueprint.args && template === '{args}') return blueprint.args;
+    const filled = fill(template, values, `${unit}: command[${i}]`);
+    return [i === 0 ? filled : await compiledTwin(filled)];
+  }
 }
 
 /** The same for one that is a container: nothing of this machine's environment is its own. */

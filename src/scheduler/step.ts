@@ -132,12 +132,13 @@ const handlers: Handlers = {
     for (const spec of units) describe(state, spec);
     for (const one of found) takeOver(state, one, now);
     for (const unit of state.units.values()) {
-      if (!named.has(originalUnit(unit).spec.id)) {
-        unit.removed = true;
-        refuse(unit, notInCatalogue(unit.spec.id), state, effects);
-      }
+      if (!named.has(originalUnit(unit).spec.id)) remove(state, unit, effects);
       touch(state, unit);
     }
+  },
+  forget(state, { unit: id }, _now, effects) {
+    const unit = state.units.get(id);
+    if (unit) for (const one of siblingsOf(unit)) remove(state, one, effects);
   },
   describe: (state, { unit }) => describe(state, unit),
   clock: (state, { localMs }, now) => setTime(state, localMs, now),
@@ -289,6 +290,11 @@ const handlers: Handlers = {
     for (const unit of state.units.values()) refuse(unit, stopping, state, effects);
   },
 };
+
+function remove(state: State, unit: Unit, effects: Effect[]): void {
+  unit.removed = true;
+  refuse(unit, notInCatalogue(unit.spec.id), state, effects);
+}
 
 function describe(state: State, spec: UnitSpec): void {
   const unit = state.units.get(spec.id);

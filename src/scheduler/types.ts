@@ -161,6 +161,8 @@ export type Event =
       readonly units: readonly UnitSpec[];
       readonly found?: readonly Found[];
     }
+  /** It will not be asked for again: stopped once its last lease is given back, and forgotten once cold. */
+  | { readonly kind: 'forget'; readonly unit: UnitId }
   /** One unit's facts changed, as when a model's file arrived and its header says what it weighs. */
   | { readonly kind: 'describe'; readonly unit: UnitSpec }
   /** What time it is for people: local wall time, in milliseconds since the epoch there. Told now and then: it may jump. */

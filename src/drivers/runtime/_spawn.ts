@@ -13,13 +13,16 @@ import { marker } from './_members.ts';
  */
 export async function spawnDetached(spec: InstanceSpec): Promise<SpawnedProcess> {
   const [command = '', ...args] = spec.argv;
-  const log = openLog(spec);
+  const log = openLog(spec, spec.logFile);
+  const opened = [log];
   try {
+    const errors = spec.errorFile === undefined ? log : opened[opened.push(openLog(spec, spec.errorFile)) - 1];
+    const input = spec.inputFile === undefined ? 'ignore' : opened[opened.push(openSync(spec.inputFile, 'r')) - 1];
     const child = spawn(command, args, {
       cwd: spec.cwd,
       env: { ...spec.env, [marker]: spec.id },
       detached: true,
-      stdio: ['ignore', log, log],
+      stdio: [input, log, errors],
     });
     if (child.pid === undefined) throw await failureOf(child);
     child.on('error', () => undefined);
@@ -28,28 +31,24 @@ export async function spawnDetached(spec: InstanceSpec): Promise<SpawnedProcess>
   } catch (error) {
     throw startFault(spec, error);
   } finally {
-    closeSync(log);
+    for (const file of opened) closeSync(file);
   }
 }
 
 export type SpawnedProcess = ChildProcess & { readonly pid: number };
 
-function openLog(spec: InstanceSpec): number {
+function openLog(spec: InstanceSpec, file: string): number {
   try {
     // Its own folder, and no further: Node's recursive form never ends where a parent can't have children (/proc).
-    if (!isFolder(dirname(spec.logFile))) mkdirSync(dirname(spec.logFile));
+    if (!isFolder(dirname(file))) mkdirSync(dirname(file));
     // For the owner alone: a service may write prompts, or a key, into its log.
-    return openSync(spec.logFile, 'a', 0o600);
+    return openSync(file, 'a', 0o600);
   } catch (error) {
     const fault = toFault(error);
     if (fault.code === 'DISK_FULL') throw fault;
-    throw new Fault(
-      'START_FAILED',
-      `${spec.unit}: its log file ${spec.logFile} cannot be opened (${systemCode(error)}).`,
-      {
-        cause: error,
-      },
-    );
+    throw new Fault('START_FAILED', `${spec.unit}: its log file ${file} cannot be opened (${systemCode(error)}).`, {
+      cause: error,
+    });
   }
 }
 
