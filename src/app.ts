@@ -177,6 +177,7 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
       core.scheduler.dispatch({ kind: 'shutdown' });
       live.close();
       await drain(front, clock, drainMs);
+      await core.jobs.jobs.close();
       await stopAll(core);
       await closeBoth(door, closers);
     },
@@ -216,9 +217,9 @@ async function attend(
 }
 
 /** Tells the scheduler what the catalogue and the configuration say now. */
-async function configure({ catalog }: Stores, { units, scheduler }: Core): Promise<void> {
+async function configure({ catalog }: Stores, { units, jobs, scheduler }: Core): Promise<void> {
   await Promise.all([...catalog.current().models.keys()].map((model) => units.plans.tryRefresh(model)));
-  scheduler.dispatch({ kind: 'configure', units: units.specs() });
+  scheduler.dispatch({ kind: 'configure', units: [...units.specs(), ...jobs.specs()] });
 }
 
 /**
@@ -228,9 +229,10 @@ async function configure({ catalog }: Stores, { units, scheduler }: Core): Promi
 async function takeUp(
   { log, clock, heritage }: AppOptions,
   { catalog }: Stores,
-  { units, supervisor, scheduler, needs, waker }: Core,
+  { units, supervisor, scheduler, jobs, needs, waker }: Core,
 ): Promise<void> {
   await Promise.all([...catalog.current().models.keys()].map((model) => units.plans.tryRefresh(model)));
+  await jobs.jobs.recover();
   const specs = units.specs();
   const found = await supervisor.recover((unit) =>
     specs.some(({ id, replicas }) => id === originalOf(unit) && replicaOf(unit) <= replicas.max),

@@ -14,6 +14,7 @@ type Need =
   | 'models:manage'
   | 'services:use'
   | 'units'
+  | 'jobs:run'
   | 'state:read'
   | 'metrics:read'
   | 'audit:read'
@@ -105,6 +106,11 @@ const table: Readonly<Record<string, Row>> = {
   'POST /sutaz/v1/store/collect': { need: 'models:manage', body: { dryRun: true }, answers: 200 },
   'POST /sutaz/v1/store/import': { need: 'models:manage', body: {}, answers: 400 },
   'POST /sutaz/v1/store/views/{kind}': { need: 'models:manage', ask: '/sutaz/v1/store/views/nothing', answers: 404 },
+  'GET /sutaz/v1/jobs': { need: 'jobs:run', answers: 200 },
+  'POST /sutaz/v1/jobs': { need: 'jobs:run', body: {}, answers: 400 },
+  'GET /sutaz/v1/jobs/{id}': { need: 'jobs:run', ask: '/sutaz/v1/jobs/none', answers: 404 },
+  'DELETE /sutaz/v1/jobs/{id}': { need: 'jobs:run', ask: '/sutaz/v1/jobs/none', answers: 404 },
+  'GET /sutaz/v1/jobs/{id}/output': { need: 'jobs:run', ask: '/sutaz/v1/jobs/none/output', answers: 404 },
   'GET /sutaz/v1/keys': { need: 'keys', answers: 200 },
   'POST /sutaz/v1/keys': { need: 'keys', body: {}, answers: 400 },
   'POST /sutaz/v1/keys/{id}/rotate': { need: 'keys', ask: '/sutaz/v1/keys/none/rotate', answers: 404 },
@@ -119,6 +125,7 @@ const mayOf: Readonly<Record<string, readonly Need[]>> = {
     'models:manage',
     'services:use',
     'units',
+    'jobs:run',
     'state:read',
     'metrics:read',
     'audit:read',
@@ -131,6 +138,7 @@ const mayOf: Readonly<Record<string, readonly Need[]>> = {
     'models:manage',
     'services:use',
     'units',
+    'jobs:run',
     'state:read',
     'metrics:read',
     'audit:read',

@@ -73,7 +73,7 @@ export interface ApiProgress {
 export interface ApiUnit {
   /** `service/chroma`, `model/smollm2:135m`. */
   readonly id: string;
-  readonly kind: 'service' | 'model';
+  readonly kind: 'service' | 'model' | 'job';
   readonly name: string;
   /** The unit that this is another instance of (`service/chroma~2` of `service/chroma`); null for the unit itself. */
   readonly copyOf: string | null;

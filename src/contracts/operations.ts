@@ -1,3 +1,4 @@
+import { jobOperations } from './operations/jobs.ts';
 import { modelOperations, storeOperations } from './operations/models.ts';
 import type { Operation, QueryParameter } from './operations/operation.ts';
 import { platformOperations } from './operations/platform.ts';
@@ -18,6 +19,7 @@ export const operations = {
   ...unitOperations,
   ...modelOperations,
   ...storeOperations,
+  ...jobOperations,
   ...securityOperations,
 } as const;
 

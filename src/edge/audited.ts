@@ -5,7 +5,7 @@ import type { Guarded } from './guards.ts';
 
 /** Scopes whose holders change rights or state; what else is asked leaves no trace here. */
 const changing: ReadonlySet<string> = new Set([
-  ...['models:manage', 'services:manage', 'units:manage', 'keys', 'console', 'platform:manage'],
+  ...['models:manage', 'services:manage', 'units:manage', 'jobs:run', 'keys', 'console', 'platform:manage'],
 ]);
 
 /** What only the handler knows of a change. Never a secret. */

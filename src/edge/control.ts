@@ -20,6 +20,8 @@ import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
 import { decodeSegment, drained, onlyTakes, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
+import { jobRoutes } from './job-routes.ts';
+import type { JobDesk } from './job-routes.ts';
 import { keyRoutes } from './key-routes.ts';
 import type { Security } from './key-routes.ts';
 import { askerOf } from './limits/facts.ts';
@@ -54,6 +56,7 @@ export interface Control {
   /** A name, or one version of it. */
   removeModel(name: string): Promise<void>;
   readonly library: Library;
+  readonly jobs: JobDesk;
   readonly security: Security;
   catalog(): ApiCatalog;
   definition(id: string): Promise<ApiDefinition>;
@@ -86,6 +89,7 @@ export const routes: readonly Route[] = [
   route('pullModel', pullModel),
   route('removeModel', (_, { control }, name) => control.removeModel(name)),
   ...storeRoutes,
+  ...jobRoutes,
   ...keyRoutes,
   route('readCatalog', (_, { control }) => control.catalog()),
   route('readDefinition', (_, { control }, name) => control.definition(name)),

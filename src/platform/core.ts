@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import type { Clock } from '#kernel/clock';
 import type { Closers } from '#kernel/closers';
 import { toFault } from '#kernel/faults';
+import { unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import { createRelay } from '#routing/granter';
 import type { Relay } from '#routing/granter';
 import type { Pickers } from '#routing/pickers';
 import { createGranter, withLines } from '#routing/wake';
 import type { Waker, WakerOptions } from '#routing/wake';
+import { openJobRecords } from '#runtime/jobs/records';
 import type { Logs } from '#runtime/logs';
 import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
@@ -38,6 +40,8 @@ import { openAccount } from './account.ts';
 import { createCards } from './cards.ts';
 import type { Cards } from './cards.ts';
 import { scopesOfInstance } from './instance-rights.ts';
+import { createPlatformJobs } from './jobs.ts';
+import type { PlatformJobs } from './jobs.ts';
 import { viewOne } from './library.ts';
 import { createNeeds } from './needs.ts';
 import type { Needs } from './needs.ts';
@@ -65,6 +69,7 @@ export interface Core {
   readonly letGo: () => void;
   readonly needs: Needs;
   readonly bindings: Bindings;
+  readonly jobs: PlatformJobs;
   readonly views: ViewSources;
   readonly savings: Savings;
   /** The graphics cards, and what is on them. */
@@ -99,7 +104,7 @@ export async function createCore(
   const settings = () => settingsOf(config.current());
   const directory = atVersion(createDirectory(stores.catalog.current, settings), stores.models.get);
   // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
-  const { effects, letGo } = actingThrough(() => supervisor);
+  const { effects, letGo } = actingThrough((unit) => (unit.startsWith('job/') ? jobs.effects : supervisor));
   const { scheduler, savings, tellTime } = openAccount(options, stores, limit().bytes, hooks, closers, effects);
   const records = openRecords(stores.state);
   const cards = createCards({
@@ -107,11 +112,12 @@ export async function createCore(
     reserveBytes: () => cardReserve(config.current()),
     instances: () => processesOf(records),
   });
+  const learned = openLearned(stores.state);
   const units = createUnits({
     ...{ catalog: stores.catalog.current, settings, directory, clock, log },
     ...{ store: stores.models, puller: stores.puller, environments: stores.environments },
     view: async (kind, model) => (await viewOne(kind, model, { ...stores, directory })).root,
-    ...{ learned: openLearned(stores.state), home: home.path },
+    ...{ learned, home: home.path },
     cores: availableParallelism(),
     cards: () => cards.list(),
     canFreeze: stores.runtime.freeze !== undefined,
@@ -129,6 +135,10 @@ export async function createCore(
     secret: (...names) => lastingSecret(stores.seed, ...names),
   };
   const needs = createNeeds(directory, () => waker, bindings.before);
+  const scopesOf = (unit: UnitId) =>
+    scopesOfInstance(unit, definitionsOf(stores.catalog.current().services), bindings.edges);
+  const wired = (unit: UnitId, signal: AbortSignal) => wiredValues(unit, signal, wiring);
+  const place = () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } });
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },
@@ -145,21 +155,28 @@ export async function createCore(
     },
     outcomes: outcomesFor({
       ...{ scheduler, units, needs, identity: stores.identity, store: stores.models, usedFiles: stores.usedFiles },
-      scopesOf: (unit) => scopesOfInstance(unit, definitionsOf(stores.catalog.current().services), bindings.edges),
+      scopesOf,
     }),
     blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
-    wired: (unit, signal) => wiredValues(unit, signal, wiring),
-    place: () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } }),
+    wired,
+    place,
   });
   closers.add(() => supervisor.close());
+  const jobs = createPlatformJobs({
+    ...{ driver: stores.runtime, environments: stores.environments, clock, log, place, host: '127.0.0.1' },
+    ...{ dir: home.jobs, home: home.path, records: openJobRecords(stores.state) },
+    ...{ scheduler, directory, settings, learned, needs, wired, minted: stores.identity.minted },
+    scopesOf: (tool) => scopesOf(unitId('job', `${tool}.`)),
+  });
+  closers.add(() => jobs.jobs.close());
   const views = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
   const pickers = unitPickers(stores.catalog.current, () => config.current(), units, clock, closers);
   const parts = { scheduler, units, supervisor, views, pickers };
   const relay = createRelay(createGranter(granting(parts, options)), isEnding);
   const waker = offering(withLines(relay, { clock, pickers }), units.plans);
   return {
-    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, bindings },
+    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, jobs, bindings },
     ...{ views, savings, cards, tellTime, limit, logFile },
   };
 }
@@ -187,15 +204,15 @@ function granting(
   };
 }
 
-/** What the scheduler decides, as the supervisor does it until it is let go. */
-function actingThrough(supervisor: () => Supervisor): { readonly effects: Effects; readonly letGo: () => void } {
+/** What the scheduler decides, as those do it whose the unit is, until they are let go. */
+function actingThrough(actor: (unit: UnitId) => Effects): { readonly effects: Effects; readonly letGo: () => void } {
   let isOurs = true;
   return {
     effects: {
-      start: (unit, bytes) => void (isOurs && supervisor().start(unit, bytes)),
-      stop: (unit) => void (isOurs && supervisor().stop(unit)),
-      freeze: (unit) => void (isOurs && supervisor().freeze(unit)),
-      thaw: (unit) => void (isOurs && supervisor().thaw(unit)),
+      start: (unit, bytes) => void (isOurs && actor(unit).start(unit, bytes)),
+      stop: (unit, reason) => void (isOurs && actor(unit).stop(unit, reason)),
+      freeze: (unit) => void (isOurs && actor(unit).freeze(unit)),
+      thaw: (unit) => void (isOurs && actor(unit).thaw(unit)),
     },
     letGo: () => void (isOurs = false),
   };

@@ -1,6 +1,6 @@
 import type { ServiceDefinition } from '#catalog/service';
 import type { Edge } from '#catalog/bindings';
-import { parseUnitId } from '#kernel/ids';
+import { parseUnitId, toolOf } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 
 /** What an instance may ask the door for: what its definition consumes and needs, and nothing else. */
@@ -10,11 +10,12 @@ export function scopesOfInstance(
   edges: (service: string) => readonly Edge[],
 ): readonly string[] {
   const { kind, name } = parseUnitId(unit);
-  const definition = kind === 'service' ? services.get(name) : undefined;
+  const id = kind === 'job' ? toolOf(name) : name;
+  const definition = kind === 'model' ? undefined : services.get(id);
   if (!definition) return [];
-  const reached = new Set(edges(name).map(({ to }) => to));
-  reached.delete(name);
-  return [...(asksModels(definition) ? ['models:use'] : []), ...[...reached].map((id) => `services:use:${id}`)];
+  const reached = new Set(edges(id).map(({ to }) => to));
+  reached.delete(id);
+  return [...(asksModels(definition) ? ['models:use'] : []), ...[...reached].map((to) => `services:use:${to}`)];
 }
 
 /** Whoever is told the address of the models, in whatever variable or argument, asks them. */

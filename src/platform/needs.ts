@@ -1,5 +1,7 @@
-import type { UnitId } from '#kernel/ids';
-import { originalOf, parseUnitId } from '#kernel/ids';
+import type { ServiceDefinition } from '#catalog/service';
+import type { Defined } from '#catalog/snapshot';
+import type { UnitId, UnitKind } from '#kernel/ids';
+import { originalOf, parseUnitId, toolOf } from '#kernel/ids';
 import { Fault, toFault } from '#kernel/faults';
 import type { Awake, Waker } from '#routing/wake';
 import type { Directory } from '#units/directory';
@@ -48,6 +50,10 @@ export function createNeeds(
 /** What a service must have before it starts; of a model, what its engine must. */
 export function needsOf(unit: UnitId, directory: Directory, before: (service: string) => readonly string[]): UnitId[] {
   const { kind, name } = parseUnitId(originalOf(unit));
-  const service = kind === 'service' ? directory.service(name) : directory.engineOf(directory.model(name).definition);
-  return before(service.definition.id).map((id) => directory.serviceUnit(id));
+  return before(definedOf(kind, name, directory).definition.id).map((id) => directory.serviceUnit(id));
+}
+
+function definedOf(kind: UnitKind, name: string, directory: Directory): Defined<ServiceDefinition> {
+  if (kind === 'job') return directory.job(toolOf(name));
+  return kind === 'service' ? directory.service(name) : directory.engineOf(directory.model(name).definition);
 }

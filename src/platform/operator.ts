@@ -25,6 +25,7 @@ import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
 import type { PlatformIdentity } from './identity.ts';
+import type { PlatformJobs } from './jobs.ts';
 import { createLibrary } from './library.ts';
 import type { LibraryDeps } from './library.ts';
 import { modelFacts } from './model-facts.ts';
@@ -46,6 +47,7 @@ export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFor
   readonly logFile: (unit: UnitId) => string;
   readonly logs: Logs;
   readonly identity: Pick<PlatformIdentity, 'desk' | 'audit'>;
+  readonly jobs: Pick<PlatformJobs, 'desk'>;
   readonly shutdown: () => void;
   readonly restart: Control['restart'];
   /** A pin is remembered over a restart. */
@@ -100,6 +102,7 @@ export function createOperator(deps: OperatorDeps): Control {
     pull: library.pull,
     removeModel: library.remove,
     library,
+    jobs: deps.jobs.desk,
     security: { keys: deps.identity.desk, audit: deps.identity.audit.read },
     catalog: () => catalogView(deps),
     definition: (id) => definitionView(id, deps),

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import type { Edge } from '#catalog/bindings';
 import type { Catalog } from '#catalog/snapshot';
 import { Fault } from '#kernel/faults';
-import { originalOf, parseUnitId, unitId } from '#kernel/ids';
+import { originalOf, parseUnitId, toolOf, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Grants } from '#runtime/grants';
 import type { Endpoint } from '#runtime/supervisor';
@@ -28,9 +28,10 @@ export async function wiredValues(
   deps: WiringDeps,
 ): Promise<Record<string, string>> {
   const { kind, name } = parseUnitId(originalOf(unit));
-  if (kind !== 'service') return {};
-  const values: Record<string, string> = { secret: deps.secret('service', name) };
-  for (const edge of deps.bindings.edges(name)) Object.assign(values, await valuesOf(edge, deps, signal));
+  if (kind === 'model') return {};
+  const id = kind === 'job' ? toolOf(name) : name;
+  const values: Record<string, string> = { secret: deps.secret('service', id) };
+  for (const edge of deps.bindings.edges(id)) Object.assign(values, await valuesOf(edge, deps, signal));
   return values;
 }
 

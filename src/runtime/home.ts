@@ -14,6 +14,7 @@ export interface Home {
   readonly models: string;
   readonly environments: string;
   readonly logs: string;
+  readonly jobs: string;
   readonly catalog: string;
   /** Says where the platform is reached; the CLI reads it. */
   announce(file: PlatformFile): Promise<void>;
@@ -50,6 +51,7 @@ export async function openHome(path: string): Promise<Home> {
       path,
       ...folders,
       catalog,
+      jobs: join(path, 'jobs'),
       stateFile: join(path, 'state.db'),
       keyFile: join(keys, 'admin.key'),
       seedFile: join(keys, 'services.seed'),

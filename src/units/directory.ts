@@ -15,6 +15,8 @@ export interface Directory {
   /** By id, alias or `default`. */
   model(name: string): Defined<ModelDefinition>;
   engine(id: string): Defined<ServiceDefinition>;
+  /** A tool that is run. Throws NOT_FOUND with the nearest names. */
+  job(id: string): Defined<ServiceDefinition>;
   /**
    * The engine a model is run by: what is set for it, else what is set for all where that takes the same kind of file, else
    * what its definition names. Throws NOT_FOUND.
@@ -63,6 +65,7 @@ export function createDirectory(catalog: () => Catalog, settings: () => UnitSett
     service,
     model,
     engine,
+    job: (id) => jobNamed(id, catalog()),
     engineOf({ id, engine: named }) {
       const { engine: forAll, model: settingsOf } = settings();
       const own = settingsOf(id).engine;
@@ -87,6 +90,20 @@ export function createDirectory(catalog: () => Catalog, settings: () => UnitSett
   };
 }
 
+function jobNamed(id: string, catalog: Catalog): Defined<ServiceDefinition> {
+  const found = catalog.services.get(id);
+  if (found?.definition.kind === 'job') return found;
+  if (found)
+    throw new Fault('NOT_FOUND', `${id} is no tool that is run, but a ${found.definition.kind}.`, { param: 'tool' });
+  const jobs = [...catalog.services.values()].filter(({ definition }) => definition.kind === 'job');
+  throw unknown(
+    'tool',
+    id,
+    jobs.map(({ definition }) => definition.id),
+    catalog,
+  );
+}
+
 /** An unknown name, with the nearest right ones, or the reason for which it is disabled. */
 function unknown(what: string, name: string, names: Iterable<string>, catalog: Catalog): Fault {
   const param = what === 'model' ? { param: 'model' } : {};
@@ -97,7 +114,8 @@ function unknown(what: string, name: string, names: Iterable<string>, catalog: C
   }
   const definition = catalog.services.get(name)?.definition;
   if (definition && definition.kind !== 'server') {
-    const how = definition.kind === 'job' ? 'a job: it is run, not reached' : 'an engine: ask for one of its models';
+    const how =
+      definition.kind === 'job' ? `a job: \`sutaz run ${name}\` runs it` : 'an engine: ask for one of its models';
     return new Fault('NOT_FOUND', `${name} is ${how}.`, param);
   }
   const near = didYouMean(name, names);

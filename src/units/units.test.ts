@@ -71,7 +71,7 @@ describe('the directory', () => {
     ['model/tinny', /No model is called tinny\. Did you mean tiny/],
     ['zzzzzz', /`sutaz catalog ls` lists what there is/],
     ['broken', /^broken is disabled: .*broken\.yaml/],
-    ['aider', /a job: it is run, not reached/],
+    ['aider', /a job: `sutaz run aider` runs it/],
     ['service/llama', /an engine: ask for one of its models/],
     ['constructor', /is called constructor/],
     ['', /is called/],

@@ -8,7 +8,7 @@ import type { RuntimeDriver } from '#contracts/runtime';
 import type { ApiViewKind } from '#contracts/store-api';
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
-import { originalOf, parseUnitId, replicaOf, unitId } from '#kernel/ids';
+import { originalOf, parseUnitId, replicaOf, toolOf, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
 import type { Puller } from '#models/pull';
@@ -162,7 +162,7 @@ export function createUnits(options: UnitsOptions): Units {
     },
     titles(unit) {
       const { kind, name } = parseUnitId(originalOf(unit));
-      const service = catalog().services.get(name)?.definition;
+      const service = catalog().services.get(kind === 'job' ? toolOf(name) : name)?.definition;
       const found = kind === 'model' ? catalog().models.get(name)?.definition : service;
       const category = kind === 'model' ? 'model' : (service?.category ?? null);
       const nth = replicaOf(unit) > 1 ? ` (${replicaOf(unit)})` : '';

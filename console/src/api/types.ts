@@ -17,7 +17,7 @@ export const unitStates = [
 
 /** `unknown` is ours: a newer platform may name a state that this page was not built with. */
 export type UnitState = (typeof unitStates)[number] | 'unknown';
-export type UnitKind = 'service' | 'model';
+export type UnitKind = 'service' | 'model' | 'job';
 export type Tier = 'core' | 'persistent' | 'on-demand';
 
 export interface Platform {

@@ -52,6 +52,7 @@ export const topics = {
   models: 'Models and their files',
   store: 'The store that the files are in',
   catalogue: 'The definitions of services and models',
+  jobs: 'Tools of the catalogue, run to their end',
   security: 'Keys, and who changed what',
   platform: 'The platform itself',
 } as const;

@@ -16,6 +16,7 @@ import type {
   ApiUnit,
 } from '../api.ts';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '../explanations.ts';
+import type { ApiJob, ApiJobAsk, ApiJobList, ApiJobOutput } from '../jobs-api.ts';
 import type { ApiLimits } from '../limits-api.ts';
 import type { ApiAuditList, ApiKeyAsk, ApiKeyList, ApiMadeKey, ApiRotateAsk } from '../security-api.ts';
 import type {
@@ -46,6 +47,10 @@ export interface Wire {
   readonly ApiEvent: ApiEvent;
   readonly ApiImport: ApiImport;
   readonly ApiImportAsk: ApiImportAsk;
+  readonly ApiJob: ApiJob;
+  readonly ApiJobAsk: ApiJobAsk;
+  readonly ApiJobList: ApiJobList;
+  readonly ApiJobOutput: ApiJobOutput;
   readonly ApiKeyAsk: ApiKeyAsk;
   readonly ApiKeyList: ApiKeyList;
   readonly ApiLedger: ApiLedger;

@@ -104,13 +104,13 @@ export function createSuccession(options: SuccessionOptions): Succession {
 
 /** What must have ended before the account may change hands: it could not go on elsewhere. */
 function underWay({ core, front }: SuccessionOptions): readonly string[] {
-  const { scheduler, views } = core();
+  const { scheduler, jobs, views } = core();
   const units = [...scheduler.state.units.values()].flatMap(({ spec: { id }, phase: { kind } }) => {
     if (kind === 'starting' || kind === 'stopping' || kind === 'freezing' || kind === 'thawing')
       return [`${id} is ${kind}`];
     return views.preparing(id) ? [`${id} is being prepared`] : [];
   });
-  return [...units, ...front().changes()];
+  return [...units, ...jobs.jobs.underWay(), ...front().changes()];
 }
 
 const heldLeases = ({ units }: State): HeldLeases[] =>
