@@ -1,5 +1,4 @@
 import type { Context } from './context.ts';
-import type { ExitCode } from './failure.ts';
 
 export interface Option {
   readonly type: 'boolean' | 'string';
@@ -24,9 +23,11 @@ export interface Command<O extends Options = Options> {
   /** What it does, for its help: a few sentences. */
   readonly about: string;
   readonly options: O;
+  /** What stands behind its first argument is not its own: it is handed on as it is. */
+  readonly passesOn?: true;
   readonly examples: readonly [string, ...string[]];
   // A method, so that a command with its own options is still a Command.
-  run(values: Values<O>, positionals: readonly string[], context: Context): Promise<ExitCode | void>;
+  run(values: Values<O>, positionals: readonly string[], context: Context): Promise<number | void>;
 }
 
 export interface CommandEntry {

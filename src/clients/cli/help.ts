@@ -30,6 +30,8 @@ export const exitCodeTexts: readonly (readonly [number, string])[] = [
   [exitCodes.conflict, 'conflict: it runs already, or the thing is in use'],
   [exitCodes.inTurns, '`plan` only: they do not fit together, but can take turns'],
   [exitCodes.interrupted, 'interrupted with Ctrl-C'],
+  [124, '`run` only: it took longer than its limit'],
+  [137, '`run` only: it weighed more than its limit'],
 ];
 
 export function renderOverview(commands: CommandTable): string {

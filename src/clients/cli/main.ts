@@ -6,7 +6,6 @@ import type { HomePaths } from '../home.ts';
 import { commands } from './commands.ts';
 import type { Connection, Composition, Context, Io } from './context.ts';
 import { CliFailure, describeError, errorJson, exitCodeOf, exitCodes } from './failure.ts';
-import type { ExitCode } from './failure.ts';
 import { parseCommand, resolveCommand } from './parse.ts';
 
 export interface CliOptions {
@@ -18,7 +17,7 @@ export interface CliOptions {
 }
 
 /** Runs one command line. Never throws: what goes wrong is said on stderr and becomes the exit code. */
-export async function runCli(argv: readonly string[], options: CliOptions): Promise<ExitCode> {
+export async function runCli(argv: readonly string[], options: CliOptions): Promise<number> {
   const { io } = options;
   try {
     return await dispatch(argv, options);
@@ -32,7 +31,7 @@ export async function runCli(argv: readonly string[], options: CliOptions): Prom
   }
 }
 
-async function dispatch(argv: readonly string[], options: CliOptions): Promise<ExitCode> {
+async function dispatch(argv: readonly string[], options: CliOptions): Promise<number> {
   const { io } = options;
   const resolved = resolveCommand(argv, commands);
   if (resolved.kind === 'group') {

@@ -44,20 +44,28 @@ export interface ParsedArguments {
 /** Reads a command's options and arguments. Anything that is not exactly right is a usage error that says what would be. */
 export function parseCommand(name: string, command: Command, rest: readonly string[]): ParsedArguments {
   const options: Options = { ...command.options, ...commonOptions };
-  const { values, positionals, tokens } = parseArgs({
-    args: [...rest],
+  const parse = (args: readonly string[]) => parseWords(args, options);
+  const first = command.passesOn ? parse(rest).tokens.find(({ kind }) => kind === 'positional') : undefined;
+  const own = first ? rest.slice(0, first.index + 1) : rest;
+  const { values, positionals, tokens } = parse(own);
+  for (const token of tokens) if (token.kind === 'option') checkOption(name, options, token);
+  const help = values.help === true;
+  const all = [...positionals, ...rest.slice(own.length)];
+  if (!help) checkPositionals(name, command, all);
+  return { values: values as ParsedArguments['values'], positionals: all };
+}
+
+const parseWords = (args: readonly string[], options: Options) =>
+  parseArgs({
+    args: [...args],
     // `parseArgs` takes no undefined for `short`, and knows nothing of our other fields.
     options: Object.fromEntries(
       Object.entries(options).map(([key, { type, short }]) => [key, short === undefined ? { type } : { type, short }]),
     ),
     strict: false,
+    allowPositionals: true,
     tokens: true,
   });
-  for (const token of tokens) if (token.kind === 'option') checkOption(name, options, token);
-  const help = values.help === true;
-  if (!help) checkPositionals(name, command, positionals);
-  return { values: values as ParsedArguments['values'], positionals };
-}
 
 interface OptionToken {
   readonly name: string;
