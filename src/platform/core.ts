@@ -11,6 +11,7 @@ import type { Relay } from '#routing/granter';
 import type { Pickers } from '#routing/pickers';
 import { createGranter, withLines } from '#routing/wake';
 import type { Waker, WakerOptions } from '#routing/wake';
+import type { InstanceLogs } from '#runtime/instance';
 import { openJobRecords } from '#runtime/jobs/records';
 import type { Logs } from '#runtime/logs';
 import { createGpuReader } from '#runtime/gpu';
@@ -142,17 +143,7 @@ export async function createCore(
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },
-    records,
-    logs: {
-      file: logFile,
-      size: (unit) =>
-        stat(logFile(unit)).then(
-          ({ size }) => size,
-          () => 0,
-        ),
-      last: (unit, lines) => lastLines(stores.logs, logFile(unit), lines),
-      bound: async (unit) => void (await stores.logs.bound(logFile(unit))),
-    },
+    ...{ records, logs: instanceLogs(stores.logs, logFile) },
     outcomes: outcomesFor({
       ...{ scheduler, units, needs, identity: stores.identity, store: stores.models, usedFiles: stores.usedFiles },
       scopesOf,
@@ -224,6 +215,17 @@ const processesOf = (records: Records) =>
     const pid = pidOf(record);
     return pid === null ? [] : [{ unit: record.unit, pid }];
   });
+
+const instanceLogs = (logs: Logs, file: (unit: UnitId) => string): InstanceLogs => ({
+  file,
+  size: (unit) =>
+    stat(file(unit)).then(
+      ({ size }) => size,
+      () => 0,
+    ),
+  last: (unit, lines) => lastLines(logs, file(unit), lines),
+  bound: async (unit) => void (await logs.bound(file(unit))),
+});
 
 async function lastLines(logs: Logs, file: string, lines: number): Promise<readonly string[]> {
   const text = await logs.excerpt(file, { lines });
