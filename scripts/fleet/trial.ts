@@ -110,7 +110,10 @@ async function tryServer(
   if (definition.tier === 'core') return;
   const rung = await asleep(client, name, signal);
   const woken = performance.now();
-  const again = await use(definition, rung === 'cold' ? await started(client, name, place) : unit, platform, signal);
+  // What is asked beside the door is not woken by being asked.
+  const isByCall = !definition.verify || 'path' in definition.verify;
+  const awake = rung === 'cold' || !isByCall ? await started(client, name, place) : unit;
+  const again = await use(definition, awake, platform, signal);
   findings.sleep = { rung, wakeSeconds: seconds(performance.now() - woken) };
   settle(again, findings, 'woken, it');
   const { instance } = await client.readUnit(name, {}, { signal });

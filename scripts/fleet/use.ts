@@ -1,5 +1,6 @@
 /** One use of a service as its definition's `verify` says, or a look at its health path where that says nothing. */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { ServiceDefinition } from '#catalog/service';
@@ -7,7 +8,8 @@ import type { Verify, VerifyCall } from '#catalog/verify';
 import type { ApiUnit } from '#contracts/api';
 import { sleep } from '#kernel/abort';
 import { systemClock } from '#kernel/clock';
-import { fill } from '#runtime/blueprint';
+import { fill, fillAll } from '#runtime/blueprint';
+import { lastingSecret } from '#security/lasting';
 import type { TestPlatform } from '../../test/_platform.ts';
 import { faultOf } from './answer.ts';
 import type { Answer } from './answer.ts';
@@ -70,7 +72,7 @@ async function asked(url: string, init: RequestInit & { readonly signal: AbortSi
 }
 
 async function useBeside(
-  { command, text }: Beside,
+  { command, env = {}, text }: Beside,
   { id }: ServiceDefinition,
   unit: ApiUnit,
   platform: TestPlatform,
@@ -80,7 +82,8 @@ async function useBeside(
   const pid = unit.instance?.pid;
   if (!pid) throw new Error(`${id} has no process of its own that could be asked beside.`);
   const argv = command.map((part, i) => fill(part, values, `verify.command[${i}]`));
-  const answer = await ran(argv, { cwd: values.data, env: environmentOf(pid), signal });
+  const variables = { ...environmentOf(pid), ...fillAll(env, values, 'verify.env') };
+  const answer = await ran(argv, { cwd: values.data, env: variables, signal });
   return { what: command.join(' '), answer, fault: faultOf(answer, { status: 0, text }) };
 }
 
@@ -109,6 +112,7 @@ function valuesOf(id: string, { id: unit, instance }: ApiUnit, { home }: TestPla
     port: String(instance?.port ?? ''),
     data: join(home, 'services', id),
     key: keyOf(unit, home),
+    secret: lastingSecret(readFileSync(join(home, 'keys/services.seed'), 'utf8').trim(), 'service', id),
   };
 }
 

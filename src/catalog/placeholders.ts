@@ -52,6 +52,7 @@ function* templates({ run, consumes, verify }: ServiceDefinition): Generator<Tem
   if (verify && 'path' in verify) yield { path: ['verify', 'path'], text: verify.path };
   if (verify && 'path' in verify) yield* named(['verify', 'headers'], verify.headers ?? {});
   if (verify && 'command' in verify) yield* numbered(['verify', 'command'], verify.command);
+  if (verify && 'command' in verify) yield* named(['verify', 'env'], verify.env ?? {});
 }
 
 const numbered = (path: Path, texts: readonly string[]): Template[] =>

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { environmentValue } from '#config/fields';
 
 const text = z.string().min(1).describe('What stands in the answer.');
 const path = z.string().startsWith('/', 'must be a path that starts with /');
@@ -30,6 +31,7 @@ const beside = z.strictObject({
     .array(z.string().min(1))
     .min(1)
     .describe('What speaks no HTTP: a program that asks it, run in the environment of its process.'),
+  env: z.record(z.string(), environmentValue).exactOptional().describe('More variables: secrets are not arguments.'),
   text: text.exactOptional(),
 });
 
