@@ -85,7 +85,8 @@ async function announced(child: ChildProcess, home: string, errors: () => string
   let found: Facts | undefined;
   await until(
     async () => {
-      if (child.exitCode !== null) throw new Error(`The platform ended with ${child.exitCode}: ${errors()}`);
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) throw new Error(`The platform ended with ${end}: ${errors()}`);
       const text = await readFile(join(home, 'platform.json'), 'utf8').catch(() => '');
       const facts = text === '' ? undefined : (JSON.parse(text) as Facts);
       if (facts?.pid === child.pid) found = facts;
