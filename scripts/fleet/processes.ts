@@ -29,9 +29,24 @@ const pids = (): number[] =>
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
 
-/** PSS of an instance's processes together, in bytes: those that inherited its mark. */
-export async function instancePss(instance: string): Promise<number> {
-  const own = pids().filter((pid) => `\0${environ(pid)}`.includes(`\0SUTAZ_INSTANCE=${instance}\0`));
+const parentOf = (pid: number): number => {
+  const stat = quietly(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+};
+
+function isBelow(pid: number, root: number): boolean {
+  for (let at = pid; at > 1; at = parentOf(at)) if (at === root) return true;
+  return false;
+}
+
+/**
+ * PSS of an instance's processes together, in bytes: those that inherited its mark, and those below its own, for a program that
+ * writes its title over its environment has lost the mark.
+ */
+export async function instancePss(instance: string, root: number): Promise<number> {
+  const own = pids().filter(
+    (pid) => isBelow(pid, root) || `\0${environ(pid)}`.includes(`\0SUTAZ_INSTANCE=${instance}\0`),
+  );
   // One that ends between the listing and the look weighs nothing.
   const sizes = await Promise.all(own.map((pid) => pssBytes(pid).catch(() => 0)));
   return sizes.reduce((sum, size) => sum + size, 0);

@@ -140,7 +140,7 @@ async function started(client: Client, name: string, { signal, say }: Place): Pr
 /** PSS in bytes; of what has no process here what the platform measured. */
 async function weightOf(client: Client, name: string, signal: AbortSignal): Promise<number | null> {
   const { instance, bytes } = await client.readUnit(name, {}, { signal });
-  const pss = instance ? await instancePss(instance.id) : 0;
+  const pss = instance?.pid ? await instancePss(instance.id, instance.pid) : 0;
   return pss > 0 ? pss : bytes.measured;
 }
 
