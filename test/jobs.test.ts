@@ -356,7 +356,7 @@ describe('on the command line', () => {
 });
 
 describe('the platform', () => {
-  it('is not restarted under a run, and ends it when it is stopped', async () => {
+  it('ends a run when it is stopped', async () => {
     const { id } = await started(['cling']);
     const [, pid, child] = await line(id, 'pids');
     await platform.stop();
