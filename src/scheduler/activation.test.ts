@@ -226,6 +226,28 @@ describe('a removed unit', () => {
   });
 });
 
+describe('a unit that is forgotten', () => {
+  const forget: Event = { kind: 'forget', unit: a };
+
+  it('works to its end, takes no new work, and is gone once cold, alone', () => {
+    const world = fakeWorld([fakeUnit('a'), fakeUnit('b')], 30);
+    busy(world, a);
+    idle(world, b);
+    expect(told(world.apply(forget))).toEqual([]);
+    const late = world.request(a);
+    expect(outcome(world, late)).toBe('NOT_FOUND');
+    expect(release(world, a)).toEqual([`stop ${a} removed`]);
+    done(world, 'stopped', a);
+    expect([...world.state.units.keys()]).toEqual([b]);
+  });
+
+  it('is gone at once where it is cold, and twice is once', () => {
+    const world = fakeWorld([fakeUnit('a')], 10);
+    for (const event of [forget, forget]) expect(told(world.apply(event))).toEqual([]);
+    expect(world.state.units.size).toBe(0);
+  });
+});
+
 it('regression: a copy is brought up by the release that shows how long requests take, and not some time later', () => {
   const world = fakeWorld([fakeUnit('a', { slots: 4, startMs: 100, replicas: { min: 1, max: 2 } })], 30);
   busy(world, a);
