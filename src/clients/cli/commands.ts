@@ -64,6 +64,10 @@ export const commands: CommandTable = {
     summary: "Lay models out as another engine's folder",
     load: async () => (await import('./models-view.ts')).modelsView,
   },
+  add: {
+    summary: 'Write a definition from a package, an image or a compose file',
+    load: async () => (await import('./add.ts')).add,
+  },
   'catalog ls': { summary: 'List the definitions', load: async () => (await import('./catalog.ts')).catalogLs },
   'catalog show': { summary: 'Show a definition', load: async () => (await import('./catalog.ts')).catalogShow },
   'catalog validate': {
