@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { access, constants, mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, mkdtemp, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { runtimeConformance, type RuntimeHarness } from '#contracts/runtime.conformance';
-import type { InstanceHandle, InstanceSpec, RuntimeDriver } from '#contracts/runtime';
+import type { Confinement, InstanceHandle, InstanceSpec, RuntimeDriver } from '#contracts/runtime';
 import runtimeProcess from '#drivers/runtime/process';
 import type { ProcessOptions } from '#drivers/runtime/process';
 import { ownCgroup } from '#kernel/cgroups';
@@ -16,7 +16,7 @@ import { exited, runScript, until } from './_processes.ts';
 const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
 const env = { PATH: process.env['PATH'] ?? '' };
 
-async function openHarness(options: ProcessOptions = {}): Promise<RuntimeHarness> {
+async function openHarness(options: ProcessOptions = {}, confine?: Confinement): Promise<RuntimeHarness> {
   const dir = await mkdtemp(join(tmpdir(), 'sutaz-runtime-'));
   const drivers: RuntimeDriver[] = [];
   const reopen = async () => {
@@ -25,7 +25,8 @@ async function openHarness(options: ProcessOptions = {}): Promise<RuntimeHarness
     return driver;
   };
   let serial = 0;
-  const place = () => ({ env, cwd: dir, logFile: join(dir, 'logs', `${serial++}.log`) });
+  const place = () => ({ env, cwd: dir, logFile: join(dir, 'logs', `${serial++}.log`), ...(confine && { confine }) });
+  if (confine?.user) await chmod(dir, 0o777);
   return {
     driver: await reopen(),
     reopen,
@@ -45,6 +46,14 @@ async function openHarness(options: ProcessOptions = {}): Promise<RuntimeHarness
 describe('conformance', () => runtimeConformance(() => openHarness()));
 // As on a machine where the platform may make no control groups.
 describe('conformance by signals alone', () => runtimeConformance(() => openHarness({ cgroups: null })));
+
+const limits = { memoryBytes: 256 * 2 ** 20, processes: 64, cpuWeight: 100 };
+describe('conformance within limits', () => runtimeConformance(() => openHarness({}, { limits })));
+describe('conformance within limits of the system', () =>
+  runtimeConformance(() => openHarness({ cgroups: null }, { limits })));
+describe.runIf(process.getuid?.() === 0)('conformance as another user', () =>
+  runtimeConformance(() => openHarness({}, { limits, user: { uid: 79_990, gid: 79_990, groups: [79_990] } })),
+);
 
 describe('a plain process', () => {
   const never = new AbortController().signal;

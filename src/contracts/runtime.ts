@@ -60,6 +60,24 @@ export interface InstanceSpec {
   readonly oomScoreAdj?: number;
   /** Drivers of containers need it; the others refuse it. */
   readonly container?: ContainerSpec;
+  /** What keeps it within its bounds; without it nothing but its reservation does. */
+  readonly confine?: Confinement;
+}
+
+/** How an instance is confined. A driver does as much of the limits as the machine lets it, and all of the rest. */
+export interface Confinement {
+  /** Whom it runs as, by number; without it as the platform. Everything it needs is readable for them already. */
+  readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
+  readonly limits: InstanceLimits;
+}
+
+/** Bounds of an instance with all that it starts: backstops, well above what it is expected to take. */
+export interface InstanceLimits {
+  readonly memoryBytes: number;
+  /** Processes and threads. */
+  readonly processes: number;
+  /** Its part of the CPU where others want it too, of 1 to 10000; 100 is an even one. */
+  readonly cpuWeight: number;
 }
 
 /** Plain JSON, so that it outlives this process. `state` belongs to the driver; `version` lets it upgrade. */

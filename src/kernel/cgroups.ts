@@ -10,10 +10,15 @@ export async function ownCgroup(proc = '/proc/self'): Promise<string | null> {
 }
 
 /** The same in version 1, of the group that counts its memory: there each controller has a hierarchy of its own. */
-export async function ownMemoryCgroupV1(proc = '/proc/self'): Promise<string | null> {
+export const ownMemoryCgroupV1 = (proc?: string): Promise<string | null> => ownCgroupV1('memory', proc);
+
+/** Of any controller of version 1. */
+export async function ownCgroupV1(controller: ControllerV1, proc = '/proc/self'): Promise<string | null> {
   const { membership, mounts } = await membershipOf(proc);
-  return memoryFolderV1(membership, mounts);
+  return folderV1(controller, membership, mounts);
 }
+
+export type ControllerV1 = 'memory' | 'pids' | 'cpu';
 
 async function membershipOf(proc: string): Promise<{ readonly membership: string; readonly mounts: string }> {
   const [membership = '', mounts = ''] = await Promise.all(
@@ -28,10 +33,13 @@ export const cgroupFolder = (membership: string, mountinfo: string): string | nu
   folderIn(mountinfo, /^cgroup2 /, /^0::(\/.*)$/m.exec(membership)?.[1]);
 
 export const memoryFolderV1 = (membership: string, mountinfo: string): string | null =>
+  folderV1('memory', membership, mountinfo);
+
+const folderV1 = (controller: ControllerV1, membership: string, mountinfo: string): string | null =>
   folderIn(
     mountinfo,
-    /^cgroup \S+ (?:\S*,)?memory(?:,|$)/,
-    /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(\/.*)$/m.exec(membership)?.[1],
+    new RegExp(`^cgroup \\S+ (?:\\S*,)?${controller}(?:,|$)`),
+    new RegExp(`^\\d+:(?:[^:\\n]*,)?${controller}(?:,[^:\\n]*)?:(/.*)$`, 'm').exec(membership)?.[1],
   );
 
 /** Where a group is found, below the mount whose type, source and options look so. */

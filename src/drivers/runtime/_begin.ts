@@ -1,6 +1,8 @@
 import type { InstanceSpec } from '#contracts/runtime';
 import type { Clock } from '#kernel/clock';
 import { cgroupOf, makeCgroup } from './_cgroups.ts';
+import { wrapperFor } from './_confine.ts';
+import { removeLimits, setLimits, unlimited, type LimitParents } from './_limits.ts';
 import { makeHandle, readRoot } from './_handle.ts';
 import type { Instances, Tracked } from './_instances.ts';
 import type { Root } from './_members.ts';
@@ -17,20 +19,28 @@ interface BeginDeps {
   readonly clock: Clock;
   /** The folder in which instances get their control groups. */
   readonly cgroups: string | null;
+  readonly limits: LimitParents;
 }
 
 /** Starts an instance in a control group of its own, where it can have one, and tracks it. Leaves nothing when it throws. */
 export async function beginInstance(spec: InstanceSpec, deps: BeginDeps): Promise<Tracked> {
   const { procfs, instances, clock, cgroups } = deps;
   const cgroup = cgroups === null ? null : await makeCgroup(cgroups, spec.id);
+  const { confine } = spec;
+  const bounds = confine ? await setLimits(spec.id, confine.limits, cgroup?.path, deps.limits) : unlimited;
   let item: Tracked;
   try {
-    const child = await spawnDetached(spec);
+    const joined = [...(cgroup ? [cgroup.path] : []), ...bounds.folders];
+    const child = await spawnDetached(spec, confine ? wrapperFor(confine, joined, bounds.missing) : []);
     // Its exit can't have been told yet, and until then even an ended process keeps its line in the table.
-    const handle = makeHandle(spec, child, procfs, cgroup?.path);
+    const groups = {
+      ...(cgroup && { cgroup: cgroup.path }),
+      ...(bounds.folders.length > 0 && { limits: bounds.folders }),
+    };
+    const handle = makeHandle(spec, child, procfs, groups);
     item = instances.track(handle, readRoot(handle, procfs.bootId) as Root, child);
   } catch (error) {
-    await cgroup?.remove(clock).catch(() => undefined);
+    await Promise.allSettled([cgroup?.remove(clock), removeLimits(bounds.folders, clock)]);
     throw error;
   }
   await settleIn(item, spec.oomScoreAdj ?? defaultOomScoreAdj, instances);

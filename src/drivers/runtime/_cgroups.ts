@@ -35,6 +35,9 @@ export interface Cgroup {
 
 /** What the names of the groups begin with: the instance's id follows. */
 const prefix = 'sutaz-';
+
+export const nameOf = (id: string): string => prefix + id;
+
 /**
  * The service manager may start the platform in a group of this name within one that is wholly its own (systemd:
  * `Delegate=yes`, `DelegateSubgroup=sutaz-platform`). Instances are then made beside it, with their memory counted,
@@ -55,13 +58,20 @@ export async function findCgroups(own: () => Promise<string | null> = ownCgroup)
   const isDelegated = basename(folder) === ownName;
   const parent = isDelegated ? dirname(folder) : folder;
   if (!(await isWritable(parent)) || !(await isWritable(join(parent, 'cgroup.procs')))) return null;
-  if (isDelegated) await writeFile(join(parent, 'cgroup.subtree_control'), '+memory').catch(() => undefined);
+  // One by one: a controller that is not there would refuse the others.
+  for (const controller of isDelegated ? ['cpu', 'pids', 'memory'] : []) {
+    await writeFile(join(parent, 'cgroup.subtree_control'), `+${controller}`).catch(() => undefined);
+  }
   return parent;
 }
 
+/** The controllers that groups within a folder have. */
+export const controllersIn = async (folder: string): Promise<readonly string[]> =>
+  (await readFile(join(folder, 'cgroup.subtree_control'), 'utf8').catch(() => '')).trim().split(' ');
+
 /** Makes the group of an instance. Null where it cannot be made, or the kernel cannot freeze it (before 5.2). */
 export async function makeCgroup(parent: string, id: string): Promise<Cgroup | null> {
-  const path = join(parent, prefix + id);
+  const path = join(parent, nameOf(id));
   try {
     await mkdir(path);
   } catch {
@@ -74,7 +84,7 @@ export async function makeCgroup(parent: string, id: string): Promise<Cgroup | n
 
 /** True for a path that `makeCgroup` gives an instance. */
 export const isCgroupOf = (path: unknown, id: string): path is string =>
-  typeof path === 'string' && path.startsWith('/') && basename(path) === prefix + id;
+  typeof path === 'string' && path.startsWith('/') && basename(path) === nameOf(id);
 
 /**
  * Removes the empty groups that an earlier platform left, as when it was killed between making one and noting it. One

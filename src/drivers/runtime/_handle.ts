@@ -11,10 +11,14 @@ export type ProcessState = {
   readonly startTicks: number;
   readonly bootId: string;
   readonly cgroup?: string;
+  readonly limits?: readonly string[];
 };
 
+/** The control groups that an instance was given. */
+export type Groups = Pick<ProcessState, 'cgroup' | 'limits'>;
+
 /** Takes note of a process just started. Leaves none behind when it throws. */
-export function makeHandle(spec: InstanceSpec, child: SpawnedProcess, procfs: Procfs, cgroup?: string): InstanceHandle {
+export function makeHandle(spec: InstanceSpec, child: SpawnedProcess, procfs: Procfs, groups: Groups): InstanceHandle {
   const entry = procfs.entry(child.pid);
   if (!entry) {
     child.kill('SIGKILL');
@@ -23,8 +27,7 @@ export function makeHandle(spec: InstanceSpec, child: SpawnedProcess, procfs: Pr
       `${spec.unit}: /proc does not show process ${child.pid}: is it mounted with hidepid?`,
     );
   }
-  const base = { pid: child.pid, startTicks: entry.startTicks, bootId: procfs.bootId };
-  const state: ProcessState = cgroup === undefined ? base : { ...base, cgroup };
+  const state: ProcessState = { pid: child.pid, startTicks: entry.startTicks, bootId: procfs.bootId, ...groups };
   return { driver: 'runtime.process', version: 1, id: spec.id, unit: spec.unit, state };
 }
 
@@ -35,9 +38,14 @@ export function readRoot(handle: InstanceHandle, bootId: string): Root | null {
     throw new Fault('BAD_REQUEST', `The handle of ${handle.id} is not one of runtime.process, version 1.`);
   }
   if (state.bootId !== bootId) return null;
-  const root = { id: handle.id, pid: state.pid, startTicks: state.startTicks };
-  // Its folder is written to and removed: no other than one of ours, whatever a handle says.
-  return isCgroupOf(state.cgroup, handle.id) ? { ...root, cgroup: state.cgroup } : root;
+  // Their folders are written to and removed: no others than ours, whatever a handle says.
+  const isOurs = (path: unknown): path is string => isCgroupOf(path, handle.id);
+  const limits = Array.isArray(state.limits) ? state.limits.filter(isOurs) : [];
+  return {
+    ...{ id: handle.id, pid: state.pid, startTicks: state.startTicks },
+    ...(isOurs(state.cgroup) && { cgroup: state.cgroup }),
+    ...(limits.length > 0 && { limits }),
+  };
 }
 
 function isState(state: unknown): state is ProcessState {

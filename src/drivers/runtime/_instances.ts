@@ -5,6 +5,7 @@ import type { Cancel } from '#kernel/clock';
 import { cgroupOf } from './_cgroups.ts';
 import { createExits, unseenEnd, type ExitListener } from './_exits.ts';
 import { hasMarkerOfAnother } from './_handle.ts';
+import { memoryKill } from './_limits.ts';
 import { isSame, membersOf, type Root, type Seen } from './_members.ts';
 import { createOomWatch } from './_oom.ts';
 import { hasEnded, type ProcessEntry, type Procfs } from './_procfs.ts';
@@ -81,13 +82,13 @@ export function createInstances(procfs: Procfs, { clock, log }: Pick<DriverHost,
   const settle = async (item: Tracked, code: number | null, signal: string | null) => {
     if (item.ending) return;
     item.ending = true;
-    const oomKilled = signal === 'SIGKILL' && !item.killed && oom.roseLately();
+    const memory = item.killed ? null : memoryEnd(item.root, code, signal, () => oom.roseLately());
     try {
       await (jobs.get(item.root.id)?.done ?? end(item.root, leftoverGraceMs));
     } catch (error) {
       log.error('what an instance left behind could not be ended', { id: item.root.id, error });
     }
-    announce(item, { state: 'exited', code, signal, oomKilled });
+    announce(item, { state: 'exited', code, signal, oomKilled: memory !== null, ...memory });
   };
   const poll = () => {
     cancelPoll = undefined;
@@ -129,4 +130,20 @@ export function createInstances(procfs: Procfs, { clock, log }: Pick<DriverHost,
       exits.close();
     },
   };
+}
+
+/**
+ * Null unless memory was why it ended. Its group counts its own kills, one of a child that a shell passed on as 137
+ * among them, and also those of an end that nobody saw; without a group there is the machine's count.
+ */
+function memoryEnd(
+  root: Root,
+  code: number | null,
+  signal: string | null,
+  roseLately: () => boolean,
+): Pick<ExitedStatus, 'limitBytes'> | null {
+  const kill = memoryKill(root);
+  const looksKilled = signal === 'SIGKILL' || code === 137 || (code === null && signal === null);
+  if (kill && looksKilled) return kill;
+  return signal === 'SIGKILL' && roseLately() ? {} : null;
 }

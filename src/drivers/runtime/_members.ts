@@ -10,6 +10,8 @@ export interface Root {
   readonly startTicks: number;
   /** The folder of its control group, when it was given one. */
   readonly cgroup?: string;
+  /** Those of version 1 that only bound it. */
+  readonly limits?: readonly string[];
 }
 
 /** Pids with their starts, as seen in earlier scans: a child that has lost every tie since is still known by these. */

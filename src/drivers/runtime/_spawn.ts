@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { accessSync, closeSync, constants, fchownSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { delimiter, dirname, resolve } from 'node:path';
 import type { InstanceSpec } from '#contracts/runtime';
 import { Fault, systemCode, toFault } from '#kernel/faults';
 import { marker } from './_members.ts';
@@ -9,14 +9,20 @@ import { marker } from './_members.ts';
 /**
  * Starts the first process of an instance, in a session and group of its own, so that no signal meant for the platform
  * (Ctrl-C, the end of a terminal) reaches it. It writes to its log file itself: with a pipe to the platform it would die
- * of SIGPIPE when the platform is killed. O_APPEND lets others truncate the file under it.
+ * of SIGPIPE when the platform is killed. O_APPEND lets others truncate the file under it. `wrapper` is a command that
+ * becomes the spec's own once it has set its bounds.
  */
-export async function spawnDetached(spec: InstanceSpec): Promise<SpawnedProcess> {
-  const [command = '', ...args] = spec.argv;
+export async function spawnDetached(spec: InstanceSpec, wrapper: readonly string[] = []): Promise<SpawnedProcess> {
+  const [command = '', ...args] = [...wrapper, ...spec.argv] as string[];
   const log = openLog(spec, spec.logFile);
   const opened = [log];
   try {
+    // A wrapper finds out too late: it would be told in the log alone.
+    if (wrapper.length > 0) checkProgram(spec);
     const errors = spec.errorFile === undefined ? log : opened[opened.push(openLog(spec, spec.errorFile)) - 1];
+    const { user } = spec.confine ?? {};
+    // A service may open them again, as /dev/stdout.
+    if (user) for (const file of opened) fchownSync(file, user.uid, user.gid);
     const input = spec.inputFile === undefined ? 'ignore' : opened[opened.push(openSync(spec.inputFile, 'r')) - 1];
     const child = spawn(command, args, {
       cwd: spec.cwd,
@@ -49,6 +55,24 @@ function openLog(spec: InstanceSpec, file: string): number {
     throw new Fault('START_FAILED', `${spec.unit}: its log file ${file} cannot be opened (${systemCode(error)}).`, {
       cause: error,
     });
+  }
+}
+
+/** Throws as the system would when it is asked to run the command. */
+function checkProgram({ argv: [command], env, cwd }: InstanceSpec): void {
+  const folders = command.includes('/') ? [cwd] : (env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin').split(delimiter);
+  const files = folders.map((folder) => resolve(cwd, folder, command));
+  const found = files.filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+  if (found.length === 0) throw Object.assign(new Error(`${command} was not found`), { code: 'ENOENT' });
+  if (!found.some(mayExecute)) throw Object.assign(new Error(`${command} may not be run`), { code: 'EACCES' });
+}
+
+function mayExecute(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 

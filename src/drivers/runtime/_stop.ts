@@ -2,6 +2,7 @@ import { sleep } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import type { Logger } from '#kernel/logger';
 import { cgroupOf } from './_cgroups.ts';
+import { removeLimits } from './_limits.ts';
 import { isSame, membersOf, type Root, type Seen } from './_members.ts';
 import { hasEnded, type ProcessEntry, type Procfs } from './_procfs.ts';
 import { signalProcess } from './_signals.ts';
@@ -36,7 +37,7 @@ const stuckMs = 10_000;
  * 2. wait until those have ended or the grace is over; who is found then (forked in the same moment, or by a handler of
  *    SIGTERM) gets its SIGTERM and the rest of the grace;
  * 3. SIGKILL to what is left, again and again: between a look and a kill a process can fork once more;
- * 4. its control group is removed: it is empty now.
+ * 4. its control groups are removed: they are empty now.
  */
 export function stopInstance(root: Root, seen: Seen, graceMs: number, deps: StopDeps): StopJob {
   const { clock } = deps;
@@ -86,10 +87,10 @@ async function run(root: Root, seen: Seen, deps: StopDeps, isOver: () => boolean
     }
     wait = await waitForEnd(members, wait, isOver, deps);
   }
-  // If it can't be, the next platform tries again.
-  await cgroup
-    ?.remove(clock)
-    .catch((error: unknown) => log.warn('the control group of an instance cannot be removed', { id: root.id, error })); // 4
+  // If they can't be, the next platform tries again.
+  await Promise.all([cgroup?.remove(clock), removeLimits(root.limits, clock)]).catch((error: unknown) =>
+    log.warn('the control groups of an instance cannot be removed', { id: root.id, error }),
+  ); // 4
 }
 
 const key = (entry: ProcessEntry): string => `${entry.pid}:${entry.startTicks}`;

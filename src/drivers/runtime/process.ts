@@ -1,22 +1,32 @@
 import { abortFault, throwIfAborted } from '#kernel/abort';
+import type { ControllerV1 } from '#kernel/cgroups';
 import { Fault, systemCode } from '#kernel/faults';
 import { defineDriver, type DriverHost } from '#contracts/driver';
 import type { InstanceHandle, RuntimeDriver } from '#contracts/runtime';
 import { beginInstance } from './_begin.ts';
-import { cgroupOf, findCgroups, sweepCgroups } from './_cgroups.ts';
+import { cgroupOf, controllersIn, findCgroups, sweepCgroups } from './_cgroups.ts';
 import { unseenEnd } from './_exits.ts';
 import { createFreezing } from './_freeze.ts';
 import { readRoot } from './_handle.ts';
 import { createInstances, type Instances } from './_instances.ts';
+import { findLimitParents, noParents, sweepLimits, type LimitParents } from './_limits.ts';
 import type { Root, Seen } from './_members.ts';
 import { openProcfs, type Procfs } from './_procfs.ts';
 
 export interface ProcessOptions {
   /**
    * The folder of the control group (version 2) in which each instance gets one of its own; null for none. Without it
-   * the platform's own group is taken, where it may be written.
+   * the platform's own group is taken, where it may be written. With null no other group bounds an instance, either.
    */
   readonly cgroups?: string | null;
+}
+
+export interface Enforced {
+  readonly memory: 'cgroup' | 'rlimit';
+  /** With `user`, the system's limit counts those of a user of its own, where an instance has one. */
+  readonly processes: 'cgroup' | 'user';
+  readonly cpu: 'cgroup' | 'none';
+  readonly freezing: 'cgroup' | 'signals';
 }
 
 /** How old a look at the process table may be for `inspect`: instances asked about together share one. */
@@ -32,10 +42,25 @@ export default defineDriver<RuntimeDriver, ProcessOptions>({
     throwIfAborted(host.signal);
     const procfs = openLinux(host);
     const cgroups = options.cgroups === undefined ? await findCgroups() : options.cgroups;
+    const limits = options.cgroups === null ? noParents : await findLimitParents();
     if (cgroups !== null) await sweepCgroups(cgroups);
-    return createDriver(procfs, createInstances(procfs, host), cgroups, host);
+    await sweepLimits(limits);
+    return createDriver(procfs, createInstances(procfs, host), { cgroups, limits }, host);
   },
 });
+
+/** What bounds instances on this machine; `rlimit`: of each process, not of all together. */
+export async function enforcedHere(): Promise<Enforced> {
+  const [cgroups, parents] = await Promise.all([findCgroups(), findLimitParents()]);
+  const second = cgroups === null ? [] : await controllersIn(cgroups);
+  const has = (name: ControllerV1) => parents[name] !== null || second.includes(name);
+  return {
+    memory: has('memory') ? 'cgroup' : 'rlimit',
+    processes: has('pids') ? 'cgroup' : 'user',
+    cpu: has('cpu') ? 'cgroup' : 'none',
+    freezing: cgroups === null ? 'signals' : 'cgroup',
+  };
+}
 
 function openLinux({ clock }: DriverHost): Procfs {
   try {
@@ -53,7 +78,7 @@ function openLinux({ clock }: DriverHost): Procfs {
 function createDriver(
   procfs: Procfs,
   instances: Instances,
-  cgroups: string | null,
+  groups: { readonly cgroups: string | null; readonly limits: LimitParents },
   { clock }: DriverHost,
 ): RuntimeDriver {
   const freezing = createFreezing(procfs, instances, clock);
@@ -79,7 +104,7 @@ function createDriver(
       if (spec.container)
         throw new Fault('NOT_SUPPORTED', `${spec.unit} is a container, which runtime.process has none of.`);
       if (instances.get(spec.id)) throw new Fault('CONFLICT', `${spec.unit}: the instance ${spec.id} exists already.`);
-      const { handle } = await beginInstance(spec, { procfs, instances, clock, cgroups });
+      const { handle } = await beginInstance(spec, { procfs, instances, clock, ...groups });
       if (!signal.aborted) return handle;
       await stop(handle, 0);
       throw abortFault(signal);
