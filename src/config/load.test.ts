@@ -35,6 +35,7 @@ describe('the defaults', () => {
         ...{ bodyTimeout: 30_000, bodyRate: 64, rules: [] },
       },
       cache: { memory: 0, age: 3_600_000, shared: false },
+      sandbox: { mode: 'auto', firstUser: 70_000 },
       models: { default: 'smollm2:135m', versions: 2, allowPickle: false, settings: {}, names: {} },
       security: { roles: {}, oidc: [] },
       services: {},
@@ -128,7 +129,7 @@ describe('loading', () => {
   it.each([
     [
       'lisen: { port: 1 }\n',
-      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, cache, models, security, services, bindings, routes, middlewares, catalog, logs.',
+      'sutaz.yaml:1:1: lisen: unknown key. Did you mean listen? Known here: listen, memory, scheduler, limits, cache, sandbox, models, security, services, bindings, routes, middlewares, catalog, logs.',
     ],
     ['listen:\n  port: 80800\n', 'sutaz.yaml:2:9: listen.port: must be at most 65535'],
     [
@@ -141,7 +142,7 @@ describe('loading', () => {
     ],
     [
       'services:\n  chroma:\n    pined: true\n',
-      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, bindings, env, traffic, fallback.',
+      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, bindings, env, sandbox, traffic, fallback.',
     ],
     [
       'models: { settings: { "a:1": { slots: 0 } } }\n',

@@ -48,6 +48,12 @@ const bindings = z
   .record(z.string(), z.string().min(1))
   .describe('Capabilities, each with the service that provides it, where several do.');
 
+const sandboxMode = z
+  .enum(['auto', 'off', 'strict'])
+  .describe(
+    'How far it is kept to its own data: auto as far as this machine can, strict with a user of its own or not at all.',
+  );
+
 const serviceSettings = z.strictObject({
   enabled: z.boolean().exactOptional().describe('false takes it out of use.'),
   run: z.enum(['process', 'docker', 'external']).exactOptional().describe('Which of the ways its definition offers.'),
@@ -65,6 +71,7 @@ const serviceSettings = z.strictObject({
     .record(z.string().regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable'), environmentValue)
     .exactOptional()
     .describe('Variables of its process, over those of its definition.'),
+  sandbox: sandboxMode.exactOptional(),
   traffic: upstreamSettings.exactOptional(),
   fallback: names
     .exactOptional()
@@ -222,6 +229,19 @@ const scheduler = section(
   'When units wake, wait and sleep.',
 );
 
+const sandbox = section(
+  {
+    mode: sandboxMode.default('auto'),
+    firstUser: count(1_000, 4_000_000_000)
+      .default(70_000)
+      .describe('The first of 10,000 numbers for users of services, where the platform runs as root; and their group.'),
+    processes: count(16, 4_194_304)
+      .exactOptional()
+      .describe('Processes and threads of an instance at most. Without it 512, and 32 more for each core.'),
+  },
+  'What services that run as processes are kept from. Read when one starts.',
+);
+
 const limits = section(
   {
     body: bytes.prefault('32MiB').describe('The largest request body to the APIs.'),
@@ -299,6 +319,7 @@ export const configSchema = z
     scheduler,
     limits,
     cache,
+    sandbox,
     models,
     security,
     services: z.record(z.string(), serviceSettings).default({}).describe('Choices for one service each, by its id.'),

@@ -20,6 +20,7 @@ import type { MemoryLimit } from '#runtime/machine';
 import { openRecords } from '#runtime/records';
 import type { Records } from '#runtime/records';
 import { createGrants } from '#runtime/grants';
+import { createSandbox } from '#runtime/sandbox/sandbox';
 import { createSupervisor, logFileName } from '#runtime/supervisor';
 import type { Supervisor } from '#runtime/supervisor';
 import type { Effects, Scheduler } from '#scheduler/run-loop';
@@ -126,6 +127,7 @@ export async function createCore(
     noEngine: () => options.drivers.whyNoContainers?.() ?? null,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
+  const sandbox = createSandbox({ home: home.path, rules: () => config.current().sandbox, log });
   const bindings = createBindings({
     ...{ catalog: stores.catalog.current, settings },
     canRun: (service) => units.unusable(service) === null,
@@ -151,7 +153,7 @@ export async function createCore(
     blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
     wired,
-    place,
+    place: () => ({ ...place(), sandbox }),
   });
   closers.add(() => supervisor.close());
   const jobs = createPlatformJobs({

@@ -2,6 +2,7 @@ import type { DockerRun, HealthCheck, ProcessRun } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { didYouMean } from '#kernel/nearest';
+import type { SandboxMode } from './sandbox/sandbox.ts';
 
 /** How one unit is run, as its definition and the configuration say; placeholders not yet filled in. */
 export interface Blueprint {
@@ -18,6 +19,10 @@ export interface Blueprint {
   readonly weight?: string;
   /** How much sooner than the platform the kernel is to take it when memory runs out, 0 to 1000: `oom.ts`. */
   readonly oomScoreAdj: number;
+  /** Cores that it is said to use; one without it. */
+  readonly cpu?: number;
+  /** How it is confined, when the configuration says so of this one. */
+  readonly sandbox?: SandboxMode | undefined;
   /** The folder of the definition. */
   readonly serviceDir: string;
   /** Where its data lives; made before the start. */

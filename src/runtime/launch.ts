@@ -9,6 +9,7 @@ import type { InstanceRecord } from './records.ts';
 import { fill, fillAll } from './blueprint.ts';
 import type { Blueprint } from './blueprint.ts';
 import { containerSpec, valuesInside } from './container.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
 
 /** Where a unit's packages were installed, and what its process needs to find them. */
 export interface Environment {
@@ -27,6 +28,8 @@ export interface LaunchPlace {
   readonly logFile: string;
   /** Addresses of capabilities, `openai` -> the door's. */
   readonly capabilities: Readonly<Record<string, string>>;
+  /** Without it everything runs as the platform does. */
+  readonly sandbox?: Sandbox;
 }
 
 /** The command of an instance with every placeholder filled in, and its folders made. */
@@ -50,7 +53,7 @@ export async function instanceSpec(
     ...fillAll(blueprint.env, values, `${unit}: env`),
   };
   const argv0 = program === 'node' ? process.execPath : program;
-  return {
+  const spec: InstanceSpec = {
     id: record.id,
     unit,
     argv: [argv0, ...args],
@@ -60,6 +63,7 @@ export async function instanceSpec(
     memoryBytes,
     oomScoreAdj: blueprint.oomScoreAdj,
   };
+  return place.sandbox ? place.sandbox(spec, { blueprint, environment }) : spec;
 
   /** What somebody handed over stays as it is, braces and all. */
   async function part(template: string, i: number): Promise<readonly string[]> {

@@ -119,6 +119,7 @@ export function modelBlueprint(
     startupTimeoutMs: health.startupTimeout ?? 120_000,
     stopGraceMs: stop.grace ?? 10_000,
     oomScoreAdj: oomScoreAdj('on-demand', facts.priority ?? definition.priority),
+    cpu: facts.threads,
     serviceDir: join(dirname(engine.path), engine.definition.id),
     dataDir: join(home, 'services', engine.definition.id),
     env: {

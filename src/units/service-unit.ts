@@ -134,6 +134,7 @@ export function serviceBlueprint(
     startupTimeoutMs: definition.health.startupTimeout ?? 60_000,
     stopGraceMs: definition.stop.grace ?? 10_000,
     oomScoreAdj: oomScoreAdj(tier, settings.priority ?? definition.priority),
+    ...{ cpu: definition.resources.cpu, sandbox: settings.sandbox },
     serviceDir: join(dirname(path), id),
     dataDir: join(home, 'services', id),
     env: { ...cardVariables(card, cards), ...consumed(definition), ...settings.env },

@@ -1,3 +1,5 @@
+import type { SandboxMode } from '#runtime/sandbox/sandbox';
+
 /** What the configuration says of one service beside its definition. Sizes in bytes, durations in milliseconds. */
 export interface ServiceSettings {
   readonly enabled?: boolean;
@@ -15,6 +17,7 @@ export interface ServiceSettings {
   /** For a capability that it consumes, the service that provides it. */
   readonly bindings?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
+  readonly sandbox?: SandboxMode;
   /** Bytes it holds on a graphics card, in place of what its definition says. */
   readonly vram?: number;
   readonly gpu?: GpuUse;

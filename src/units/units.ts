@@ -260,7 +260,8 @@ async function blueprint(
     ...{ priority: settings().model(name).priority, env: remoteKey(model.definition) },
     ...{ url: engine.definition.run.external?.url, views: signal ? await viewsFor(engine, name, bench) : {} },
   };
-  return { ...modelBlueprint(model, standInOf(engine, bench), facts, home), unit };
+  const { sandbox } = settings().service(engine.definition.id);
+  return { ...modelBlueprint(model, standInOf(engine, bench), facts, home), unit, sandbox };
 
   /** Someone removed the file since it was prepared. */
   async function pullAgain(): Promise<StoredModel> {

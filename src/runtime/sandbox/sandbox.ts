@@ -1,0 +1,133 @@
+import { realpath, stat } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { delimiter, isAbsolute, join, resolve } from 'node:path';
+import type { Confinement, InstanceSpec } from '#contracts/runtime';
+import { Fault } from '#kernel/faults';
+import type { Logger } from '#kernel/logger';
+import type { Blueprint } from '../blueprint.ts';
+import { limitsFor } from './limits.ts';
+import { giveTo, makeFor, openWay } from './ownership.ts';
+import { whyNotReached, whyNoWay, type Someone } from './reach.ts';
+import { cardGroups, isOurs, ownerOf, userOf, whyNoUsers } from './users.ts';
+
+/** `auto`: as much as this machine can. `strict`: with a user of its own, or it does not start. */
+export type SandboxMode = 'auto' | 'off' | 'strict';
+
+export interface SandboxRules {
+  readonly mode: SandboxMode;
+  /** The first of the numbers that are kept for users of services; also the group in which they all are. */
+  readonly firstUser: number;
+  /** Processes and threads of an instance at most. */
+  readonly processes?: number | undefined;
+}
+
+/** Confines what is about to start, and gives it its data. */
+export type Sandbox = (spec: InstanceSpec, of: Confined) => Promise<InstanceSpec>;
+
+export interface Confined {
+  readonly blueprint: Blueprint;
+  /** The folder of its packages. */
+  readonly environment: { readonly path: string; readonly bin: string } | null;
+}
+
+export interface SandboxOptions {
+  readonly home: string;
+  readonly rules: () => SandboxRules;
+  readonly log: Logger;
+}
+
+export function createSandbox({ home, rules, log }: SandboxOptions): Sandbox {
+  const reasons = new Map<number, Promise<string | null>>();
+  const whyNone = (first: number) => {
+    const known = reasons.get(first) ?? whyNoUsers(first);
+    reasons.set(first, known);
+    return known;
+  };
+  const taken = new Map<string, number>();
+  const told = new Map<string, string>();
+
+  const chooseUser = async (first: number, spec: InstanceSpec, of: Confined): Promise<Someone | string> => {
+    const { dataDir } = of.blueprint;
+    const none = (await whyNone(first)) ?? whyNotOurs(dataDir, first);
+    if (none !== null) return none;
+    // At once, so that two that start together never get the same.
+    const uid = userOf(dataDir, first, taken);
+    taken.set(dataDir, uid);
+    const user = { uid, gid: uid, groups: [first, ...cardGroups()] };
+    const closed = await whyNoWay(await realpath(home), user);
+    if (closed !== null) return closed;
+    await openWay(home, first);
+    const noWay = await whyNoWay(dataDir, user);
+    if (noWay !== null) return noWay;
+    for (const path of whatItReads(spec, of)) {
+      const why = await whyNotReached(path, user);
+      if (why !== null) return why;
+    }
+    return user;
+  };
+
+  return async (spec, of) => {
+    const { firstUser, processes, ...general } = rules();
+    const { dataDir, unit, cpu = 1, sandbox: mode = general.mode } = of.blueprint;
+    if (mode === 'off') {
+      await giveBack(dataDir, firstUser);
+      return spec;
+    }
+    const limits = limitsFor({ memoryBytes: spec.memoryBytes, cpu, cores: availableParallelism() }, processes);
+    const user = await chooseUser(firstUser, spec, of);
+    if (typeof user !== 'string') return asUser(spec, { user, limits }, user.uid, { home, dataDir });
+    if (mode === 'strict') {
+      const how = 'Mend that, or say `sandbox: auto` for it in sutaz.yaml.';
+      throw new Fault('NOT_SUPPORTED', `${unit} is to run as a user of its own, and cannot: ${user}. ${how}`);
+    }
+    if (told.get(unit) !== user) log.info('a service runs as the user of the platform', { unit, why: user });
+    told.set(unit, user);
+    await giveBack(dataDir, firstUser);
+    return { ...spec, confine: { limits } };
+  };
+}
+
+/** A folder that somebody made for a user by hand is left to them. */
+function whyNotOurs(dataDir: string, first: number): string | null {
+  const owner = ownerOf(dataDir);
+  if (owner === null || owner === process.getuid?.() || isOurs(owner, first)) return null;
+  return `its data in ${dataDir} belongs to user ${owner}`;
+}
+
+/** It ran as a user of its own before. */
+async function giveBack(dataDir: string, first: number): Promise<void> {
+  const self = process.getuid?.();
+  if (self === 0 && isOurs((await stat(dataDir)).uid, first)) await giveTo(dataDir, self);
+}
+
+async function asUser(
+  spec: InstanceSpec,
+  confine: Confinement,
+  uid: number,
+  { home, dataDir }: { readonly home: string; readonly dataDir: string },
+): Promise<InstanceSpec> {
+  if (ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
+  if (spec.env['NODE_COMPILE_CACHE'] !== join(home, 'cache', 'node')) return { ...spec, confine };
+  // Code that one user compiled is never run by another.
+  const cache = join(home, 'cache', `node-${uid}`);
+  await makeFor(cache, uid);
+  return { ...spec, confine, env: { ...spec.env, NODE_COMPILE_CACHE: cache } };
+}
+
+/** What must be readable for whoever it runs as: its program, its packages, its files, its model. */
+function whatItReads({ argv, env }: InstanceSpec, { blueprint, environment }: Confined): string[] {
+  const [program] = argv;
+  const folders = (env['PATH'] ?? '').split(delimiter);
+  const programs = program.includes('/')
+    ? [program]
+    : folders.map((folder) => resolve(folder, program)).filter(isThere);
+  const values = Object.entries(blueprint.values).filter(([name]) => /^(model\.(path|keyFile)|view\.)/.test(name));
+  return [
+    ...programs.slice(0, 1),
+    ...(environment ? [environment.path, join(environment.bin, 'python')] : []),
+    ...argv.slice(1).filter((part) => isAbsolute(part) && !part.startsWith(blueprint.dataDir)),
+    ...[blueprint.serviceDir, ...values.map(([, value]) => value)].filter((path) => path !== ''),
+  ];
+}
+
+const isThere = (path: string): boolean => ownerOf(path) !== null;
