@@ -220,7 +220,16 @@ describe('services of a platform', () => {
       'PWD',
       'OLDPWD',
     ];
-    const more = ['SSL_CERT_FILE', 'SSL_CERT_DIR', 'REQUESTS_CA_BUNDLE', 'SUTAZ_INSTANCE', 'SHLVL', '_'];
+    const more = [
+      'SSL_CERT_FILE',
+      'SSL_CERT_DIR',
+      'REQUESTS_CA_BUNDLE',
+      'SUTAZ_INSTANCE',
+      'SHLVL',
+      '_',
+      'USER',
+      'LOGNAME',
+    ];
     expect(Object.keys(env).filter((name) => ![...allowed, ...more].includes(name))).toEqual([]);
   });
 

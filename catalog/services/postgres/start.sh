@@ -11,8 +11,9 @@ if [ -z "$found" ]; then
 fi
 bin=$(dirname "$found")
 
-# It refuses to be root. In a user namespace of its own it is not: its files stay root's, and it has no rights but to them.
-if [ "$(id -u)" = 0 ]; then
+# It refuses to be root, and a user without a name, which a confined service has. In a user namespace of its own it is
+# neither: its files stay whose they are, and it has no rights but to them.
+if [ "$(id -u)" = 0 ] || ! id -un > /dev/null 2>&1; then
   exec unshare --user --map-user="$(id -u postgres 2>/dev/null || id -u nobody)" sh "$0"
 fi
 

@@ -107,11 +107,13 @@ async function asUser(
   { home, dataDir }: { readonly home: string; readonly dataDir: string },
 ): Promise<InstanceSpec> {
   if (ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
-  if (spec.env['NODE_COMPILE_CACHE'] !== join(home, 'cache', 'node')) return { ...spec, confine };
+  // No account has this number: many programs ask for its name, and take these first.
+  const named = { USER: 'sutaz', LOGNAME: 'sutaz', ...spec.env };
+  if (spec.env['NODE_COMPILE_CACHE'] !== join(home, 'cache', 'node')) return { ...spec, confine, env: named };
   // Code that one user compiled is never run by another.
   const cache = join(home, 'cache', `node-${uid}`);
   await makeFor(cache, uid);
-  return { ...spec, confine, env: { ...spec.env, NODE_COMPILE_CACHE: cache } };
+  return { ...spec, confine, env: { ...named, NODE_COMPILE_CACHE: cache } };
 }
 
 /** What must be readable for whoever it runs as: its program, its packages, its files, its model. */
