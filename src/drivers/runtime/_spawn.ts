@@ -59,7 +59,7 @@ function openLog(spec: InstanceSpec, file: string): number {
 }
 
 /** Throws as the system would when it is asked to run the command. */
-function checkProgram({ argv: [command], env, cwd }: InstanceSpec): void {
+function checkProgram({ argv: [command = ''], env, cwd }: InstanceSpec): void {
   const folders = command.includes('/') ? [cwd] : (env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin').split(delimiter);
   const files = folders.map((folder) => resolve(cwd, folder, command));
   const found = files.filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile());

@@ -118,7 +118,7 @@ async function asUser(
 
 /** What must be readable for whoever it runs as: its program, its packages, its files, its model. */
 function whatItReads({ argv, env }: InstanceSpec, { blueprint, environment }: Confined): string[] {
-  const [program] = argv;
+  const [program = ''] = argv;
   const folders = (env['PATH'] ?? '').split(delimiter);
   const programs = program.includes('/')
     ? [program]
