@@ -227,8 +227,7 @@ describe('services of a platform', () => {
       'SUTAZ_INSTANCE',
       'SHLVL',
       '_',
-      'USER',
-      'LOGNAME',
+      ...['USER', 'LOGNAME', 'DO_NOT_TRACK', 'ORT_DISABLE_TELEMETRY'],
     ];
     expect(Object.keys(env).filter((name) => ![...allowed, ...more].includes(name))).toEqual([]);
   });

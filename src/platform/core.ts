@@ -122,8 +122,7 @@ export async function createCore(
     ...{ learned, home: home.path },
     cores: availableParallelism(),
     cards: () => cards.list(),
-    canFreeze: stores.runtime.freeze !== undefined,
-    images: stores.runtime.prepare,
+    ...{ canFreeze: stores.runtime.freeze !== undefined, images: stores.runtime.prepare },
     noEngine: () => options.drivers.whyNoContainers?.() ?? null,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
