@@ -1,7 +1,7 @@
 import type { ServiceDefinition } from './service.ts';
 
-/** Capabilities the door itself provides, so that a service may consume them without another service. */
-export const doorCapabilities: readonly string[] = ['openai'];
+/** Capabilities the door itself provides, so that a service may consume them without another service: models, and its numbers. */
+export const doorCapabilities: readonly string[] = ['openai', 'metrics'];
 
 /** The service that `sutaz.yaml` names for a capability; undefined where it says nothing. */
 export type Choice = (consumer: string, capability: string) => string | undefined;

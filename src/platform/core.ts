@@ -140,7 +140,10 @@ export async function createCore(
   const scopesOf = (unit: UnitId) =>
     scopesOfInstance(unit, definitionsOf(stores.catalog.current().services), bindings.edges);
   const wired = (unit: UnitId, signal: AbortSignal) => wiredValues(unit, signal, wiring);
-  const place = () => ({ home: home.path, capabilities: { openai: `${hooks.url()}/v1` } });
+  const place = () => ({
+    home: home.path,
+    capabilities: { openai: `${hooks.url()}/v1`, metrics: `${hooks.url()}/metrics` },
+  });
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },

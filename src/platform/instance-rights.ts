@@ -15,7 +15,12 @@ export function scopesOfInstance(
   if (!definition) return [];
   const reached = new Set(edges(id).map(({ to }) => to));
   reached.delete(id);
-  return [...(asksModels(definition) ? ['models:use'] : []), ...[...reached].map((to) => `services:use:${to}`)];
+  const reads = Object.hasOwn(definition.consumes, 'metrics') ? ['metrics:read'] : [];
+  return [
+    ...reads,
+    ...(asksModels(definition) ? ['models:use'] : []),
+    ...[...reached].map((to) => `services:use:${to}`),
+  ];
 }
 
 /** Whoever is told the address of the models, in whatever variable or argument, asks them. */

@@ -163,6 +163,7 @@ describe('what an instance may', () => {
     definition('flow', { consumes: { openai: {}, 'vectors.x': {} }, needs: ['postgres'] }),
     definition('postgres'),
     definition('chroma', { provides: ['vectors.x'] }),
+    definition('graphs', { consumes: { metrics: {} } }),
     definition('ui', { run: { process: { command: ['ui', '--api', '{openai.url}'] } } as never }),
   ];
   const services = new Map(all.map((one) => [one.id, one]));
@@ -170,6 +171,7 @@ describe('what an instance may', () => {
   it.each([
     ['service/plain', []],
     ['service/flow', ['models:use', 'services:use:postgres', 'services:use:chroma']],
+    ['service/graphs', ['metrics:read']],
     ['service/ui', ['models:use']],
     ['service/gone', []],
     ['model/m', []],

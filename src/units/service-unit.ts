@@ -1,6 +1,7 @@
 import { dirname, join } from 'node:path';
 import type { Defined } from '#catalog/snapshot';
 import type { DockerRun, ServiceDefinition } from '#catalog/service';
+import { doorCapabilities } from '#catalog/bindings';
 import { whyNotCopied } from '#catalog/checks';
 import { Fault } from '#kernel/faults';
 import { replicaOf, unitId } from '#kernel/ids';
@@ -70,7 +71,9 @@ export function serviceSpec(
     startMs: learned.startMs,
     rungs: rungsOf(learned, canFreeze),
     // A guess must not wake what others have too.
-    prewarm: definition.needs.length === 0 && Object.keys(definition.consumes).every((name) => name === 'openai'),
+    prewarm:
+      definition.needs.length === 0 &&
+      Object.keys(definition.consumes).every((name) => doorCapabilities.includes(name)),
     replicas: replicasOf(definition, settings).replicas,
     vram: placement ? { device: placement.card.id, bytes: placement.vramBytes } : undefined,
     learnedVram: settings.vram === undefined ? (learned.vramBytes ?? null) : null,

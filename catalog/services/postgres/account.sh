@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a role and a database of the name ACCOUNT, or sets right what is there. PGHOST, PGPORT, PGUSER and PGPASSWORD say where.
 set -eu
+PATH=$PWD/bin:$PATH
 exec psql --no-psqlrc --quiet --tuples-only --set=ON_ERROR_STOP=1 --dbname=postgres <<'SQL' > /dev/null
 \set account `printf %s "$ACCOUNT"`
 \set secret `printf %s "$ACCOUNT_SECRET"`
