@@ -28,7 +28,7 @@ import type { Event } from '#scheduler/types';
 import { lastingSecret } from '#security/lasting';
 import { atVersion } from '#units/at-version';
 import { createBindings } from '#units/bindings';
-import type { Bindings } from '#units/bindings';
+import type { Bindings, BindingsDeps } from '#units/bindings';
 import { createDirectory } from '#units/directory';
 import type { Directory } from '#units/directory';
 import { openLearned } from '#units/learned';
@@ -127,15 +127,9 @@ export async function createCore(
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
   const sandbox = createSandbox({ home: home.path, rules: () => config.current().sandbox, log });
-  const bindings = createBindings({
-    ...{ catalog: stores.catalog.current, settings },
-    canRun: (service) => units.unusable(service) === null,
-  });
-  const wiring: WiringDeps = {
-    ...{ bindings, catalog: stores.catalog.current, grants: createGrants(), home: home.path, url: hooks.url },
-    endpoint: (unit) => supervisor.endpoint(unit),
-    secret: (...names) => lastingSecret(stores.seed, ...names),
-  };
+  const later = { units: () => units, supervisor: () => supervisor };
+  const wiring = wiringOf(stores, settings, { ...hooks, home: home.path }, later);
+  const { bindings } = wiring;
   const needs = createNeeds(directory, () => waker, bindings.before);
   const scopesOf = (unit: UnitId) =>
     scopesOfInstance(unit, definitionsOf(stores.catalog.current().services), bindings.edges);
@@ -173,6 +167,21 @@ export async function createCore(
   return {
     ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, jobs, bindings },
     ...{ views, savings, cards, tellTime, limit, logFile },
+  };
+}
+
+function wiringOf(
+  { catalog, seed }: Stores,
+  settings: BindingsDeps['settings'],
+  { home, url }: Pick<WiringDeps, 'home' | 'url'>,
+  { units, supervisor }: { readonly units: () => Units; readonly supervisor: () => Supervisor },
+): WiringDeps {
+  const canRun = (service: string) => units().unusable(service) === null;
+  return {
+    ...{ home, url, catalog: catalog.current, grants: createGrants() },
+    bindings: createBindings({ catalog: catalog.current, settings, canRun }),
+    endpoint: (unit) => supervisor().endpoint(unit),
+    secret: (...names) => lastingSecret(seed, ...names),
   };
 }
 
