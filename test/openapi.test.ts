@@ -15,6 +15,15 @@ import { echoService, root, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { exited, until } from './_processes.ts';
 
+const tool = `id: say
+name: Say
+summary: Says a word
+category: tool
+kind: job
+run: { process: { command: [node, -e, 'console.log(1)'] } }
+resources: { memory: 64MiB }
+`;
+
 let home: string;
 let platform: TestPlatform;
 let client: Client;
@@ -27,6 +36,7 @@ beforeAll(async () => {
     catalog: {
       'services/one.yaml': echoService('one', { dir: join(root, 'test'), delayMs: 600 }),
       'services/broken.yaml': 'id: broken\n',
+      'services/say.yaml': tool,
       'models/tiny.yaml': model,
     },
   });
@@ -142,6 +152,15 @@ it('models and their store answer as described', async () => {
   seen.add('rollBackModel');
   await answers('removeModel', client.removeModel('tiny:1'));
   await answers('collectStore', client.collectStore({ dryRun: true, downloads: true }));
+});
+
+it('runs of tools answer as described', async () => {
+  const started = await client.startJob({ tool: 'say', args: [] });
+  await answers('startJob', started);
+  await answers('readJob', client.readJob(started.id));
+  await tells('readJobOutput', client.readJobOutput(started.id), (event) => event === 'end');
+  await answers('cancelJob', client.cancelJob(started.id));
+  await answers('listJobs', client.listJobs());
 });
 
 describe('what is refused', () => {
