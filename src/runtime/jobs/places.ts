@@ -8,22 +8,24 @@ export interface Places {
 
 export function createPlaces(): Places {
   const lines = new Map<string, Line>();
+  const giveBack = (tool: string, line: Line): void => {
+    const next = line.waiting.shift();
+    // The place goes from hand to hand: nobody who comes just now may slip in between.
+    if (next) return next();
+    line.taken--;
+    if (line.taken === 0) lines.delete(tool);
+  };
   return {
     async take(tool, most, signal) {
       throwIfAborted(signal);
       const line = lines.get(tool) ?? { taken: 0, waiting: [] };
       lines.set(tool, line);
-      if (line.taken >= most) await inLine(line, signal);
+      if (line.taken >= most) await inLine(line, signal, () => giveBack(tool, line));
       else line.taken++;
       let held = true;
       return () => {
-        if (!held) return;
+        if (held) giveBack(tool, line);
         held = false;
-        const next = line.waiting.shift();
-        // The place goes from hand to hand: nobody who comes just now may slip in between.
-        if (next) return next();
-        line.taken--;
-        if (line.taken === 0) lines.delete(tool);
       };
     },
   };
@@ -34,7 +36,7 @@ interface Line {
   readonly waiting: (() => void)[];
 }
 
-async function inLine({ waiting }: Line, signal: AbortSignal): Promise<void> {
+async function inLine({ waiting }: Line, signal: AbortSignal, giveBack: () => void): Promise<void> {
   const turn = Promise.withResolvers<void>();
   waiting.push(turn.resolve);
   const leave = aborted(signal);
@@ -43,8 +45,8 @@ async function inLine({ waiting }: Line, signal: AbortSignal): Promise<void> {
   } catch (error) {
     const at = waiting.indexOf(turn.resolve);
     if (at >= 0) waiting.splice(at, 1);
-    // It was handed the place in the same moment: it goes on to the next.
-    else waiting.shift()?.();
+    // It was handed the place in the same moment.
+    else giveBack();
     throw error;
   } finally {
     leave.stop();
