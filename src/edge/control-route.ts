@@ -15,6 +15,7 @@ import type { Field, Fields, Read } from './fields.ts';
 import type { Viewer } from './limits/view.ts';
 import type { Live } from './live.ts';
 import { eventStream } from './sse.ts';
+import type { EventStream } from './sse.ts';
 
 export interface ControlDeps {
   readonly control: Control;
@@ -78,26 +79,44 @@ export async function streamWork(
   progress: () => unknown,
   work: () => Promise<unknown>,
 ): Promise<void> {
-  const stream = eventStream(exchange);
   let told = '';
-  const tell = () => {
+  const tell = (stream: EventStream) => {
     const now = progress();
     const text = JSON.stringify(now);
     if (now !== null && text !== told) stream.send('progress', now);
     told = text;
   };
+  await streamEvents(exchange, { clock, everyMs: progressEveryMs, tell }, async (stream) => {
+    const result = await work();
+    // What was over before the next event was due still says what it did.
+    tell(stream);
+    stream.send('done', result);
+  });
+}
+
+export interface Telling {
+  readonly clock: Clock;
+  /** Milliseconds between two looks at how far it is. */
+  readonly everyMs: number;
+  readonly tell: (stream: EventStream) => void;
+}
+
+/** A stream of events for as long as the work lasts, which sends its own; `error` is the last when it throws. */
+export async function streamEvents(
+  exchange: Exchange,
+  { clock, everyMs, tell }: Telling,
+  work: (stream: EventStream) => Promise<void>,
+): Promise<void> {
+  const stream = eventStream(exchange);
   // A unit whose definition goes meanwhile has no progress to tell: how its work ends is told below.
   const stop = repeat(
     clock,
-    progressEveryMs,
-    async () => tell(),
+    everyMs,
+    async () => tell(stream),
     () => undefined,
   );
   try {
-    const result = await work();
-    // What was over before the next event was due still says what it did.
-    tell();
-    stream.send('done', result);
+    await work(stream);
   } catch (error) {
     stream.send('error', problemOf(toFault(error), exchange.traceId));
   } finally {

@@ -1,16 +1,14 @@
 import type { ApiJob, ApiJobAsk, ApiJobOutput } from '#contracts/jobs-api';
 import { controlBase } from '#contracts/operations';
-import { Fault, toFault } from '#kernel/faults';
-import { repeat } from '#kernel/repeat';
+import { Fault } from '#kernel/faults';
 import type { Principal } from '#security/principal';
 import { noteForAudit } from './audited.ts';
-import { route } from './control-route.ts';
+import { route, streamEvents } from './control-route.ts';
 import type { ControlDeps, FieldsOf, Route } from './control-route.ts';
-import { problemOf } from './errors.ts';
 import { drained, parseObject, readBody } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { flag, given, list, read, required, text } from './fields.ts';
-import { eventStream } from './sse.ts';
+import type { EventStream } from './sse.ts';
 
 /** What the control API does with tools that are run. Whoever asks sees their own runs; of others', as if there were none. */
 export interface JobDesk {
@@ -58,22 +56,15 @@ const progressEveryMs = 1_000;
 async function sendOutput(exchange: Exchange, { control, clock }: ControlDeps, id: string): Promise<void> {
   const caller = callerOf(exchange);
   const pieces = control.jobs.output(caller, id, exchange.signal);
-  const stream = eventStream(exchange);
   let told = '';
-  const tell = () => {
+  const tell = (stream: EventStream) => {
     const { state, progress } = control.jobs.read(caller, id);
     const now = JSON.stringify({ phase: state, ...progress });
     if (state === 'ended' || now === told) stream.comment();
     else stream.send('progress', JSON.parse(now));
     told = now;
   };
-  const stop = repeat(
-    clock,
-    progressEveryMs,
-    async () => tell(),
-    () => undefined,
-  );
-  try {
+  await streamEvents(exchange, { clock, everyMs: progressEveryMs, tell }, async (stream) => {
     for await (const piece of pieces) {
       // Nothing of it is left out: a reader that is behind slows only itself, since the run writes to its files.
       while (!stream.send('output', piece)) {
@@ -82,10 +73,5 @@ async function sendOutput(exchange: Exchange, { control, clock }: ControlDeps, i
       }
     }
     if (!exchange.signal.aborted) stream.send('done', control.jobs.read(caller, id));
-  } catch (error) {
-    stream.send('error', problemOf(toFault(error), exchange.traceId));
-  } finally {
-    stop();
-    stream.end();
-  }
+  });
 }
