@@ -46,7 +46,7 @@ export interface PlatformJobsOptions extends Omit<JobsOptions, 'world'> {
 
 /** Milliseconds that a run may take where neither its definition nor whoever asks for it says. */
 const defaultTimeMs = 3_600_000;
-/** As long as a run takes at most; and bytes as many as it weighs at most, whoever asks. */
+/** As long as a run takes at most, whoever asks. */
 const longestMs = 24 * 3_600_000;
 
 /** Tools as runs of this platform: their memory is in its account, and their keys are its own. */
