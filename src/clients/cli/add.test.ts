@@ -103,7 +103,7 @@ describe('add', () => {
     const offline = await fakePlatform({ running: false });
     try {
       const { code, out } = await offline.run(['add', ...server]);
-      expect([code, out]).toEqual([0, expect.stringContaining('http-server: not started, no platform runs')]);
+      expect([code, out]).toEqual([0, expect.stringContaining('http-server: not started, SutazAI is not running')]);
     } finally {
       await offline.close();
     }

@@ -141,8 +141,9 @@ async function start(id: string, file: string, context: Context): Promise<ExitCo
   let client: Client;
   try {
     client = await context.connect();
-  } catch {
-    return told(context, id, file, { state: 'not started', why: 'no platform runs: `sutaz up`, then `sutaz start`' });
+  } catch (error) {
+    const why = describeError(error) ?? 'no platform was reached';
+    return told(context, id, file, { state: 'not started', why: `${why} Then: sutaz start ${id}` });
   }
   const signal = context.interrupt();
   const line = progressLine(context, context.clock);
