@@ -40,7 +40,8 @@ export function createRuntimes(
     prepare: async (image, options) => (await containers()).prepare?.(image, options),
     inspect: async (handle) => (await of(handle)).inspect(handle),
     stop: async (handle, graceMs) => (await of(handle)).stop(handle, graceMs),
-    list: async () => [...(await processes.list()), ...((await (await opening)?.list()) ?? [])],
+    // An engine that cannot be reached has none that is known.
+    list: async () => [...(await processes.list()), ...((await (await opening?.catch(() => null))?.list()) ?? [])],
     onExit(listener) {
       const own: Listener = (handle, status) => listener(handle, status);
       listeners.add(own);
