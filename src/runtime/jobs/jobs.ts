@@ -96,14 +96,19 @@ export function createJobs({ dir, home, ...rest }: JobsOptions): Jobs {
         ...{ state: 'preparing', progress: null, measuredBytes: null, done: Promise.resolve() },
       };
       runs.set(id, run);
+      const laidOut = layOut(run, ask.stdin, desk);
+      // Known from the first moment: who closes meanwhile waits for it.
+      run.done = laidOut.then(
+        () => see(run, desk),
+        () => undefined,
+      );
       try {
-        await layOut(run, ask.stdin, desk);
+        await laidOut;
       } catch (error) {
         runs.delete(id);
         await rm(own, { recursive: true, force: true });
         throw error;
       }
-      run.done = see(run, desk);
       return viewOf(record, run);
     },
     list: () =>
