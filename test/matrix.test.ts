@@ -72,6 +72,8 @@ const table: Readonly<Record<string, Row>> = {
   'GET /sutaz/v1/events': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/ledger': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/limits': { need: 'state:read', answers: 200 },
+  'GET /sutaz/v1/cache': { need: 'state:read', answers: 200 },
+  'DELETE /sutaz/v1/cache': { need: 'models:manage', answers: 200 },
   'GET /sutaz/v1/upstreams': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/savings': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/plan': { need: 'state:read', ask: '/sutaz/v1/plan?unit=shown', answers: 200 },

@@ -127,6 +127,8 @@ it('the platform answers as described', async () => {
   const { keyId } = (await made).facts;
   await answers('rotateKey', client.rotateKey(keyId, { overlap: '1h' }));
   await answers('readLimits', client.readLimits());
+  await answers('readCache', client.readCache());
+  await answers('clearCache', client.clearCache());
   await answers('readUpstreams', client.readUpstreams());
   await answers('listKeys', client.listKeys());
   await answers('revokeKey', client.revokeKey(keyId));

@@ -5,6 +5,7 @@ import { toFault } from '#kernel/faults';
 import type { Clock } from '#kernel/clock';
 import { repeat } from '#kernel/repeat';
 import type { Sessions } from '#security/sessions';
+import type { AnswerCache } from './cache/answers.ts';
 import type { Control } from './control.ts';
 import type { Description } from './description.ts';
 import { problemOf } from './errors.ts';
@@ -14,11 +15,14 @@ import { read } from './fields.ts';
 import type { Field, Fields, Read } from './fields.ts';
 import type { Viewer } from './limits/view.ts';
 import type { Live } from './live.ts';
+import type { ModelDirectory } from './models.ts';
 import { eventStream } from './sse.ts';
 import type { EventStream } from './sse.ts';
 
 export interface ControlDeps {
   readonly control: Control;
+  readonly answers: AnswerCache;
+  readonly models: ModelDirectory;
   readonly live: Live;
   readonly sessions: Sessions;
   readonly clock: Clock;

@@ -15,6 +15,7 @@ import { Fault } from '#kernel/faults';
 import type { UnitId } from '#kernel/ids';
 import { everything } from '#kernel/scopes';
 import { covers } from '#security/scopes';
+import { cacheRoutes } from './cache-routes.ts';
 import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
@@ -70,6 +71,7 @@ export const routes: readonly Route[] = [
   route('readLedger', (_, { control }) => control.ledger()),
   route('readSavings', (_, { control }) => control.savings()),
   route('readLimits', readLimits),
+  ...cacheRoutes,
   route('readUpstreams', (_, { control }) => control.upstreams()),
   route('readPlan', readPlan),
   route('watchEvents', (exchange, { live }) => live.attach(exchange)),

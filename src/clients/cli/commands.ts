@@ -22,6 +22,8 @@ export const commands: CommandTable = {
     summary: 'Show the limits, and what is used of each',
     load: async () => (await import('./limits.ts')).limits,
   },
+  'cache show': { summary: 'Show what is kept of answers', load: async () => (await import('./cache.ts')).cacheShow },
+  'cache clear': { summary: 'Forget answers', load: async () => (await import('./cache.ts')).cacheClear },
   upstreams: {
     summary: 'Show where requests go, and what is left alone',
     load: async () => (await import('./upstreams.ts')).upstreams,

@@ -28,6 +28,21 @@ export const platformOperations = {
     summary: 'Show the limits, and what is used of each',
     detail: 'An administrator sees all accounts, anyone else their own.',
   },
+  readCache: {
+    ...{ method: 'GET', path: '/cache', scope: 'state:read', topic: 'state', answer: 'ApiCache' },
+    summary: 'Show what is kept of answers, and what came of it',
+  },
+  clearCache: {
+    ...{ method: 'DELETE', path: '/cache', scope: 'models:manage', topic: 'state', answer: 'ApiCleared' },
+    summary: 'Forget answers',
+    detail: 'All of them, or those that all of what is given fits. What is under way goes on, and is not kept.',
+    query: {
+      model: { type: 'string', about: 'Only those of this model, by its id or an alias.' },
+      principal: { type: 'string', about: 'Only those to this caller.' },
+    },
+    faults: ['NOT_FOUND'],
+    example: { query: 'model=smollm2:135m' },
+  },
   readUpstreams: {
     ...{ method: 'GET', path: '/upstreams', scope: 'state:read', topic: 'state', answer: 'ApiUpstreams' },
     summary: 'Show where requests go, what is left alone and why',

@@ -17,6 +17,7 @@ import type {
 } from '../api.ts';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '../explanations.ts';
 import type { ApiJob, ApiJobAsk, ApiJobList, ApiJobOutput } from '../jobs-api.ts';
+import type { ApiCache, ApiCleared } from '../cache-api.ts';
 import type { ApiLimits } from '../limits-api.ts';
 import type { ApiAuditList, ApiKeyAsk, ApiKeyList, ApiMadeKey, ApiRotateAsk } from '../security-api.ts';
 import type {
@@ -39,7 +40,9 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 export interface Wire {
   readonly ApiAccount: ApiAccount;
   readonly ApiAuditList: ApiAuditList;
+  readonly ApiCache: ApiCache;
   readonly ApiCatalog: ApiCatalog;
+  readonly ApiCleared: ApiCleared;
   readonly ApiCollectAsk: ApiCollectAsk;
   readonly ApiCollected: ApiCollected;
   readonly ApiConsoleLink: ApiConsoleLink;

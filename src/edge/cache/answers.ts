@@ -56,6 +56,7 @@ export interface AnswerCounts {
   readonly evicted: number;
   /** How requests were dealt with. */
   readonly dealt: Readonly<Record<Dealt['kind'], number>>;
+  readonly settings: CacheSettings;
 }
 
 /** What answers are about; all of what is given must fit. */
@@ -147,7 +148,13 @@ export function createAnswerCache({ clock, settings, version }: AnswerCacheDeps)
       ongoing.forget(tags);
       return store.clear(tags);
     },
-    counts: () => ({ entries: store.entries, bytes: store.bytes, evicted: store.evicted, dealt: { ...dealt } }),
+    counts: () => ({
+      entries: store.entries,
+      bytes: store.bytes,
+      evicted: store.evicted,
+      dealt: { ...dealt },
+      settings: settings(),
+    }),
   };
 }
 
