@@ -85,9 +85,12 @@ async function tryJob(
   { signal }: Place,
   findings: Findings,
 ): Promise<void> {
-  const started = performance.now();
   const used = await useJob(definition, platform, signal);
-  findings.startSeconds = seconds(performance.now() - started - used.preparedMs);
+  const { startedAt, endedAt, bytes } = used.run;
+  // A job has no start and no end to wait for but its own: what it took from the first to the last.
+  if (startedAt !== null && endedAt !== null)
+    findings.startSeconds = seconds(Date.parse(endedAt) - Date.parse(startedAt));
+  findings.pssBytes = bytes.peak;
   settle(used, findings);
 }
 

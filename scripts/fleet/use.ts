@@ -88,7 +88,7 @@ async function useBeside(
 }
 
 /** Runs a program to its end. All that it says is in the answer, which a code other than 0 does not make an error. */
-export function ran(
+function ran(
   argv: readonly string[],
   options: { cwd: string; env: Readonly<Record<string, string>>; signal: AbortSignal },
 ): Promise<Answer> {
