@@ -229,11 +229,14 @@ const scheduler = section(
   'When units wake, wait and sleep.',
 );
 
+/** Beyond the numbers that distributions and containers give away by themselves. */
+export const defaultFirstUser = 70_000;
+
 const sandbox = section(
   {
     mode: sandboxMode.default('auto'),
     firstUser: count(1_000, 4_000_000_000)
-      .default(70_000)
+      .default(defaultFirstUser)
       .describe('The first of 10,000 numbers for users of services, where the platform runs as root; and their group.'),
     processes: count(16, 4_194_304)
       .exactOptional()

@@ -35,6 +35,8 @@ export interface Composition {
   validateCatalog(options: ValidateOptions): Promise<CatalogReport>;
   /** The graphics cards of this machine: name and bytes of each; null without a program that knows. Throws why it fails. */
   gpus(env: NodeJS.ProcessEnv): Promise<readonly GpuFacts[] | null>;
+  /** What bounds the services of a home on this machine. Tried, so that it takes some milliseconds. */
+  confinement(home: string): Promise<ConfinementFacts>;
   /** The plan of a platform that does not run, from what is on the disk. */
   planOffline(options: PlanOptions): Promise<ApiPlan>;
 }
@@ -44,6 +46,16 @@ export interface GpuFacts {
   /** Null where it does not tell. */
   readonly totalBytes: number | null;
   readonly usedBytes?: number | null;
+}
+
+export interface ConfinementFacts {
+  /** `rlimit`: of each process, not of all together. */
+  readonly memory: 'cgroup' | 'rlimit';
+  /** `user`: those of a user are counted, where a service has one of its own. */
+  readonly processes: 'cgroup' | 'user';
+  readonly cpu: 'cgroup' | 'none';
+  /** Why no service gets a user of its own; null where each does. */
+  readonly noUsers: string | null;
 }
 
 export interface PlanOptions {

@@ -21,6 +21,7 @@ const healthy: Facts = {
   memory: { total: 16 * GiB, free: 8 * GiB, cgroupLimit: null },
   cores: 2,
   gpu: null,
+  confinement: { memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', noUsers: null },
   home: { path: '/home/x/sutaz', writable: true, exists: true },
   key: { path: '/home/x/sutaz/keys/admin.key', mode: 0o600 },
   port: { number: 8080, free: true },
@@ -43,6 +44,16 @@ const cases: [string, Partial<Facts>, string[]][] = [
   ['no npm', { npm: null }, ['warn npm']],
   ['a GPU', { gpu: { devices: [{ name: 'Tesla T4', totalBytes: 15 * GiB }] } }, []],
   ['a GPU whose driver fails', { gpu: { error: 'no driver' } }, ['warn gpu']],
+  [
+    'no control groups',
+    { confinement: { memory: 'rlimit', processes: 'user', cpu: 'none', noUsers: null } },
+    ['warn limits'],
+  ],
+  [
+    'no users',
+    { confinement: { ...healthy.confinement, noUsers: 'the platform does not run as root' } },
+    ['warn users'],
+  ],
   ['a full disk', { disk: { free: GiB - 1 } }, ['fail disk']],
   ['little disk', { disk: { free: 10 * GiB - 1 } }, ['warn disk']],
   ['a disk that does not tell', { disk: null }, ['warn disk']],
@@ -66,10 +77,10 @@ afterEach(() => platform.close());
 
 const port = () => Number(new URL(platform.url).port);
 const env = { PATH: '/nowhere' };
-const none = () => Promise.resolve(null);
+const here = { gpus: () => Promise.resolve(null), confinement: () => Promise.resolve(healthy.confinement) };
 
 test('the probes see what is there', async () => {
-  const facts = await gatherFacts(homePaths(platform.home), port(), env, none);
+  const facts = await gatherFacts(homePaths(platform.home), port(), env, here);
   expect(facts).toMatchObject({
     node: process.version,
     ...{ python: null, pip: null, uv: null, npm: null, gpu: null },
@@ -96,7 +107,7 @@ test.each<[Composition['gpus'], string]>([
 test('the probes see what is not there yet', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'sutaz-doctor-'));
   try {
-    const facts = await gatherFacts(homePaths(join(folder, 'not', 'yet')), port(), env, none);
+    const facts = await gatherFacts(homePaths(join(folder, 'not', 'yet')), port(), env, here);
     expect(facts).toMatchObject({ home: { exists: false, writable: true }, key: null, platform: null });
   } finally {
     rmSync(folder, { recursive: true });

@@ -16,7 +16,7 @@ export const doctor = defineCommand({
   async run(values, _words, context) {
     const port = Number(values.port ?? '8080');
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw usageError(`--port ${values.port} is not a port.`);
-    const checks = examine(await gatherFacts(context.home, port, { ...context.env }, context.composition.gpus));
+    const checks = examine(await gatherFacts(context.home, port, { ...context.env }, context.composition));
     const failed = checks.some(({ verdict }) => verdict === 'fail');
     if (context.json) context.printJson({ ok: !failed, checks });
     else {
@@ -53,6 +53,7 @@ export function examine(facts: Facts): Check[] {
     checkNpm(facts),
     checkMemory(facts),
     ...checkGpu(facts),
+    ...checkConfinement(facts),
     checkDisk(facts),
     checkHome(facts),
     ...checkKey(facts),
@@ -106,6 +107,28 @@ function checkGpu({ gpu }: Facts): Check[] {
     return `${name}, ${formatBytes(totalBytes)}${used}`;
   });
   return [ok('gpu', names.join('; ') || 'nvidia-smi finds no device')];
+}
+
+/** A user of its own is what keeps one service from another's data; the bounds are what keeps it from the rest of the machine. */
+function checkConfinement({ confinement: { memory, processes, cpu, noUsers } }: Facts): Check[] {
+  const unbounded = [
+    ...(memory === 'cgroup' ? [] : ['the memory of a service is bounded for each of its processes only']),
+    ...(processes === 'cgroup' || noUsers === null ? [] : ['its processes are not counted']),
+    ...(cpu === 'cgroup' ? [] : ['its CPU time is not bounded']),
+  ];
+  const bounds =
+    unbounded.length === 0
+      ? ok('limits', 'memory, processes and CPU of each service are bounded')
+      : warn('limits', unbounded.join(', '), 'Give the platform a control group that it may write: docs/sandbox.md.');
+  const users =
+    noUsers === null
+      ? ok('users', 'each service gets a user of its own')
+      : warn(
+          'users',
+          `services run as the platform's user: ${noUsers}`,
+          'docs/sandbox.md says what it takes, and what stays open without.',
+        );
+  return [bounds, users];
 }
 
 function checkDisk({ disk, home }: Facts): Check {

@@ -7,7 +7,7 @@ import { systemCode } from '#kernel/faults';
 import { isAlive, readPlatformFile } from '../home.ts';
 import type { HomePaths } from '../home.ts';
 import { createClient } from '../http.ts';
-import type { Composition, GpuFacts } from './context.ts';
+import type { Composition, ConfinementFacts, GpuFacts } from './context.ts';
 
 /** What the doctor looks at. Null is "not there". Sizes in bytes. */
 export interface Facts {
@@ -22,6 +22,7 @@ export interface Facts {
   readonly cores: number;
   /** The devices that `nvidia-smi` finds, or why it fails. Null without such a program. */
   readonly gpu: { readonly devices: readonly GpuFacts[] } | { readonly error: string } | null;
+  readonly confinement: ConfinementFacts;
   readonly home: { readonly path: string; readonly writable: boolean; readonly exists: boolean };
   readonly key: { readonly path: string; readonly mode: number } | null;
   readonly port: { readonly number: number; readonly free: boolean };
@@ -37,10 +38,10 @@ export async function gatherFacts(
   home: HomePaths,
   port: number,
   env: NodeJS.ProcessEnv,
-  gpus: Composition['gpus'],
+  { gpus, confinement }: Pick<Composition, 'gpus' | 'confinement'>,
 ): Promise<Facts> {
   const python = await firstLine('python3', ['--version'], env);
-  const [pip, uv, npm, gpu, disk, homeFacts, key, free, platform] = await Promise.all([
+  const [pip, uv, npm, gpu, confined, disk, homeFacts, key, free, platform] = await Promise.all([
     python === null ? null : firstLine('python3', ['-m', 'pip', '--version'], env),
     firstLine('uv', ['--version'], env),
     findProgram('npm', env),
@@ -48,6 +49,7 @@ export async function gatherFacts(
       (devices) => devices && { devices },
       (error: unknown) => ({ error: error instanceof Error ? error.message : String(error) }),
     ),
+    confinement(home.root),
     freeSpace(home.root),
     homeFactsOf(home.root),
     stat(home.keyFile).then(
@@ -64,6 +66,7 @@ export async function gatherFacts(
     // Without a limit the kernel reports none, or a number beyond any memory.
     memory: { total: totalmem(), free: freemem(), cgroupLimit: limit > 0 && limit < totalmem() ? limit : null },
     cores: availableParallelism(),
+    confinement: confined,
     home: homeFacts,
     port: { number: port, free },
   };
