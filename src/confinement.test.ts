@@ -23,6 +23,10 @@ test('a home that is not made yet gets users where its place is open', async () 
   expect(['cgroup', 'rlimit']).toContain(found.memory);
 });
 
+test('regression: a home below a file ended the whole check instead of being told of', async () => {
+  await expect(confinementHere(join(process.execPath, 'not', 'yet'), first)).resolves.toHaveProperty('noUsers');
+});
+
 test.skipIf(noUsers !== null)(
   'a closed place is named, behind a link too, whether the home exists or not',
   async () => {

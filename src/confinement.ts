@@ -22,12 +22,15 @@ async function whyClosed(home: string, first: number): Promise<string | null> {
   return (await whyNoWay(await realOf(resolve(home)), someone)) ?? (await whyNotReached(process.execPath, someone));
 }
 
+/** A file stands where a folder should: as much there as nothing. */
+const missing: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR']);
+
 /** Without its links; of what does not exist yet, the first folder that will be made. */
 async function realOf(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
+    if (!missing.has(systemCode(error))) throw error;
   }
   const above = dirname(path);
   return existsSync(above) ? join(await realpath(above), basename(path)) : realOf(above);
