@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { InstanceHandle, InstanceSpec } from '#contracts/runtime';
 import { cgroupFolder } from '#kernel/cgroups';
 
 /** True once there is no such process, or only the line that its parent hasn't read. */
@@ -75,4 +76,18 @@ export async function runScript(text: string): Promise<{ readonly line: string; 
       await ended;
     },
   };
+}
+
+/** An instance that an earlier platform started, which was killed since. */
+export async function startedEarlier(spec: InstanceSpec): Promise<InstanceHandle> {
+  const platform = await runScript(`
+    import runtimeProcess from '#drivers/runtime/process';
+    import { systemClock } from '#kernel/clock';
+    import { silentLogger } from '#kernel/logger';
+    const signal = new AbortController().signal;
+    const driver = await runtimeProcess.open({}, { log: silentLogger, clock: systemClock, signal });
+    console.log(JSON.stringify(await driver.start(${JSON.stringify(spec)}, signal)));
+    setInterval(() => undefined, 1_000);`);
+  await platform.kill9();
+  return JSON.parse(platform.line) as InstanceHandle;
 }

@@ -11,7 +11,7 @@ import { ownCgroup } from '#kernel/cgroups';
 import { systemClock } from '#kernel/clock';
 import { newInstanceId, unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
-import { exited, runScript, until } from './_processes.ts';
+import { exited, startedEarlier, until } from './_processes.ts';
 
 const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
 const env = { PATH: process.env['PATH'] ?? '' };
@@ -107,19 +107,10 @@ describe('a plain process', () => {
     const { driver, script, log } = await setup();
     const place = script('while :; do echo tick; sleep 0.02; done');
     const spec = { ...place, id: newInstanceId(), unit: unitId('service', 'survivor'), memoryBytes: 0 };
-    const platform = await runScript(`
-      import runtimeProcess from '#drivers/runtime/process';
-      import { systemClock } from '#kernel/clock';
-      import { silentLogger } from '#kernel/logger';
-      const signal = new AbortController().signal;
-      const driver = await runtimeProcess.open({}, { log: silentLogger, clock: systemClock, signal });
-      console.log(JSON.stringify(await driver.start(${JSON.stringify(spec)}, signal)));
-      setInterval(() => undefined, 1_000);`);
-    await platform.kill9();
+    const handle = await startedEarlier(spec);
     const written = (await log(spec)).length;
     await until(async () => (await log(spec)).length > written + 20, 'more lines after the kill');
 
-    const handle = JSON.parse(platform.line) as InstanceHandle;
     const ends: unknown[] = [];
     driver.onExit((_, status) => ends.push(status));
     expect(await driver.recover(handle)).toEqual(handle);

@@ -13,7 +13,7 @@ import { silentLogger } from '#kernel/logger';
 import { whyNoUsers } from '#runtime/sandbox/users';
 import { followEvents, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
-import { exited, runScript, until } from './_processes.ts';
+import { exited, startedEarlier, until } from './_processes.ts';
 
 const never = new AbortController().signal;
 const host = { log: silentLogger, clock: systemClock, signal: never };
@@ -79,16 +79,7 @@ describe('a process that takes more and more memory', () => {
     const { spec } = await openDriver();
     const late = `setTimeout(() => { ${leak} }, 1_500)`;
     const one = spec([process.execPath, '-e', late], { limits });
-    const platform = await runScript(`
-      import runtimeProcess from '#drivers/runtime/process';
-      import { systemClock } from '#kernel/clock';
-      import { silentLogger } from '#kernel/logger';
-      const signal = new AbortController().signal;
-      const driver = await runtimeProcess.open({}, { log: silentLogger, clock: systemClock, signal });
-      console.log(JSON.stringify(await driver.start(${JSON.stringify(one)}, signal)));
-      setInterval(() => undefined, 1_000);`);
-    await platform.kill9();
-    const handle = JSON.parse(platform.line) as InstanceHandle;
+    const handle = await startedEarlier(one);
     const next = await runtimeProcess.open({}, host);
     onTestFinished(() => next.close());
     const ends: ExitedStatus[] = [];
