@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,8 @@ import type { TestPlatform } from './_platform.ts';
 import { runScript, until } from './_processes.ts';
 
 const host = { log: silentLogger, clock: systemClock, signal: new AbortController().signal };
-const image = 'sutaz-test-busybox:1';
+/** A run's own: another one at the same time removes only its own. */
+const image = `sutaz-test-busybox:${process.pid}`;
 const why = await whyNoDocker();
 if (why !== null) console.log(`Containers are not tested: ${why}.`);
 
@@ -269,6 +270,8 @@ resources: { memory: 8MiB }
     expect(await readFile(join(home, 'services/boxed/index.html'), 'utf8')).toBe('from a container\n');
     await next.stop();
     expect(await mine()).toBe('');
-    expect(await docker('network', 'ls', '-q', '--filter', 'label=ai.sutaz.owner')).toBe('');
+    // Others may have networks on this engine, too.
+    const owner = createHash('sha256').update(home).digest('hex').slice(0, 12);
+    expect(await docker('network', 'ls', '-q', '--filter', `label=ai.sutaz.owner=${owner}`)).toBe('');
   });
 });
