@@ -17,7 +17,8 @@ import { inShelter, shelter } from './fleet/shelter.ts';
 import { tryService } from './fleet/trial.ts';
 
 const help = `Starts each service of the catalogue that this machine can run, uses it once through the door, puts it to sleep, wakes it, stops it,
-looks whether anything is left, and writes what it found to catalog/verified.json. Ends with 1 when one failed.
+looks whether anything is left, and writes what it found to catalog/verified.json: also which models it asked with its own key, by the
+accounts of the door (n8n and Flowise are given a flow that asks one). Ends with 1 when one failed.
 
 npm run test:fleet -- [ID...]
   --limit TIME  for each service, its packages included (15m)
@@ -40,11 +41,12 @@ function chosen(ids: readonly string[], services: ReadonlyMap<string, ServiceDef
 
 function lineOf(one: Verification): string {
   if (one.outcome === 'not-here') return `${one.id}: not here, ${one.why}`;
-  const { id, outcome, startSeconds, pssBytes, call, sleep } = one;
+  const { id, outcome, startSeconds, pssBytes, call, sleep, models = [] } = one;
   const parts = [
     startSeconds === null ? '' : `start ${startSeconds} s`,
     pssBytes === null ? '' : formatBytes(pssBytes),
     call ? `${call.what} ${call.status}` : '',
+    ...models.map(({ model, requests }) => `asked ${model} ${requests} times`),
     sleep ? `${sleep.rung}, awake in ${sleep.wakeSeconds} s` : '',
     outcome === 'failed' ? one.error : '',
   ];

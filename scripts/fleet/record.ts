@@ -19,6 +19,10 @@ const trial = {
   pssBytes: z.number().nullable().describe('Memory after the call, its part of what it shares included.'),
   call: z.strictObject({ what: z.string(), status: z.number() }).nullable(),
   sleep: z.strictObject({ rung: z.enum(['frozen', 'cold']), wakeSeconds: z.number() }).nullable(),
+  models: z
+    .array(z.strictObject({ model: z.string(), requests: z.number() }))
+    .exactOptional()
+    .describe('Models that it asked at the door with the key of its instance, and how often; absent where none.'),
 };
 
 const record = z.discriminatedUnion('outcome', [

@@ -10,6 +10,7 @@ import { sleep } from '#kernel/abort';
 import { systemClock } from '#kernel/clock';
 import { startPlatform } from '../../test/_platform.ts';
 import type { TestPlatform } from '../../test/_platform.ts';
+import { accounts, askedByItself, modelsAskedBy } from './asking.ts';
 import { useJob } from './job.ts';
 import { versionOf } from './plan.ts';
 import type { Way } from './plan.ts';
@@ -33,7 +34,9 @@ export interface Place {
 }
 
 /** What was found out, as far as the trial came. */
-type Findings = { -readonly [K in 'startSeconds' | 'pssBytes' | 'call' | 'sleep']: Trial[K] };
+type Findings = { -readonly [K in 'startSeconds' | 'pssBytes' | 'call' | 'sleep']: Trial[K] } & {
+  models?: NonNullable<Trial['models']>;
+};
 
 /** Never throws for what the service does wrong: that is its outcome. */
 export async function tryService(definition: ServiceDefinition, way: Way, place: Place): Promise<Trial> {
@@ -52,6 +55,9 @@ export async function tryService(definition: ServiceDefinition, way: Way, place:
 async function onPlatform(definition: ServiceDefinition, way: Way, place: Place, findings: Findings): Promise<void> {
   const before = new Set(place.shelter ? await strayFiles(place.shelter) : []);
   const ports: number[] = [];
+  // What a trial that failed left there would be found by the next, which begins as on the day of installing.
+  const data = join(place.home, 'services');
+  await rm(data, { recursive: true, force: true });
   const platform = await startPlatform({ home: place.home, config: settingsFor(definition, way) });
   try {
     if (definition.kind === 'job') await tryJob(definition, platform, place, findings);
@@ -62,7 +68,7 @@ async function onPlatform(definition: ServiceDefinition, way: Way, place: Place,
   const files = place.shelter ? (await strayFiles(place.shelter)).filter((file) => !before.has(file)) : [];
   const open = await Promise.all(ports.map(async (port) => ((await isListening(port)) ? [`port ${port}`] : [])));
   const left = [...processesBelow(place.home), ...open.flat(), ...files.map((file) => `file ${file}`)];
-  await rm(join(place.home, 'services'), { recursive: true, force: true });
+  await rm(data, { recursive: true, force: true });
   if (left.length > 0) throw new Error(`it left behind: ${left.join(', ')}`);
 }
 
@@ -72,7 +78,7 @@ function settingsFor(definition: ServiceDefinition, way: Way): string {
   const idle = { after: `${idleSeconds}s` };
   if (model !== null) return JSON.stringify({ models: { settings: { [model]: { engine: definition.id, idle } } } });
   const isServer = definition.kind === 'server';
-  return JSON.stringify({ services: { [definition.id]: { run: way, ...(isServer && { idle }) } } });
+  return JSON.stringify({ services: { [definition.id]: { run: way, ...(isServer && { idle }) } }, limits: accounts });
 }
 
 /** An engine is tried by the model that its call asks for. */
@@ -109,6 +115,7 @@ async function tryServer(
   if (unit.instance?.port) ports.push(unit.instance.port);
   if (unit.instance) findings.startSeconds = seconds(Date.now() - Date.parse(unit.instance.startedAt));
   settle(await use(definition, unit, platform, signal), findings);
+  await noteModels(definition, platform, place, findings);
   findings.pssBytes = await weightOf(client, name, signal);
   if (definition.tier === 'core') return;
   const rung = await asleep(client, name, signal);
@@ -122,6 +129,19 @@ async function tryServer(
   const { instance } = await client.readUnit(name, {}, { signal });
   if (instance?.port) ports.push(instance.port);
   await client.stopUnit(name, { force: true }, { signal });
+}
+
+async function noteModels(
+  definition: ServiceDefinition,
+  platform: TestPlatform,
+  { signal, say }: Place,
+  findings: Findings,
+): Promise<void> {
+  const said = await askedByItself(definition, platform, signal);
+  const asked = await modelsAskedBy(definition, platform, signal);
+  if (said !== null) say(`  it was told: ${said}`);
+  if (asked.length > 0) findings.models = asked;
+  else if (said !== null) throw new Error('it was answered by a model, but the door saw nothing of its key');
 }
 
 const seconds = (ms: number): number => Number((ms / 1000).toFixed(ms < 1000 ? 3 : 1));
