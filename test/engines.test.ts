@@ -8,7 +8,7 @@ import { startPlatform } from './_platform.ts';
 import { exited, runScript, until } from './_processes.ts';
 
 const modelPath = process.env['SUTAZ_TEST_MODEL'] ?? '';
-const environment = { path: process.env['SUTAZ_TEST_LLAMA_ENV'] ?? '', bin: '', env: {} };
+const environment = { id: 'given', path: process.env['SUTAZ_TEST_LLAMA_ENV'] ?? '', bin: '', env: {} };
 const hasServer = await isOnPath('llama-server', process.env['PATH']);
 if (!hasServer) console.warn('test/engines.test.ts: llama-server is not on PATH and is left out.');
 

@@ -105,15 +105,28 @@ describe('a Python environment', () => {
 describe('all of them', () => {
   it('are listed with what they weigh and share, and pruned when nobody names them', async () => {
     const kept = await environments.ensureNode(isNumber, { signal: never });
-    const list = await environments.list();
+    const { environments: list, bytes: together } = await environments.list();
     expect(list.map(({ kind }) => kind).sort()).toEqual(['node', 'python']);
     for (const { bytes, sharedBytes } of list) {
       expect(sharedBytes).toBeGreaterThan(0);
       expect(bytes).toBeGreaterThan(sharedBytes);
     }
-    const { removed } = await environments.prune([kept.id]);
-    expect(removed).toEqual(list.filter(({ id }) => id !== kept.id).map(({ id }) => id));
-    expect((await environments.list()).map(({ id }) => id)).toEqual([kept.id]);
+    expect(together).toBeGreaterThan(0);
+    expect(together).toBeLessThanOrEqual(list.reduce((sum, { bytes }) => sum + bytes, 0));
+    // What was handed out somebody may run from.
+    expect(await environments.prune([])).toMatchObject({ removed: [] });
+    const later = await open();
+    const gone = list.filter(({ id }) => id !== kept.id).map(({ id, packages }) => ({ id, packages }));
+    const tried = await later.prune([kept.id], { dryRun: true });
+    expect(tried.removed).toEqual(gone);
+    expect(later.find({ python: six })).toBe(gone[0]?.id);
+    expect(readdirSync(dir)).toContain(gone[0]?.id);
+    const { removed, freed } = await later.prune([kept.id]);
+    expect(removed).toEqual(gone);
+    expect(freed).toBeGreaterThanOrEqual(tried.freed);
+    // The cache kept a link to each of its files: without that going too, nothing would have been given back.
+    expect(freed).toBeGreaterThan(30_000);
+    expect((await later.list()).environments.map(({ id }) => id)).toEqual([kept.id]);
     // A platform that still remembers it makes it again.
     const again = await environments.ensurePython(six, { signal: never });
     expect(existsSync(join(again.path, '.ready'))).toBe(true);
@@ -153,7 +166,7 @@ describe('a tool at work', () => {
     const pid = Number(readFileSync(note, 'utf8'));
     await platform.kill9();
     expect(exited(pid)).toBe(false);
-    await environments.prune((await environments.list()).map(({ id }) => id));
+    await environments.prune((await environments.list()).environments.map(({ id }) => id));
     await until(() => exited(pid), 'the tool to end');
     expect(existsSync(path)).toBe(false);
   });

@@ -7,7 +7,7 @@ const path = process.env['SUTAZ_TEST_LLAMA_ENV'] ?? '';
 const longText = 'The quick brown fox jumps over the lazy dog. '.repeat(40);
 
 it('evaluates a system prompt that conversations share only once, also while it is in use', async () => {
-  const environment = { path, bin: '', env: {} };
+  const environment = { id: 'given', path, bin: '', env: {} };
   const engine = await startEngine('llama', { modelPath, context: 512, slots: 2, threads: 1, environment });
   try {
     const { url, key, model } = engine.endpoint;

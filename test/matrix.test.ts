@@ -13,6 +13,7 @@ type Need =
   | 'models:use'
   | 'models:manage'
   | 'services:use'
+  | 'services:manage'
   | 'units'
   | 'jobs:run'
   | 'state:read'
@@ -74,6 +75,8 @@ const table: Readonly<Record<string, Row>> = {
   'GET /sutaz/v1/limits': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/cache': { need: 'state:read', answers: 200 },
   'DELETE /sutaz/v1/cache': { need: 'models:manage', answers: 200 },
+  'GET /sutaz/v1/environments': { need: 'state:read', answers: 200 },
+  'POST /sutaz/v1/environments/prune': { need: 'services:manage', body: { dryRun: true }, answers: 200 },
   'GET /sutaz/v1/upstreams': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/savings': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/plan': { need: 'state:read', ask: '/sutaz/v1/plan?unit=shown', answers: 200 },
@@ -126,6 +129,7 @@ const mayOf: Readonly<Record<string, readonly Need[]>> = {
     'models:use',
     'models:manage',
     'services:use',
+    'services:manage',
     'units',
     'jobs:run',
     'state:read',
@@ -139,6 +143,7 @@ const mayOf: Readonly<Record<string, readonly Need[]>> = {
     'models:use',
     'models:manage',
     'services:use',
+    'services:manage',
     'units',
     'jobs:run',
     'state:read',

@@ -129,6 +129,8 @@ it('the platform answers as described', async () => {
   await answers('readLimits', client.readLimits());
   await answers('readCache', client.readCache());
   await answers('clearCache', client.clearCache());
+  await answers('listEnvironments', client.listEnvironments());
+  await answers('pruneEnvironments', client.pruneEnvironments({ dryRun: true }));
   await answers('readUpstreams', client.readUpstreams());
   await answers('listKeys', client.listKeys());
   await answers('revokeKey', client.revokeKey(keyId));

@@ -16,7 +16,7 @@ let engine: StartedEngine | undefined;
 let ollama: OllamaServer | undefined;
 beforeAll(async () => {
   const path = process.env['SUTAZ_TEST_LLAMA_ENV'] ?? '';
-  engine = await startEngine('llama', { modelPath, ...shape, environment: { path, bin: '', env: {} } });
+  engine = await startEngine('llama', { modelPath, ...shape, environment: { id: 'given', path, bin: '', env: {} } });
   ollama = await ollamaServer(engine.endpoint);
 });
 afterAll(async () => {

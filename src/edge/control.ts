@@ -16,6 +16,8 @@ import type { UnitId } from '#kernel/ids';
 import { everything } from '#kernel/scopes';
 import { covers } from '#security/scopes';
 import { cacheRoutes } from './cache-routes.ts';
+import { environmentRoutes } from './environment-routes.ts';
+import type { EnvironmentDesk } from './environment-routes.ts';
 import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
@@ -58,6 +60,7 @@ export interface Control {
   removeModel(name: string): Promise<void>;
   readonly library: Library;
   readonly jobs: JobDesk;
+  readonly environments: EnvironmentDesk;
   readonly security: Security;
   catalog(): ApiCatalog;
   definition(id: string): Promise<ApiDefinition>;
@@ -72,6 +75,7 @@ export const routes: readonly Route[] = [
   route('readSavings', (_, { control }) => control.savings()),
   route('readLimits', readLimits),
   ...cacheRoutes,
+  ...environmentRoutes,
   route('readUpstreams', (_, { control }) => control.upstreams()),
   route('readPlan', readPlan),
   route('watchEvents', (exchange, { live }) => live.attach(exchange)),

@@ -301,6 +301,7 @@ function fakeControl(): Control {
       importFrom: async () => unused(),
       view: async () => unused(),
     },
+    environments: { list: async () => unused(), prune: async () => unused() },
     jobs: { start: async () => unused(), list: () => [], read: unused, cancel: unused, output: unused },
     security: {
       keys: { list: () => [], create: unused, rotate: unused, revoke: unused },

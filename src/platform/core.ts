@@ -72,6 +72,7 @@ export interface Core {
   readonly needs: Needs;
   readonly bindings: Bindings;
   readonly jobs: PlatformJobs;
+  readonly records: Records;
   readonly views: ViewSources;
   readonly savings: Savings;
   /** The graphics cards, and what is on them. */
@@ -165,7 +166,7 @@ export async function createCore(
   const relay = createRelay(createGranter(granting(parts, options)), isEnding);
   const waker = offering(withLines(relay, { clock, pickers }), units.plans);
   return {
-    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, jobs, bindings },
+    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, jobs, bindings, records },
     ...{ views, savings, cards, tellTime, limit, logFile },
   };
 }

@@ -24,6 +24,8 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
+import { createEnvironmentDesk } from './environments.ts';
+import type { EnvironmentDeskDeps } from './environments.ts';
 import type { PlatformIdentity } from './identity.ts';
 import type { PlatformJobs } from './jobs.ts';
 import { createLibrary } from './library.ts';
@@ -48,6 +50,8 @@ export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFor
   readonly logs: Logs;
   readonly identity: Pick<PlatformIdentity, 'desk' | 'audit'>;
   readonly jobs: Pick<PlatformJobs, 'desk'>;
+  readonly environments: EnvironmentDeskDeps['environments'];
+  readonly records: EnvironmentDeskDeps['records'];
   readonly shutdown: () => void;
   readonly restart: Control['restart'];
   /** A pin is remembered over a restart. */
@@ -103,6 +107,7 @@ export function createOperator(deps: OperatorDeps): Control {
     removeModel: library.remove,
     library,
     jobs: deps.jobs.desk,
+    environments: createEnvironmentDesk({ ...deps, catalog: catalog.current }),
     security: { keys: deps.identity.desk, audit: deps.identity.audit.read },
     catalog: () => catalogView(deps),
     definition: (id) => definitionView(id, deps),

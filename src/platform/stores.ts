@@ -17,7 +17,7 @@ import type { Views } from '#models/views/views';
 import { readMaybe, writeWhole } from '#runtime/home';
 import type { Home } from '#runtime/home';
 import { openEnvironments } from '#runtime/environments/environments';
-import type { Environments } from '#runtime/launch';
+import type { Environments } from '#runtime/environments/environments';
 import { createLogs } from '#runtime/logs';
 import type { Logs } from '#runtime/logs';
 import { newSeed } from '#security/lasting';

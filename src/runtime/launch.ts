@@ -13,6 +13,8 @@ import type { Sandbox } from './sandbox/sandbox.ts';
 
 /** Where a unit's packages were installed, and what its process needs to find them. */
 export interface Environment {
+  /** By which it is kept while something runs from it. */
+  readonly id: string;
   readonly path: string;
   readonly bin: string;
   readonly env: Readonly<Record<string, string>>;

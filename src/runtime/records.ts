@@ -17,6 +17,8 @@ export interface InstanceRecord {
   readonly startedAt: string;
   /** Where it tells the bytes it takes outside of its own processes; as its blueprint said when it was started. */
   readonly weight?: string;
+  /** The environment that it runs from; absent where it has none. */
+  readonly environment?: string;
 }
 
 export interface Records {

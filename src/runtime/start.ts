@@ -61,6 +61,7 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
     key: newSecret('sutaz-i-'),
     startedAt: new Date(deps.clock.wall()).toISOString(),
     ...(blueprint.weight !== undefined && { weight: blueprint.weight }),
+    ...(environment && { environment: environment.id }),
   };
   const logFile = deps.logs.file(unit);
   const spec = await instanceSpec(blueprint, record, environment, { ...deps.place(), logFile }, memoryBytes);

@@ -43,6 +43,20 @@ export const platformOperations = {
     faults: ['NOT_FOUND'],
     example: { query: 'model=smollm2:135m' },
   },
+  listEnvironments: {
+    ...{ method: 'GET', path: '/environments', scope: 'state:read', topic: 'state', answer: 'ApiEnvironments' },
+    summary: 'List the packages that services run from: what they weigh, what they share, who uses them',
+    detail: 'Every file is looked at: a large home takes some seconds.',
+  },
+  pruneEnvironments: {
+    ...{ method: 'POST', path: '/environments/prune', scope: 'services:manage', topic: 'state' },
+    ...{ body: 'ApiPruneAsk', answer: 'ApiPruned' },
+    summary: 'Remove the packages that nothing runs from',
+    detail:
+      'Stays: what a definition runs from, what an instance runs from, and what was handed out since the platform started. ' +
+      'From the caches goes what then no environment holds.',
+    example: { body: { dryRun: true } },
+  },
   readUpstreams: {
     ...{ method: 'GET', path: '/upstreams', scope: 'state:read', topic: 'state', answer: 'ApiUpstreams' },
     summary: 'Show where requests go, what is left alone and why',

@@ -17,6 +17,7 @@ import type {
 } from '../api.ts';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '../explanations.ts';
 import type { ApiJob, ApiJobAsk, ApiJobList, ApiJobOutput } from '../jobs-api.ts';
+import type { ApiEnvironments, ApiPruneAsk, ApiPruned } from '../environments-api.ts';
 import type { ApiCache, ApiCleared } from '../cache-api.ts';
 import type { ApiLimits } from '../limits-api.ts';
 import type { ApiAuditList, ApiKeyAsk, ApiKeyList, ApiMadeKey, ApiRotateAsk } from '../security-api.ts';
@@ -47,6 +48,7 @@ export interface Wire {
   readonly ApiCollected: ApiCollected;
   readonly ApiConsoleLink: ApiConsoleLink;
   readonly ApiDefinition: ApiDefinition;
+  readonly ApiEnvironments: ApiEnvironments;
   readonly ApiEvent: ApiEvent;
   readonly ApiImport: ApiImport;
   readonly ApiImportAsk: ApiImportAsk;
@@ -65,6 +67,8 @@ export interface Wire {
   readonly ApiPlan: ApiPlan;
   readonly ApiProblem: ApiProblem;
   readonly ApiProgress: ApiProgress;
+  readonly ApiPruneAsk: ApiPruneAsk;
+  readonly ApiPruned: ApiPruned;
   readonly ApiPulled: ApiPulled;
   readonly ApiPullProgress: ApiPullProgress;
   readonly ApiRestarted: ApiRestarted;

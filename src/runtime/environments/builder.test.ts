@@ -5,7 +5,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { fakeClock } from '#kernel/clock.fake';
 import { silentLogger } from '#kernel/logger';
 import { createBuilder, type Plan } from './builder.ts';
-import { readMarker, usageOf } from './folders.ts';
+import { usageOf } from './disk.ts';
+import { readMarker } from './folders.ts';
 
 const never = new AbortController().signal;
 

@@ -17,6 +17,10 @@ export interface Plan extends Pick<folders.ReadyMarker, 'kind' | 'packages' | 'w
 export interface Builder {
   /** Makes the folder ready, or finds it so. Leaves no folder when it throws. */
   build(plan: Plan, signal: AbortSignal): Promise<folders.ReadyMarker>;
+  /** Takes the folder away, and what a killed platform left at work in it. A build of it waits until it is gone. */
+  remove(id: string): Promise<void>;
+  /** Resolves when nobody takes it away any more. */
+  left(id: string): Promise<void>;
   isBuilding(id: string): boolean;
   readonly isIdle: boolean;
 }
@@ -25,11 +29,14 @@ export interface Builder {
 export function createBuilder({ dir, clock, log }: Pick<EnvironmentsOptions, 'dir' | 'clock' | 'log'>): Builder {
   const flights = createSingleFlight<folders.ReadyMarker>();
   const building = new Set<string>();
+  const leaving = new Map<string, Promise<void>>();
+  const left = async (id: string): Promise<void> => leaving.get(id)?.catch(() => undefined);
   const make = async (id: string, plan: Plan, signal: AbortSignal): Promise<folders.ReadyMarker> => {
     const path = join(dir, id);
+    await left(id);
     const found = await folders.readMarker(path);
-    if (found) return found;
     const { kind, packages, wish } = plan;
+    if (found) return folders.rememberWish(path, found, wish);
     const started = clock.now();
     building.add(id);
     try {
@@ -62,9 +69,20 @@ export function createBuilder({ dir, clock, log }: Pick<EnvironmentsOptions, 'di
       const id = folders.folderName(plan.kind, plan.content);
       return flights.run(id, signal, (signal) => make(id, plan, signal));
     },
+    left,
+    async remove(id) {
+      const going = takeAway(join(dir, id)).finally(() => leaving.delete(id));
+      leaving.set(id, going);
+      await going;
+    },
     isBuilding: (id) => building.has(id),
     get isIdle() {
       return building.size === 0;
     },
   };
+}
+
+async function takeAway(path: string): Promise<void> {
+  await endLeftTool(folders.noteOf(path), path);
+  await folders.removeFolder(path);
 }

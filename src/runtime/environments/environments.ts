@@ -3,15 +3,24 @@ import { join } from 'node:path';
 import type { OnProgress } from '#contracts/models';
 import { createSingleFlight } from '#kernel/single-flight';
 import { createBuilder } from './builder.ts';
-import { pruneCaches } from './caches.ts';
-import { environmentFolders, noteOf, readMarker, removeFolder, usageOf, type ReadyMarker } from './folders.ts';
+import { cachesOf, pruneCaches } from './caches.ts';
+import { createScale, freedBy, walk } from './disk.ts';
+import { environmentFolders, folderName, readMarker, wishesOf, type ReadyMarker } from './folders.ts';
 import { createPythonRecipes, nodeRecipe, type Recipe } from './recipes.ts';
 import { isOnPath } from './programs.ts';
-import { endLeftTool } from './tool.ts';
 import { toolEnvironment } from './tool-env.ts';
-import type { Environment, Environments, EnvironmentsOptions, EnvironmentUsage, EnsureOptions } from './types.ts';
+import type {
+  Environment,
+  EnvironmentList,
+  Environments,
+  EnvironmentsOptions,
+  EnvironmentUsage,
+  EnsureOptions,
+  NodeSpec,
+  Pruned,
+} from './types.ts';
 
-export type { Environment, Environments, EnvironmentsOptions, EnvironmentUsage } from './types.ts';
+export type { Environment, EnvironmentList, Environments, EnvironmentsOptions, Pruned } from './types.ts';
 
 /** Opens the environments of a home. Nothing is made before it is asked for. */
 export async function openEnvironments(options: EnvironmentsOptions): Promise<Environments> {
@@ -21,17 +30,26 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
   const flights = createSingleFlight<ReadyMarker>();
   const builder = createBuilder(options);
   const pythonRecipe = createPythonRecipes(options.python);
-  const ready = new Map((await readMarkers(dir)).map((marker) => [marker.wish, marker]));
+  const known = await readMarkers(dir);
+  const ready = new Map(known.flatMap((marker) => wishesOf(marker).map((wish) => [wish, marker])));
+  const handedOut = new Set<string>();
   const watchers = createWatchers();
 
   const ensure = async ({ wish, plan }: Recipe, { signal, onProgress }: EnsureOptions): Promise<Environment> => {
     const known = ready.get(wish);
-    if (known && (await readMarker(join(dir, known.id)))) return environmentOf(dir, known);
+    if (known) {
+      // Before it is looked for: from here on no prune begins to take it.
+      handedOut.add(known.id);
+      await builder.left(known.id);
+      if (await readMarker(join(dir, known.id))) return environmentOf(dir, known);
+    }
     const stop = watchers.add(wish, onProgress);
     try {
       const marker = await flights.run(wish, signal, async (signal) => {
         const context = { dir, env, clock, log, signal, onProgress: watchers.tell(wish) };
-        return builder.build(await plan(context), signal);
+        const made = await plan(context);
+        handedOut.add(folderName(made.kind, made.content));
+        return builder.build(made, signal);
       });
       ready.set(wish, marker);
       return environmentOf(dir, marker);
@@ -50,28 +68,58 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
       return ensure(pythonRecipe(python), options);
     },
 
-    async list() {
-      const usages: EnvironmentUsage[] = [];
-      for (const { id, kind, packages, interpreter, builtAt } of await readMarkers(dir)) {
-        const path = join(dir, id);
-        usages.push({ id, kind, packages, path, interpreter, builtAt, ...(await usageOf(path)) });
-      }
-      return usages;
+    find({ node, python }) {
+      const wish = node ? wishOfNode(node) : python && pythonRecipe(python).wish;
+      return (wish !== undefined && ready.get(wish)?.id) || null;
     },
 
-    async prune(keep) {
+    list: () => weighAll(dir),
+
+    async prune(keep, { dryRun } = { dryRun: false }) {
       const kept = new Set(keep);
-      const removed = (await environmentFolders(dir)).filter((id) => !kept.has(id) && !builder.isBuilding(id));
-      for (const id of removed) {
-        const path = join(dir, id);
-        await endLeftTool(noteOf(path), path);
-        await removeFolder(path);
+      const mayGo = (id: string) => !kept.has(id) && !handedOut.has(id) && !builder.isBuilding(id);
+      const going = (await environmentFolders(dir)).filter(mayGo);
+      let freed = await freedBy(
+        going.map((id) => join(dir, id)),
+        dryRun ? cachesOf(dir) : [],
+      );
+      const removed: Pruned['removed'][number][] = [];
+      for (const id of going) {
+        const packages = (await readMarker(join(dir, id)))?.packages ?? [];
+        // Somebody may want it by now: it is looked at again, and what begins in the same turn nobody can come between.
+        if (!mayGo(id)) continue;
+        if (!dryRun) await builder.remove(id);
+        removed.push({ id, packages });
       }
       // A store must not lose what a build under way has just put there.
-      if (builder.isIdle) await pruneCaches({ dir, env, clock, log });
-      return { removed };
+      if (!dryRun && builder.isIdle) freed += await pruneCaches({ dir, env, clock, log });
+      return { removed, freed };
     },
   };
+}
+
+async function weighAll(dir: string): Promise<EnvironmentList> {
+  const together = createScale();
+  const environments: EnvironmentUsage[] = [];
+  for (const { id, kind, packages, interpreter, builtAt } of await readMarkers(dir)) {
+    const path = join(dir, id);
+    const own = createScale();
+    await walk(path, (stats) => {
+      own.add(stats);
+      together.add(stats);
+    });
+    environments.push({ id, kind, packages, path, interpreter, builtAt, ...own.weight() });
+  }
+  return { environments, bytes: together.weight().bytes };
+}
+
+/** Undefined where a definition has nothing for this machine: it has no environment here. */
+function wishOfNode(spec: NodeSpec): string | undefined {
+  try {
+    return nodeRecipe(spec).wish;
+  } catch {
+    return undefined;
+  }
 }
 
 async function readMarkers(dir: string): Promise<ReadyMarker[]> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { access, lstat, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '#kernel/faults';
 import type { EnvironmentKind } from './types.ts';
@@ -12,6 +12,8 @@ export interface ReadyMarker {
   readonly packages: readonly string[];
   /** What was asked for, before an interpreter was chosen: finds the environment without asking any interpreter. */
   readonly wish: string;
+  /** Other wishes that came to the same: another range for the interpreter, say. */
+  readonly alike?: readonly string[];
   /** What the interpreter said of itself: `3.11.7`. */
   readonly interpreter: string;
   /** A file or folder without which the environment is a ruin, too. */
@@ -57,6 +59,16 @@ export async function writeMarker(path: string, marker: ReadyMarker): Promise<vo
   await rename(temporary, join(path, readyName));
 }
 
+/** So that a later platform finds it by this wish, too, without asking any interpreter. */
+export async function rememberWish(path: string, marker: ReadyMarker, wish: string): Promise<ReadyMarker> {
+  if (wishesOf(marker).includes(wish)) return marker;
+  const more = { ...marker, alike: [...(marker.alike ?? []), wish] };
+  await writeMarker(path, more);
+  return more;
+}
+
+export const wishesOf = ({ wish, alike = [] }: ReadyMarker): readonly string[] => [wish, ...alike];
+
 export async function environmentFolders(dir: string): Promise<string[]> {
   try {
     return (await readdir(dir)).filter(isFolderName);
@@ -76,25 +88,4 @@ export async function removeFolder(path: string): Promise<void> {
 export async function makeAnew(path: string): Promise<void> {
   await removeFolder(path);
   await mkdir(path, { recursive: true });
-}
-
-/** Bytes on disk of a tree; hard links within it are counted once, `sharedBytes` are those of files with more links. */
-export async function usageOf(path: string): Promise<{ readonly bytes: number; readonly sharedBytes: number }> {
-  const seen = new Set<number>();
-  const folders = [path];
-  let bytes = 0;
-  let sharedBytes = 0;
-  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
-      const child = join(folder, entry.name);
-      if (entry.isDirectory()) folders.push(child);
-      const stats = await lstat(child).catch(() => null);
-      if (!stats || seen.has(stats.ino)) continue;
-      seen.add(stats.ino);
-      const size = stats.blocks * 512;
-      bytes += size;
-      if (!stats.isDirectory() && stats.nlink > 1) sharedBytes += size;
-    }
-  }
-  return { bytes, sharedBytes };
 }

@@ -34,6 +34,19 @@ export interface EnvironmentUsage {
   readonly builtAt: number;
 }
 
+export interface EnvironmentList {
+  readonly environments: readonly EnvironmentUsage[];
+  /** Bytes of all of them together: a file that several hold is counted once. */
+  readonly bytes: number;
+}
+
+export interface Pruned {
+  /** A ruin that a broken build left has no packages. */
+  readonly removed: readonly Pick<EnvironmentUsage, 'id' | 'packages'>[];
+  /** Bytes that were given back; of a dry run those that at least would be. */
+  readonly freed: number;
+}
+
 export interface EnsureOptions {
   readonly signal: AbortSignal;
   /** Called in steps, as the tools report them: packages resolved, fetched, linked. */
@@ -61,13 +74,16 @@ export interface Environments {
   ensure(run: Pick<ProcessRun, 'node' | 'python'>, options: EnsureOptions): Promise<Environment | null>;
   ensureNode(spec: NodeSpec, options: EnsureOptions): Promise<Environment>;
   ensurePython(spec: PythonSpec, options: EnsureOptions): Promise<Environment>;
+  /** The id of the environment that `ensure` would find built; null when it would have to build it, or there is none. */
+  find(run: Pick<ProcessRun, 'node' | 'python'>): string | null;
   /** Walks every file: seconds for a large home. */
-  list(): Promise<EnvironmentUsage[]>;
+  list(): Promise<EnvironmentList>;
   /**
    * Removes the environments not named and what broken builds left, and then from the caches what no environment needs.
-   * Never one that is being built. The caller keeps what an instance runs from.
+   * Never one that is being built, nor one that was handed out since this was opened: somebody may be about to run from it.
+   * The caller keeps what an earlier platform's instance runs from.
    */
-  prune(keep: Iterable<string>): Promise<{ readonly removed: readonly string[] }>;
+  prune(keep: Iterable<string>, options?: { readonly dryRun: boolean }): Promise<Pruned>;
 }
 
 /** What the builders of both kinds are given. */
