@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import { toFault } from '#kernel/faults';
+import { systemCode, toFault } from '#kernel/faults';
 import { createSingleFlight } from '#kernel/single-flight';
+import { diskFull, isDiskFull } from './failures.ts';
 import * as folders from './folders.ts';
 import { endLeftTool } from './tool.ts';
 import type { EnvironmentsOptions } from './types.ts';
@@ -59,7 +60,7 @@ export function createBuilder({ dir, clock, log }: Pick<EnvironmentsOptions, 'di
     } catch (error) {
       const left = (thrown: unknown) => log.warn('a broken environment could not be removed', { id, error: thrown });
       await folders.removeFolder(path).catch(left);
-      throw toFault(error);
+      throw isDiskFull(systemCode(error) ?? '') ? diskFull(packages.join(', '), dir) : toFault(error);
     } finally {
       building.delete(id);
     }

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OnProgress } from '#contracts/models';
 import { createSingleFlight } from '#kernel/single-flight';
@@ -25,8 +25,10 @@ export type { Environment, EnvironmentList, Environments, EnvironmentsOptions, P
 /** Opens the environments of a home. Nothing is made before it is asked for. */
 export async function openEnvironments(options: EnvironmentsOptions): Promise<Environments> {
   const { dir, log, clock } = options;
-  const env = toolEnvironment(options.env ?? process.env);
-  await mkdir(dir, { recursive: true });
+  // Tools leave locks and halves of packages in their temporary folder: on this disk, and cleared by the next prune.
+  const temporary = join(dir, 'tmp');
+  const env: Record<string, string> = { ...toolEnvironment(options.env ?? process.env), TMPDIR: temporary };
+  await mkdir(temporary, { recursive: true });
   const flights = createSingleFlight<ReadyMarker>();
   const builder = createBuilder(options);
   const pythonRecipe = createPythonRecipes(options.python);
@@ -92,10 +94,19 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
         removed.push({ id, packages });
       }
       // A store must not lose what a build under way has just put there.
+      if (!dryRun && builder.isIdle) freed += await emptied(temporary);
       if (!dryRun && builder.isIdle) freed += await pruneCaches({ dir, env, clock, log });
       return { removed, freed };
     },
   };
+}
+
+/** Resolves with the bytes given back. */
+async function emptied(folder: string): Promise<number> {
+  const left = (await readdir(folder)).map((name) => join(folder, name));
+  const freed = await freedBy(left, []);
+  await Promise.all(left.map((path) => rm(path, { recursive: true, force: true })));
+  return freed;
 }
 
 async function weighAll(dir: string): Promise<EnvironmentList> {

@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Fault } from '#kernel/faults';
-import { buildFault, words } from './failures.ts';
+import { formatDuration } from '#kernel/quantities';
+import { buildFault, isDiskFull, withoutPasswords, words } from './failures.ts';
 import { noteOf } from './folders.ts';
 import { runTool } from './tool.ts';
 import type { BuildContext, NodeSpec } from './types.ts';
@@ -26,28 +27,43 @@ export async function buildNode(path: string, spec: NodeSpec, context: BuildCont
   const progress = createPnpmProgress(context.onProgress);
   const errors: string[] = [];
   const flags = ['install', '--prod', '--reporter=ndjson'];
+  const failed = (said: string): Fault =>
+    buildFault(
+      `The Node packages ${spec.packages.join(', ')}`,
+      said,
+      'Check the names and versions in the definition, and that the registry can be reached ("npm ping" asks the same one).',
+      context.dir,
+    );
+  // On a full disk pnpm fetches everything again, for minutes.
+  const hopeless = new AbortController();
   const result = await runTool({
     argv: [process.execPath, pnpmProgram(), ...flags],
     cwd: path,
-    env: { ...context.env, ...pnpmCaches(context.dir) },
-    ...{ signal: context.signal, clock: context.clock, note: noteOf(path) },
+    env: { ...retries, ...context.env, ...pnpmCaches(context.dir) },
+    ...{ signal: AbortSignal.any([context.signal, hopeless.signal]), clock: context.clock, note: noteOf(path) },
     onLine(line, from) {
       if (from === 'stderr') return;
       const event = parseEvent(line);
+      if (event?.name === 'pnpm:request-retry' && isDiskFull(event.error?.code ?? '')) hopeless.abort();
       if (event?.level === 'error') errors.push(errorText(event));
       else if (event) progress(event);
       // What pnpm says before its reporter stands is plain text.
       else errors.push(line);
     },
+  }).catch((error: unknown) => {
+    throw hopeless.signal.aborted && !context.signal.aborted ? failed('ENOSPC') : error;
   });
   if (result.code === 0) return;
   const said = words(errors.length > 0 ? errors : result.stderr.slice(-20));
-  throw buildFault(
-    `The Node packages ${spec.packages.join(', ')}`,
-    said || `pnpm ended with code ${result.code}.`,
-    'Check the names and versions in the definition, and that the registry can be reached ("npm ping" asks the same one).',
-  );
+  throw failed(said || `pnpm ended with code ${result.code}.`);
 }
+
+/** Of its own, pnpm would wait 10 s and then 60 s: 2, 6 and 18 s find a registry that is back sooner. The user's variables go before. */
+const retries = {
+  npm_config_fetch_retries: '3',
+  npm_config_fetch_retry_mintimeout: '2000',
+  npm_config_fetch_retry_factor: '3',
+};
 
 /** Left beside the packages, so that what is there can be read, and pnpm asked about it. */
 const settings = (spec: NodeSpec, dir: string) => ({
@@ -109,6 +125,11 @@ interface PnpmEvent {
   readonly message?: string;
   readonly stdio?: string;
   readonly line?: string;
+  /** Of a request that is to be made again. */
+  readonly error?: { readonly code?: string };
+  readonly url?: string;
+  /** Milliseconds until then. */
+  readonly timeout?: number;
 }
 
 function parseEvent(line: string): PnpmEvent | null {
@@ -129,8 +150,15 @@ export function createPnpmProgress(onProgress: BuildContext['onProgress']): (eve
     ...{ resolved: 'resolved', fetched: 'fetched', found_in_store: 'fetched', imported: 'imported' },
   };
   let total: number | undefined;
+  const tellRetry = ({ url = '', error, timeout = 0 }: PnpmEvent): void => {
+    const host = URL.parse(url)?.host ?? withoutPasswords(url);
+    const what = `${host} does not answer (${error?.code ?? 'no answer'}): again in ${formatDuration(timeout)}`;
+    const done = counts.resolved + counts.fetched + counts.imported;
+    onProgress({ phase: 'installing', what, unit: 'steps', done });
+  };
   return (event) => {
     if (event.name === 'pnpm:stage' && event.stage === 'resolution_done') total = counts.resolved * 3;
+    if (event.name === 'pnpm:request-retry') tellRetry(event);
     const kind = event.name === 'pnpm:progress' ? kinds[event.status ?? ''] : undefined;
     if (!kind) return;
     counts[kind]++;

@@ -30,6 +30,16 @@ describe('the progress of pnpm', () => {
   });
 });
 
+describe('a registry that does not answer', () => {
+  it('is told by its host alone, with when it is asked again', () => {
+    const { seen, onProgress } = collect();
+    const tell = createPnpmProgress(onProgress);
+    const url = 'https://user:secret@r.example/a';
+    tell({ name: 'pnpm:request-retry', url, error: { code: 'ECONNREFUSED' }, timeout: 6_000 });
+    expect(seen.map(({ what }) => what)).toEqual(['r.example does not answer (ECONNREFUSED): again in 6 s']);
+  });
+});
+
 describe('the progress of uv', () => {
   it('goes forward only, to its total', () => {
     const { seen, onProgress } = collect();

@@ -63,7 +63,12 @@ export async function buildPython(
     const said = reason(made.stderr);
     throw source.isDownload
       ? noPython(source, said)
-      : buildFault(`A Python environment with ${source.request}`, said, 'Check that this interpreter works.');
+      : buildFault(
+          `A Python environment with ${source.request}`,
+          said,
+          'Check that this interpreter works.',
+          context.dir,
+        );
   }
   const progress = createUvProgress(spec.packages.join(', '), context.onProgress);
   // Not compiled here: Python compiles what a service imports at its first start, a small part of what is installed.
@@ -78,6 +83,7 @@ export async function buildPython(
     `The Python packages ${spec.packages.join(', ')}`,
     reason(installed.stderr) || `uv ended with code ${installed.code}.`,
     `Check the names and versions in the definition (Python here is ${source.version}), and that the index can be reached ("python3 -m pip download" asks the same one).`,
+    context.dir,
   );
 }
 

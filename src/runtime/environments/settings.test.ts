@@ -76,9 +76,12 @@ describe('the words of a failed build', () => {
   });
 
   it('are a full disk where they say so', () => {
-    expect(buildFault('X', 'OSError: [Errno 28] No space left on device', '').code).toBe('DISK_FULL');
-    expect(buildFault('X', 'ENOSPC: no space', '').code).toBe('DISK_FULL');
-    expect(buildFault('X', '', 'Do this.')).toMatchObject({
+    expect(buildFault('X', 'OSError: [Errno 28] No space left on device', '', '/h/env').code).toBe('DISK_FULL');
+    expect(buildFault('X', 'ENOSPC: no space', '', '/h/env')).toMatchObject({
+      code: 'DISK_FULL',
+      message: expect.stringMatching(/^The disk of \/h\/env is full: X .*env prune/),
+    });
+    expect(buildFault('X', '', 'Do this.', '/h/env')).toMatchObject({
       code: 'START_FAILED',
       message: expect.stringContaining('Do this.'),
     });

@@ -77,6 +77,7 @@ async function ownUv(context: BuildContext, python: string | undefined, run: Run
         `uv ${pinned}, which makes Python environments,`,
         words(result.stderr.slice(-12)),
         `Install uv yourself, so that it is in PATH, or make "${python} -m pip install uv" work.`,
+        context.dir,
       );
     }
     await rm(folder, { recursive: true, force: true });
