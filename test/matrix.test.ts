@@ -75,6 +75,7 @@ const table: Readonly<Record<string, Row>> = {
   'GET /sutaz/v1/limits': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/cache': { need: 'state:read', answers: 200 },
   'DELETE /sutaz/v1/cache': { need: 'models:manage', answers: 200 },
+  'GET /sutaz/v1/map': { need: 'state:read', answers: 200 },
   'GET /sutaz/v1/environments': { need: 'state:read', answers: 200 },
   'POST /sutaz/v1/environments/prune': { need: 'services:manage', body: { dryRun: true }, answers: 200 },
   'GET /sutaz/v1/upstreams': { need: 'state:read', answers: 200 },

@@ -129,6 +129,7 @@ it('the platform answers as described', async () => {
   await answers('readLimits', client.readLimits());
   await answers('readCache', client.readCache());
   await answers('clearCache', client.clearCache());
+  await answers('readMap', client.readMap());
   await answers('listEnvironments', client.listEnvironments());
   await answers('pruneEnvironments', client.pruneEnvironments({ dryRun: true }));
   await answers('readUpstreams', client.readUpstreams());

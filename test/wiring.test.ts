@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ApiMap } from '#contracts/map-api';
 import { root, startPlatform } from './_platform.ts';
 import type { StartOptions, TestPlatform } from './_platform.ts';
 
@@ -69,6 +70,17 @@ describe('what a service consumes', () => {
     const headers = { authorization: `Bearer ${X_KEY}` };
     expect((await fetch(`${X_WEB}/`, { headers })).status).toBe(200);
     expect((await fetch(`${platform.url}/services/b-store/`, { headers })).status).toBe(403);
+    const { edges, shared } = (await (await platform.fetch('/sutaz/v1/map')).json()) as ApiMap;
+    const ofApp = edges.filter(({ from }) => from === 'service/app');
+    expect(ofApp.map(({ to, capability, way, requests }) => ({ to, capability, way, requests }))).toEqual([
+      { to: 'service/a-store', capability: 'sql.test', way: 'direct', requests: null },
+      { to: 'service/page', capability: 'web.test', way: 'door', requests: 1 },
+    ]);
+    expect(X_KEY.startsWith(ofApp[0]?.key ?? 'none')).toBe(true);
+    expect(JSON.stringify(edges)).not.toContain(X_KEY);
+    expect(shared.map(({ provider, users }) => ({ provider, users }))).toEqual([
+      { provider: 'service/a-store', users: ['service/app'] },
+    ]);
     // The key ends with its instance, the secret does not.
     await stop('app');
     expect((await fetch(`${X_WEB}/`, { headers })).status).toBe(401);
@@ -93,6 +105,26 @@ describe('what a service consumes', () => {
     expect((await told('app')).X_SQL).toMatch(/^b-store:/);
     expect((await platform.unit('a-store')).state).toBe('cold');
   });
+});
+
+it('a model that was asked with the key of an instance is seen as what that consumes', async () => {
+  const asks = consumer('asks', "  openai: { X_URL: '{openai.url}', X_KEY: '{key}' }");
+  await start({ catalog: { 'services/asks.yaml': asks } });
+  const { X_URL, X_KEY = '' } = await told('asks');
+  const headers = { authorization: `Bearer ${X_KEY}`, 'content-type': 'application/json' };
+  const body = JSON.stringify({ model: 'smollm2:135m', max_tokens: 3, messages: [{ role: 'user', content: 'Hi' }] });
+  const answer = await fetch(`${X_URL}/chat/completions`, { method: 'POST', headers, body });
+  expect(answer.status, await answer.clone().text()).toBe(200);
+  // Whoever is no instance is no consumer.
+  await platform.fetch('/v1/chat/completions', { method: 'POST', body });
+  const { edges, nodes } = (await (await platform.fetch('/sutaz/v1/map')).json()) as ApiMap;
+  expect(edges.filter(({ requests }) => requests)).toEqual([
+    {
+      ...{ from: 'service/asks', to: 'model/smollm2:135m', capability: 'openai', way: 'door', requests: 1 },
+      ...{ lastSeen: expect.stringMatching(/^20\d\d-.*Z$/), key: X_KEY.slice(0, 12) },
+    },
+  ]);
+  expect(nodes).toContainEqual({ id: 'model/smollm2:135m', kind: 'model', name: 'smollm2:135m', state: 'ready' });
 });
 
 it('a program that is not on the machine is told of by what a person can do, once', async () => {
@@ -127,6 +159,13 @@ describe.skipIf(!servers)('one PostgreSQL and one Redis', () => {
     expect(redis(two.X_REDIS ?? '', 'GET', 'k')).toBe('');
     const number = new URL(two.X_REDIS ?? '').pathname.slice(1);
     expect(redis(one.X_REDIS ?? '', 'SELECT', number)).toContain('NOPERM');
+    const { shared } = (await (await platform.fetch('/sutaz/v1/map')).json()) as ApiMap;
+    for (const provider of ['service/postgres', 'service/redis']) {
+      const one = shared.find((each) => each.provider === provider);
+      expect(one?.users.toSorted()).toEqual(['service/app-one', 'service/app-two']);
+      expect(one?.bytes).toBeGreaterThan(2 ** 20);
+      expect(one?.sparedBytes).toBe(one?.bytes);
+    }
     const seen = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
     for (const url of [one.X_SQL, one.X_REDIS]) expect(seen).not.toContain(new URL(url ?? '').password);
     for (const unit of ['app-one', 'app-two', 'postgres', 'redis']) {

@@ -8,6 +8,7 @@ import type {
   ApiUnit,
 } from '#contracts/api';
 import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '#contracts/explanations';
+import type { ApiMap } from '#contracts/map-api';
 import type { ApiLimits } from '#contracts/limits-api';
 import type { OnProgress } from '#contracts/models';
 import type { Operation } from '#contracts/operations';
@@ -39,6 +40,7 @@ export interface Control {
   ledger(): ApiAccount;
   savings(): ApiSavings;
   upstreams(): ApiUpstreams;
+  map(): ApiMap;
   unitId(name: string): UnitId;
   unit(id: UnitId): ApiUnit;
   why(id: UnitId): ApiWhy;
@@ -76,6 +78,7 @@ export const routes: readonly Route[] = [
   route('readLimits', readLimits),
   ...cacheRoutes,
   ...environmentRoutes,
+  route('readMap', (_, { control }) => control.map()),
   route('readUpstreams', (_, { control }) => control.upstreams()),
   route('readPlan', readPlan),
   route('watchEvents', (exchange, { live }) => live.attach(exchange)),

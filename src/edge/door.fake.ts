@@ -280,6 +280,7 @@ function fakeControl(): Control {
     }),
     why: (id) => ({ unit: unit(id), facts: null, outlook: null, upstreams: [] }),
     upstreams: () => ({ units: [] }),
+    map: () => ({ since: '', nodes: [], edges: [], shared: [] }),
     unitId: (name) => namedUnit('service', name),
     unit,
     start: async () => undefined,

@@ -53,6 +53,8 @@ import type { Reporter } from './reporter.ts';
 import { cardReserve, settingsOf } from './settings.ts';
 import type { Stores } from './stores.ts';
 import { reaches, targetOf } from './targets.ts';
+import { countUses } from './uses.ts';
+import type { Uses } from './uses.ts';
 import { unitPickers } from './unit-pickers.ts';
 import { wiredValues } from './wiring.ts';
 import type { WiringDeps } from './wiring.ts';
@@ -64,6 +66,7 @@ export interface Core {
   readonly units: Units;
   readonly supervisor: Supervisor;
   readonly waker: Waker;
+  readonly uses: Uses;
   readonly pickers: Pickers;
   /** Whom the waker asks. */
   readonly relay: Relay;
@@ -164,9 +167,9 @@ export async function createCore(
   const pickers = unitPickers(stores.catalog.current, () => config.current(), units, clock, closers);
   const parts = { scheduler, units, supervisor, views, pickers };
   const relay = createRelay(createGranter(granting(parts, options)), isEnding);
-  const waker = offering(withLines(relay, { clock, pickers }), units.plans);
+  const { waker, uses } = countUses(offering(withLines(relay, { clock, pickers }), units.plans), clock);
   return {
-    ...{ directory, scheduler, units, supervisor, waker, relay, letGo, pickers, needs, jobs, bindings, records },
+    ...{ directory, scheduler, units, supervisor, waker, uses, relay, letGo, pickers, needs, jobs, bindings, records },
     ...{ views, savings, cards, tellTime, limit, logFile },
   };
 }

@@ -24,5 +24,5 @@ export function scopesOfInstance(
 }
 
 /** Whoever is told the address of the models, in whatever variable or argument, asks them. */
-const asksModels = (definition: ServiceDefinition): boolean =>
+export const asksModels = (definition: ServiceDefinition): boolean =>
   Object.hasOwn(definition.consumes, 'openai') || JSON.stringify(definition.run).includes('{openai.url}');

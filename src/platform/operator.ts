@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { CatalogSource } from '#catalog/source';
 import type { ApiModel, ApiModelDetails, ApiState, ApiUnit } from '#contracts/api';
+import type { ApiMap } from '#contracts/map-api';
 import type { ApiUnitUpstreams } from '#contracts/explanations';
 import { Fault } from '#kernel/faults';
 import { originalOf, parseUnitId, unitId } from '#kernel/ids';
@@ -24,6 +25,7 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
+import { dependencyMap } from './dependency-map.ts';
 import { createEnvironmentDesk } from './environments.ts';
 import type { EnvironmentDeskDeps } from './environments.ts';
 import type { PlatformIdentity } from './identity.ts';
@@ -32,11 +34,13 @@ import { createLibrary } from './library.ts';
 import type { LibraryDeps } from './library.ts';
 import { modelFacts } from './model-facts.ts';
 import { planNamed } from './planning.ts';
+import type { Uses } from './uses.ts';
 
 export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFormat' | 'definitions' | 'env'> {
   readonly catalog: CatalogSource;
   readonly directory: Directory;
   readonly bindings: Bindings;
+  readonly uses: Uses;
   readonly units: Units;
   readonly scheduler: Scheduler;
   readonly waker: Waker;
@@ -71,6 +75,7 @@ export function createOperator(deps: OperatorDeps): Control {
     ledger: () => accountView(views),
     savings: () => deps.savings.report(),
     upstreams: () => ({ units: upstreamsOf(deps) }),
+    map: () => mapOf(deps),
     unitId: (name) => unitNamed(name, deps),
     unit,
     why(id) {
@@ -122,6 +127,19 @@ function allUnits({ catalog, scheduler }: OperatorDeps): UnitId[] {
   const named = servers.map(({ definition }) => unitId('service', definition.id));
   const known = [...scheduler.state.units.values()].filter((unit) => !isSpare(unit));
   return [...new Set([...named, ...known.map(({ spec }) => spec.id)])];
+}
+
+function mapOf({ catalog, bindings, uses, scheduler, views }: OperatorDeps): ApiMap {
+  return dependencyMap({
+    ...{ services: () => [...catalog.current().services.values()].map(({ definition }) => definition), uses },
+    edges: bindings.edges,
+    isDirect: (edge) => bindings.grant(edge) !== undefined,
+    unit(id) {
+      const found = scheduler.state.units.get(id as UnitId);
+      return found ? unitView(found, views) : null;
+    },
+    key: (id) => views.record(id as UnitId)?.key ?? null,
+  });
 }
 
 /** What runs elsewhere is shown before its first request, too: whether it is known is what people look for. */

@@ -24,6 +24,7 @@ export const commands: CommandTable = {
   },
   'cache show': { summary: 'Show what is kept of answers', load: async () => (await import('./cache.ts')).cacheShow },
   'cache clear': { summary: 'Forget answers', load: async () => (await import('./cache.ts')).cacheClear },
+  map: { summary: 'Show who consumes what of whom', load: async () => (await import('./map.ts')).map },
   'env ls': { summary: 'List the packages services run from', load: async () => (await import('./env.ts')).envLs },
   'env prune': { summary: 'Remove packages nothing runs from', load: async () => (await import('./env.ts')).envPrune },
   upstreams: {

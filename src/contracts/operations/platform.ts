@@ -43,6 +43,13 @@ export const platformOperations = {
     faults: ['NOT_FOUND'],
     example: { query: 'model=smollm2:135m' },
   },
+  readMap: {
+    ...{ method: 'GET', path: '/map', scope: 'state:read', topic: 'state', answer: 'ApiMap' },
+    summary: 'Show who consumes what of whom, and what sharing spares',
+    detail:
+      'As it is bound, and as it was asked with the keys of instances since the platform started. Answers of the cache are not ' +
+      'counted: they ask nobody.',
+  },
   listEnvironments: {
     ...{ method: 'GET', path: '/environments', scope: 'state:read', topic: 'state', answer: 'ApiEnvironments' },
     summary: 'List the packages that services run from: what they weigh, what they share, who uses them',

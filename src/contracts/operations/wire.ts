@@ -19,6 +19,7 @@ import type { ApiAccount, ApiPlan, ApiSavings, ApiUpstreams, ApiWhy } from '../e
 import type { ApiJob, ApiJobAsk, ApiJobList, ApiJobOutput } from '../jobs-api.ts';
 import type { ApiEnvironments, ApiPruneAsk, ApiPruned } from '../environments-api.ts';
 import type { ApiCache, ApiCleared } from '../cache-api.ts';
+import type { ApiMap } from '../map-api.ts';
 import type { ApiLimits } from '../limits-api.ts';
 import type { ApiAuditList, ApiKeyAsk, ApiKeyList, ApiMadeKey, ApiRotateAsk } from '../security-api.ts';
 import type {
@@ -61,6 +62,7 @@ export interface Wire {
   readonly ApiLedger: ApiLedger;
   readonly ApiLimits: ApiLimits;
   readonly ApiMadeKey: ApiMadeKey;
+  readonly ApiMap: ApiMap;
   readonly ApiModelDetails: ApiModelDetails;
   readonly ApiModelList: ApiModelList;
   readonly ApiModelVersions: ApiModelVersions;
