@@ -40,6 +40,8 @@ export interface StartOptions {
   readonly catalog?: Readonly<Record<string, string>>;
   readonly memory?: string;
   readonly home?: string;
+  /** Where it listens; anywhere without it. */
+  readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -49,7 +51,14 @@ export async function startPlatform(options: StartOptions = {}): Promise<TestPla
   await prepare(home, options);
   // A benchmark has no test home and ends its platform by itself.
   if (process.env.SUTAZ_TEST_HOME) await noteHome(process.env.SUTAZ_TEST_HOME, home);
-  const flags = ['up', '--home', home, '--port', '0', ...(options.memory ? ['--memory', options.memory] : [])];
+  const flags = [
+    'up',
+    '--home',
+    home,
+    '--port',
+    String(options.port ?? 0),
+    ...(options.memory ? ['--memory', options.memory] : []),
+  ];
   const argv = ['--conditions=source', '--disable-warning=ExperimentalWarning', join(root, 'src/cli.ts'), ...flags];
   const child = spawn(process.execPath, argv, {
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -21,8 +21,8 @@ export interface ContainerSpec extends ImageSpec {
   readonly init: boolean;
   /** Containers of one group reach one another by their services' ids; without one it is reached by nobody but the door. */
   readonly group?: string;
-  /** Whether it knows this machine as `host.docker.internal`. */
-  readonly reachesHost?: boolean;
+  /** The ports of this machine's loopback address that it reaches as `host.docker.internal`; absent, it knows no such name. */
+  readonly reaches?: readonly number[];
   readonly limits: ContainerLimits;
 }
 

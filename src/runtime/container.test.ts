@@ -31,7 +31,7 @@ describe('the container of an instance', () => {
     const mixed = { ...run, volumes: { '{data}/db': '/db', '{service}': '/own' } };
     const made = await containerSpec(mixed, { host: '127.0.0.1', port: 4001 }, { ...outside, data }, [], 'x');
     expect(made).toEqual({
-      ...{ image: 'a/b:1', readOnly: true, init: true, limits: {}, reachesHost: false },
+      ...{ image: 'a/b:1', readOnly: true, init: true, limits: {} },
       publish: { inside: 8000, host: '127.0.0.1', port: 4001 },
       mounts: [
         { source: join(data, 'db'), target: '/db', readOnly: false },
@@ -41,9 +41,12 @@ describe('the container of an instance', () => {
     expect((await stat(join(data, 'db'))).mode & 0o777).toBe(0o700);
   });
 
-  it('knows this machine where a text of its names it', async () => {
+  it('reaches the ports that it is told of where a text of its names this machine', async () => {
     const at = { host: '127.0.0.1', port: 1 };
-    const made = await containerSpec({ ...run, volumes: {} }, at, outside, ['http://host.docker.internal:1'], 'x');
-    expect(made.reachesHost).toBe(true);
+    const told = { ...outside, 'openai.url': 'http://127.0.0.1:8080/v1', 'sql.url': 'sql://a:b@127.0.0.1:5432/a' };
+    const asking = ['http://host.docker.internal:8080/v1'];
+    const made = await containerSpec({ ...run, volumes: {} }, at, told, asking, 'x');
+    expect(made.reaches).toEqual([5432, 8080]);
+    expect(await containerSpec({ ...run, volumes: {} }, at, told, [], 'x')).not.toHaveProperty('reaches');
   });
 });

@@ -40,12 +40,18 @@ export async function containerSpec(
   return {
     ...{ image, mounts, readOnly, init },
     publish: { inside: run.port, host: record.host, port: record.port },
-    reachesHost: texts.some((text) => text.includes(thisMachine)),
     limits,
+    ...(texts.some((text) => text.includes(thisMachine)) && { reaches: portsOf(outside) }),
     ...(digest !== undefined && { digest }),
     ...(user !== undefined && { user }),
     ...(group !== undefined && { group }),
   };
+}
+
+/** The ports of this machine in the addresses that an instance is told. */
+function portsOf(values: Readonly<Record<string, string>>): number[] {
+  const found = Object.values(values).flatMap((value) => [...value.matchAll(/\b127\.0\.0\.1:(\d+)/g)]);
+  return [...new Set(found.map(([, port]) => Number(port)))].sort((a, b) => a - b);
 }
 
 /** Whoever it runs as may write there: only root can give a folder away, and only a number is known out here. */

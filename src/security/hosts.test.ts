@@ -7,6 +7,7 @@ describe('hosts', () => {
     ['127.0.0.1', { kind: 'door' }],
     ['[::1]:8080', { kind: 'door' }],
     ['LOCALHOST', { kind: 'door' }],
+    ['host.docker.internal:8080', { kind: 'door' }],
     ['box.lan:80', { kind: 'door' }],
     ['nas.lan', { kind: 'door' }],
     ['node-red.localhost:8080', { kind: 'service', id: 'node-red' }],

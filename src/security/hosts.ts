@@ -2,7 +2,8 @@
 export type Named =
   { readonly kind: 'door' } | { readonly kind: 'service'; readonly id: string } | { readonly kind: 'unknown' };
 
-const loopback = new Set(['localhost', '127.0.0.1', '[::1]']);
+/** The last is what containers call this machine: `.internal` is nobody's on the internet, so no page can have that name. */
+const loopback = new Set(['localhost', '127.0.0.1', '[::1]', 'host.docker.internal']);
 
 /**
  * Whom a request is for, by its Host header. A name that is not ours is `unknown` and refused: a web page whose name was

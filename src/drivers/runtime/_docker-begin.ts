@@ -8,12 +8,14 @@ import { isGone, statusOf, wordsOf, type Engine } from './_docker-engine.ts';
 import { ensureImage, type Image } from './_docker-images.ts';
 import type { Container, Containers } from './_docker-instances.ts';
 import { openLog } from './_docker-log.ts';
+import type { Gateways } from './_docker-gateways.ts';
 import type { Networks } from './_docker-networks.ts';
 
 interface BeginDeps {
   readonly engine: Engine;
   readonly owner: string;
   readonly networks: Networks;
+  readonly gateways: Gateways;
   readonly containers: Containers;
   readonly log: Logger;
 }
@@ -27,7 +29,7 @@ export async function beginContainer(spec: Spec, signal: AbortSignal, deps: Begi
   const network = await deps.networks.acquire(spec.container.group);
   let made: Container;
   try {
-    made = await make(spec, image, network, deps);
+    made = await withWays(spec, network, deps, (hostAddress) => make(spec, image, { network, hostAddress }, deps));
   } catch (error) {
     await deps.networks.release(network).catch(() => undefined);
     throw error;
@@ -51,14 +53,37 @@ export async function beginContainer(spec: Spec, signal: AbortSignal, deps: Begi
   return made.handle;
 }
 
-async function make(spec: Spec, image: Image, network: string, { engine, owner }: BeginDeps): Promise<Container> {
+/** Opens what it is to reach of this machine, before it can ask there. */
+async function withWays<T>(
+  { container: { reaches } }: Spec,
+  network: string,
+  { networks, gateways }: BeginDeps,
+  work: (hostAddress: string | null) => Promise<T>,
+): Promise<T> {
+  if (!reaches) return work(null);
+  const hostAddress = await gateways.open(await networks.place(network), reaches);
+  try {
+    return await work(hostAddress);
+  } catch (error) {
+    gateways.close(network, reaches);
+    throw error;
+  }
+}
+
+async function make(
+  spec: Spec,
+  image: Image,
+  at: { readonly network: string; readonly hostAddress: string | null },
+  { engine, owner }: BeginDeps,
+): Promise<Container> {
   const { id, unit, logFile } = spec;
   const { digest, stopSignal } = image;
   try {
-    const options = containerOptions(spec, { owner, network, digest, imageId: image.id });
+    const options = containerOptions(spec, { ...at, owner, digest, imageId: image.id });
     const container = await engine.docker.createContainer(options);
     const handle = handleOf(id, unit, { container: container.id, logFile, digest });
-    return { handle, container, network, stopSignal, limitBytes: spec.container.limits.memory ?? 0 };
+    const { limits, reaches = [] } = spec.container;
+    return { handle, container, network: at.network, stopSignal, limitBytes: limits.memory ?? 0, reaches };
   } catch (error) {
     if (statusOf(error) !== 409) throw startFault(spec, error);
     throw new Fault('CONFLICT', `${unit}: the instance ${id} exists already.`, { cause: error });

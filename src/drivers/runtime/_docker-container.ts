@@ -12,6 +12,7 @@ export const labels = {
   unit: 'ai.sutaz.unit',
   logFile: 'ai.sutaz.log',
   digest: 'ai.sutaz.digest',
+  reaches: 'ai.sutaz.reaches',
 } as const;
 
 /** What the driver keeps of an instance across restarts of the platform. */
@@ -27,10 +28,19 @@ const defaultPids = 4096;
 /** The engine's own copy of what it says, from which ours is written: bounded, since ours is what is kept. */
 const engineLog = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } };
 
+interface Surroundings {
+  readonly owner: string;
+  readonly network: string;
+  readonly digest: string;
+  readonly imageId: string;
+  /** Where it finds this machine; null where it need not. */
+  readonly hostAddress: string | null;
+}
+
 /** A unit's container as the engine is asked to make it. `env` is the instance's; what its image sets, it adds to. */
 export function containerOptions(
   spec: InstanceSpec & { readonly container: ContainerSpec },
-  { owner, network, digest, imageId }: { owner: string; network: string; digest: string; imageId: string },
+  { owner, network, digest, imageId, hostAddress }: Surroundings,
 ): ContainerCreateOptions {
   const { container, id, unit } = spec;
   const port = `${container.publish.inside}/tcp`;
@@ -46,9 +56,10 @@ export function containerOptions(
       [labels.unit]: unit,
       [labels.logFile]: spec.logFile,
       [labels.digest]: digest,
+      ...(container.reaches && { [labels.reaches]: container.reaches.join(',') }),
     },
     ExposedPorts: { [port]: {} },
-    HostConfig: hostConfig(spec, port, network),
+    HostConfig: hostConfig(spec, port, network, hostAddress),
     NetworkingConfig: { EndpointsConfig: { [network]: { Aliases: [aliasOf(unit)] } } },
   };
 }
@@ -57,6 +68,7 @@ function hostConfig(
   { container, oomScoreAdj = 500 }: InstanceSpec & { readonly container: ContainerSpec },
   port: string,
   network: string,
+  hostAddress: string | null,
 ): HostConfig {
   const { publish, limits, mounts, readOnly, init } = container;
   return {
@@ -68,7 +80,7 @@ function hostConfig(
     ReadonlyRootfs: readOnly,
     ...(readOnly && { Tmpfs: { '/tmp': 'rw,nosuid,nodev' } }),
     Init: init,
-    ...(container.reachesHost && { ExtraHosts: ['host.docker.internal:host-gateway'] }),
+    ...(hostAddress !== null && { ExtraHosts: [`host.docker.internal:${hostAddress}`] }),
     SecurityOpt: ['no-new-privileges'],
     // Of the engine's usual capabilities those that no service needs: forging packets, making device files.
     CapDrop: ['NET_RAW', 'MKNOD'],
@@ -96,6 +108,10 @@ export function handleFromLabels(container: string, found: Readonly<Record<strin
   if (!id || !unit || !logFile || !digest) return null;
   return handleOf(id as InstanceId, unit as UnitId, { container, logFile, digest });
 }
+
+/** The ports that a container was told of. */
+export const reachesOf = (found: Readonly<Record<string, string>>): number[] =>
+  (found[labels.reaches] ?? '').split(',').filter(Boolean).map(Number);
 
 export function readState(handle: InstanceHandle): DockerState {
   const { driver, version, state } = handle;

@@ -5,6 +5,7 @@ import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
 import { readState } from './_docker-container.ts';
 import { isGone, statusOf, type Engine } from './_docker-engine.ts';
 import { watchEnds } from './_docker-events.ts';
+import type { Gateways } from './_docker-gateways.ts';
 import { followLog, type LogFollow } from './_docker-log.ts';
 import type { Networks } from './_docker-networks.ts';
 import { createExits, unseenEnd, type Exits } from './_exits.ts';
@@ -22,6 +23,8 @@ export interface Container {
   readonly stopSignal: string;
   /** The most memory it may have, in bytes; 0 for no limit. */
   readonly limitBytes: number;
+  /** Ports that are open for it at its network's gateway. */
+  readonly reaches: readonly number[];
 }
 
 export interface Tracked extends Container {
@@ -57,17 +60,28 @@ export interface Containers {
   close(): void;
 }
 
-export function createContainers(engine: Engine, owner: string, networks: Networks, host: DriverHost): Containers {
+export interface Ways {
+  readonly networks: Networks;
+  readonly gateways: Gateways;
+}
+
+export function createContainers(
+  engine: Engine,
+  owner: string,
+  { networks, gateways }: Ways,
+  host: DriverHost,
+): Containers {
   const { clock, log } = host;
   const tracked = new Map<string, Tracked>();
   const closing = new AbortController();
   const exits = createExits((id, error) => log.error('a listener failed at the end of an instance', { id, error }));
 
-  const remove = async ({ container, network }: Container) => {
+  const remove = async ({ container, network, reaches }: Container) => {
     // In progress already, or gone: so it shall be.
     await container.remove({ force: true, v: true }).catch((error: unknown) => {
       if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
     });
+    gateways.close(network, reaches);
     await networks
       .release(network)
       .catch((error: unknown) => log.warn('a network could not be removed', { network, error: String(error) }));
@@ -129,6 +143,7 @@ export function createContainers(engine: Engine, owner: string, networks: Networ
     close() {
       closing.abort();
       for (const item of tracked.values()) item.log?.close();
+      gateways.closeAll();
       exits.close();
     },
   };

@@ -1,5 +1,6 @@
 import type Dockerode from 'dockerode';
 import { Fault } from '#kernel/faults';
+import type { NetworkPlace } from './_docker-gateways.ts';
 import { labels } from './_docker-container.ts';
 import { statusOf, wordsOf } from './_docker-engine.ts';
 
@@ -13,6 +14,8 @@ export interface Networks {
   /** Counts a container that an earlier platform put there. */
   hold(name: string): void;
   release(name: string): Promise<void>;
+  /** Where this machine is in it. */
+  place(name: string): Promise<NetworkPlace>;
 }
 
 export function createNetworks(docker: Dockerode, owner: string): Networks {
@@ -47,6 +50,13 @@ export function createNetworks(docker: Dockerode, owner: string): Networks {
             if (![403, 404].includes(statusOf(error) ?? 0)) throw error;
           });
       }),
+    async place(name) {
+      const { IPAM } = (await docker.getNetwork(name).inspect()) as Dockerode.NetworkInspectInfo;
+      const at = IPAM?.Config?.find(({ Gateway, Subnet }) => Gateway?.includes('.') && Subnet?.includes('.'));
+      if (!at?.Gateway || !at.Subnet) throw new Fault('START_FAILED', `The network ${name} has no address of its own.`);
+      // Some engines write it as it stands in the network: 172.18.0.1/16.
+      return { name, gateway: at.Gateway.replace(/\/.*$/, ''), subnet: at.Subnet };
+    },
   };
 }
 

@@ -7,6 +7,7 @@ import {
   handleFromLabels,
   handleOf,
   programPaths,
+  reachesOf,
   readState,
   splitTag,
 } from './_docker-container.ts';
@@ -25,7 +26,7 @@ const spec: InstanceSpec & { readonly container: ContainerSpec } = {
   ...{ id: newInstanceId(), unit: unitId('service', 'chroma'), argv: [], env: { A: '1' }, cwd: '/', container },
   ...{ logFile: '/logs/chroma.log', memoryBytes: 0 },
 };
-const made = { owner: 'o1', network: 'sutaz-o1', digest: 'sha256:d', imageId: 'sha256:i' };
+const made = { owner: 'o1', network: 'sutaz-o1', digest: 'sha256:d', imageId: 'sha256:i', hostAddress: null };
 
 describe('the container that an engine is asked for', () => {
   it('is published on the loopback address, cannot gain privileges and is started by nobody else', () => {
@@ -52,6 +53,15 @@ describe('the container that an engine is asked for', () => {
       ReadonlyRootfs: true,
       Tmpfs: { '/tmp': expect.any(String) },
     });
+  });
+
+  it('knows this machine only where it is to reach something of it, and carries in its labels what', () => {
+    expect(containerOptions(spec, made).HostConfig).not.toHaveProperty('ExtraHosts');
+    const asking = { ...spec, container: { ...container, reaches: [8080, 5432] } };
+    const { HostConfig, Labels } = containerOptions(asking, { ...made, hostAddress: '172.18.0.1' });
+    expect(HostConfig?.ExtraHosts).toEqual(['host.docker.internal:172.18.0.1']);
+    expect(reachesOf(Labels ?? {})).toEqual([8080, 5432]);
+    expect(reachesOf({})).toEqual([]);
   });
 
   it('carries in its labels what its handle says', () => {

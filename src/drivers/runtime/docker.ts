@@ -4,12 +4,13 @@ import { Fault } from '#kernel/faults';
 import { defineDriver, type DriverHost } from '#contracts/driver';
 import type { InstanceHandle, InstanceStatus, RuntimeDriver } from '#contracts/runtime';
 import { beginContainer } from './_docker-begin.ts';
-import { handleFromLabels, labels, readState } from './_docker-container.ts';
+import { handleFromLabels, labels, reachesOf, readState } from './_docker-container.ts';
 import { connect, engineFault, findSocket, isGone, type Engine } from './_docker-engine.ts';
+import { createGateways } from './_docker-gateways.ts';
 import { ensureImage } from './_docker-images.ts';
-import { createContainers, type Container, type Containers } from './_docker-instances.ts';
+import { createContainers, type Container, type Containers, type Ways } from './_docker-instances.ts';
 import { lastWritten } from './_docker-log.ts';
-import { createNetworks, type Networks } from './_docker-networks.ts';
+import { createNetworks } from './_docker-networks.ts';
 import { unseenEnd } from './_exits.ts';
 
 export { whyNoEngine } from './_docker-engine.ts';
@@ -30,15 +31,15 @@ export default defineDriver<RuntimeDriver, DockerOptions>({
   async open({ owner, socket }, host) {
     throwIfAborted(host.signal);
     const engine = await connect(socket ?? findSocket(process.env));
-    const networks = createNetworks(engine.docker, owner);
-    return createDriver(engine, owner, networks, createContainers(engine, owner, networks, host), host);
+    const ways = { networks: createNetworks(engine.docker, owner), gateways: createGateways(host.log) };
+    return createDriver(engine, owner, ways, createContainers(engine, owner, ways, host), host);
   },
 });
 
 function createDriver(
   engine: Engine,
   owner: string,
-  networks: Networks,
+  ways: Ways,
   containers: Containers,
   { log }: DriverHost,
 ): RuntimeDriver {
@@ -47,7 +48,7 @@ function createDriver(
   const starting = new Set<string>();
   let closed = false;
 
-  const recover = (handle: InstanceHandle) => takeUp(handle, { docker, networks, containers });
+  const recover = (handle: InstanceHandle) => takeUp(handle, { docker, ...ways, containers, log });
   const living = async (handle: InstanceHandle) => {
     if (containers.get(handle.id)?.stop) throw new Fault('CONFLICT', `${handle.unit} is being stopped.`);
     const found = await look(docker, handle);
@@ -69,7 +70,7 @@ function createDriver(
       }
       starting.add(spec.id);
       try {
-        return await beginContainer({ ...spec, container }, signal, { engine, owner, networks, containers, log });
+        return await beginContainer({ ...spec, container }, signal, { engine, owner, ...ways, containers, log });
       } catch (error) {
         if (signal.aborted) throw abortFault(signal);
         throw engineFault(error, socket);
@@ -122,10 +123,16 @@ function createDriver(
   };
 }
 
+interface TakeUpDeps extends Ways {
+  readonly docker: Dockerode;
+  readonly containers: Containers;
+  readonly log: DriverHost['log'];
+}
+
 /** Watches an instance of an earlier process. Of one that has ended its last words are kept, and nothing else. */
 async function takeUp(
   handle: InstanceHandle,
-  { docker, networks, containers }: { docker: Dockerode; networks: Networks; containers: Containers },
+  { docker, networks, gateways, containers, log }: TakeUpDeps,
 ): Promise<InstanceHandle | null> {
   const known = containers.get(handle.id);
   if (known) return known.handle;
@@ -135,10 +142,19 @@ async function takeUp(
   // Asked for twice at once, it is taken up once.
   const raced = containers.get(handle.id);
   if (raced) return raced.handle;
-  networks.hold(found.one.network);
+  const { network, reaches } = found.one;
+  networks.hold(network);
   const item = containers.track(found.one);
   containers.begin(item, since);
-  if (found.running) return handle;
+  if (found.running) {
+    // One that nobody is reached from goes on: it is told by its own errors, as after any fault of a network.
+    if (reaches.length > 0)
+      await networks
+        .place(network)
+        .then((place) => gateways.open(place, reaches))
+        .catch((error: unknown) => log.error('a container reaches nobody', { id: handle.id, error: String(error) }));
+    return handle;
+  }
   await item.log?.done;
   containers.drop(item);
   await containers.remove(found.one);
@@ -160,7 +176,8 @@ async function look(docker: Dockerode, handle: InstanceHandle): Promise<Found | 
     if (Config.Labels[labels.instance] !== handle.id) return null;
     const stopSignal = (Config as { StopSignal?: string }).StopSignal || 'SIGTERM';
     const limitBytes = HostConfig.Memory ?? 0;
-    const one = { handle, container, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes };
+    const reaches = reachesOf(Config.Labels);
+    const one = { handle, container, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes, reaches };
     return { one, running: State.Running, frozen: State.Paused, pid: State.Pid };
   } catch (error) {
     if (isGone(error)) return null;
