@@ -55,17 +55,17 @@ export async function beginContainer(spec: Spec, signal: AbortSignal, deps: Begi
 
 /** Opens what it is to reach of this machine, before it can ask there. */
 async function withWays<T>(
-  { container: { reaches } }: Spec,
+  { id, container: { reaches } }: Spec,
   network: string,
   { networks, gateways }: BeginDeps,
   work: (hostAddress: string | null) => Promise<T>,
 ): Promise<T> {
   if (!reaches) return work(null);
-  const hostAddress = await gateways.open(await networks.place(network), reaches);
+  const hostAddress = await gateways.open(id, await networks.place(network), reaches);
   try {
     return await work(hostAddress);
   } catch (error) {
-    gateways.close(network, reaches);
+    gateways.close(id);
     throw error;
   }
 }
@@ -82,8 +82,8 @@ async function make(
     const options = containerOptions(spec, { ...at, owner, digest, imageId: image.id });
     const container = await engine.docker.createContainer(options);
     const handle = handleOf(id, unit, { container: container.id, logFile, digest });
-    const { limits, reaches = [] } = spec.container;
-    return { handle, container, network: at.network, stopSignal, limitBytes: limits.memory ?? 0, reaches };
+    const limitBytes = spec.container.limits.memory ?? 0;
+    return { handle, container, network: at.network, stopSignal, limitBytes };
   } catch (error) {
     if (statusOf(error) !== 409) throw startFault(spec, error);
     throw new Fault('CONFLICT', `${unit}: the instance ${id} exists already.`, { cause: error });

@@ -18,12 +18,12 @@ export interface NetworkPlace {
  */
 export interface Gateways {
   /**
-   * Opens ports for one container. Resolves with the address under which it finds them. Throws START_FAILED where
-   * somebody else has one of them there.
+   * Opens ports for an instance. Resolves with the address under which it finds them. Throws START_FAILED where somebody
+   * else has one of them there; nothing is open for it then.
    */
-  open(place: NetworkPlace, ports: readonly number[]): Promise<string>;
-  /** Counts one container less. What went through a port that nobody is told of any more is cut. */
-  close(network: string, ports: readonly number[]): void;
+  open(id: string, place: NetworkPlace, ports: readonly number[]): Promise<string>;
+  /** It is gone, or was never there. What went through a port that nobody is told of any more is cut. */
+  close(id: string): void;
   closeAll(): void;
 }
 
@@ -32,31 +32,27 @@ const engineOwn = 'host-gateway';
 
 export function createGateways(log: Logger, target = '127.0.0.1'): Gateways {
   const ways = new Map<string, Way>();
-  const keyOf = (network: string, port: number) => `${network} ${port}`;
-  const close = (network: string, ports: readonly number[]) => {
-    for (const port of ports) {
-      const way = ways.get(keyOf(network, port));
-      if (!way || --way.users > 0) continue;
-      ways.delete(keyOf(network, port));
+  const close = (id: string) => {
+    for (const [key, way] of ways) {
+      if (!way.users.delete(id) || way.users.size > 0) continue;
+      ways.delete(key);
       way.close();
     }
   };
   return {
     close,
-    async open(place, ports) {
-      const taken: number[] = [];
+    async open(id, place, ports) {
       try {
         for (const port of ports) {
-          const key = keyOf(place.name, port);
-          const way = ways.get(key) ?? createWay(place, port, target);
+          const key = `${place.name} ${port}`;
+          const way = ways.get(key) ?? createWay(place, port, { target, log });
           ways.set(key, way);
-          way.users++;
-          taken.push(port);
+          way.users.add(id);
           await way.open;
         }
         return place.gateway;
       } catch (error) {
-        close(place.name, taken);
+        close(id);
         // An engine within a virtual machine, or without root: its networks are not this machine's.
         if (systemCode(error) !== 'EADDRNOTAVAIL') throw error;
         log.warn('containers reach this machine by the way that their engine has', { network: place.name });
@@ -71,12 +67,17 @@ export function createGateways(log: Logger, target = '127.0.0.1'): Gateways {
 }
 
 interface Way {
-  users: number;
+  /** The instances that were told of it. */
+  readonly users: Set<string>;
   readonly open: Promise<void>;
   close(): void;
 }
 
-function createWay({ gateway, subnet }: NetworkPlace, port: number, target: string): Way {
+function createWay(
+  { gateway, subnet }: NetworkPlace,
+  port: number,
+  { target, log }: { readonly target: string; readonly log: Logger },
+): Way {
   const members = new BlockList();
   const [first = '', bits = '32'] = subnet.split('/');
   members.addSubnet(first, Number(bits));
@@ -88,14 +89,19 @@ function createWay({ gateway, subnet }: NetworkPlace, port: number, target: stri
     const outside = connect({ host: target, port, allowHalfOpen: true });
     for (const socket of [inside, outside]) {
       socket.setNoDelay(true);
+      // A reset may come when all was said already, and nobody else listens for it any more.
+      socket.on('error', () => undefined);
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
     }
     join(inside, outside);
   });
   return {
-    users: 0,
-    open: listen(server, gateway, port),
+    users: new Set(),
+    open: listen(server, gateway, port).then(() => {
+      // It has no more descriptors, say: that one connection is lost, and the platform goes on.
+      server.on('error', (error) => log.warn('a container did not get through', { port, error: String(error) }));
+    }),
     close() {
       server.close();
       for (const socket of sockets) socket.destroy();

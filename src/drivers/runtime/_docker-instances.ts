@@ -23,8 +23,6 @@ export interface Container {
   readonly stopSignal: string;
   /** The most memory it may have, in bytes; 0 for no limit. */
   readonly limitBytes: number;
-  /** Ports that are open for it at its network's gateway. */
-  readonly reaches: readonly number[];
 }
 
 export interface Tracked extends Container {
@@ -76,12 +74,12 @@ export function createContainers(
   const closing = new AbortController();
   const exits = createExits((id, error) => log.error('a listener failed at the end of an instance', { id, error }));
 
-  const remove = async ({ container, network, reaches }: Container) => {
+  const remove = async ({ handle, container, network }: Container) => {
     // In progress already, or gone: so it shall be.
     await container.remove({ force: true, v: true }).catch((error: unknown) => {
       if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
     });
-    gateways.close(network, reaches);
+    gateways.close(handle.id);
     await networks
       .release(network)
       .catch((error: unknown) => log.warn('a network could not be removed', { network, error: String(error) }));

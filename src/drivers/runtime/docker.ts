@@ -142,16 +142,16 @@ async function takeUp(
   // Asked for twice at once, it is taken up once.
   const raced = containers.get(handle.id);
   if (raced) return raced.handle;
-  const { network, reaches } = found.one;
+  const { network } = found.one;
   networks.hold(network);
   const item = containers.track(found.one);
   containers.begin(item, since);
   if (found.running) {
     // One that nobody is reached from goes on: it is told by its own errors, as after any fault of a network.
-    if (reaches.length > 0)
+    if (found.reaches.length > 0)
       await networks
         .place(network)
-        .then((place) => gateways.open(place, reaches))
+        .then((place) => gateways.open(handle.id, place, found.reaches))
         .catch((error: unknown) => log.error('a container reaches nobody', { id: handle.id, error: String(error) }));
     return handle;
   }
@@ -166,6 +166,8 @@ interface Found {
   readonly running: boolean;
   readonly frozen: boolean;
   readonly pid: number;
+  /** Ports of this machine that it was told of. */
+  readonly reaches: readonly number[];
 }
 
 /** The container of a handle; null when it is gone, or is another one that got its name. */
@@ -176,9 +178,9 @@ async function look(docker: Dockerode, handle: InstanceHandle): Promise<Found | 
     if (Config.Labels[labels.instance] !== handle.id) return null;
     const stopSignal = (Config as { StopSignal?: string }).StopSignal || 'SIGTERM';
     const limitBytes = HostConfig.Memory ?? 0;
-    const reaches = reachesOf(Config.Labels);
-    const one = { handle, container, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes, reaches };
-    return { one, running: State.Running, frozen: State.Paused, pid: State.Pid };
+    const one = { handle, container, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes };
+    const { Running: running, Paused: frozen, Pid: pid } = State;
+    return { one, running, frozen, pid, reaches: reachesOf(Config.Labels) };
   } catch (error) {
     if (isGone(error)) return null;
     throw error;
