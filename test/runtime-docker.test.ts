@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -134,6 +134,21 @@ describe.skipIf(why !== null)('containers', () => {
     const status = await driver.inspect(handle);
     expect(status).toMatchObject({ state: 'running', pid: expect.any(Number) });
     expect(status.state === 'running' && status.memoryBytes).toBeLessThan(64 * MiB);
+  });
+
+  it.skipIf(process.getuid?.() !== 0)('has its mounts given to whom its image runs as by name', async () => {
+    const { driver, spec, dir, says } = await setup();
+    const named = `${image}-named`;
+    await importImage(named, { user: ['somebody', 4321] });
+    onTestFinished(async () => void (await docker('image', 'rm', '-f', named)));
+    await mkdir(join(dir, 'own'));
+    await writeFile(join(dir, 'own', 'before'), 'of a process\n', { mode: 0o600 });
+    const mounts = [{ source: join(dir, 'own'), target: '/data', readOnly: false }];
+    const one = spec('cat /data/before && touch /data/after && echo written; sleep 60', { image: named, mounts });
+    await driver.start(one, never);
+    await says(one, 'of a process');
+    await says(one, 'written');
+    expect(await stat(join(dir, 'own', 'after'))).toMatchObject({ uid: 4321, gid: 4321 });
   });
 
   it('is reached on the loopback address alone, and by others of its group alone', async () => {

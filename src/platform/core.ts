@@ -14,6 +14,7 @@ import type { Waker, WakerOptions } from '#routing/wake';
 import type { InstanceLogs } from '#runtime/instance';
 import { openJobRecords } from '#runtime/jobs/records';
 import type { Logs } from '#runtime/logs';
+import { openLent } from '#runtime/lent';
 import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
 import type { MemoryLimit } from '#runtime/machine';
@@ -130,7 +131,8 @@ export async function createCore(
     noEngine: () => options.drivers.whyNoContainers?.() ?? null,
     describe: (spec) => scheduler.dispatch({ kind: 'describe', unit: spec }),
   });
-  const sandbox = createSandbox({ home: home.path, rules: () => config.current().sandbox, log });
+  const lent = openLent(stores.state, home.path);
+  const sandbox = createSandbox({ home: home.path, rules: () => config.current().sandbox, lent, log });
   const later = { units: () => units, supervisor: () => supervisor };
   const wiring = wiringOf(stores, settings, { ...hooks, home: home.path }, later);
   const { bindings } = wiring;
@@ -153,7 +155,7 @@ export async function createCore(
     blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
     wired,
-    place: () => ({ ...place(), sandbox }),
+    place: () => ({ ...place(), sandbox, lent }),
   });
   closers.add(() => supervisor.close());
   const jobs = createPlatformJobs({

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -39,6 +39,15 @@ describe('the container of an instance', () => {
       ],
     });
     expect((await stat(join(data, 'db'))).mode & 0o777).toBe(0o700);
+  });
+
+  it('is not given what a link of its data leads to', async () => {
+    const data = await mkdtemp(join(tmpdir(), 'sutaz-container-'));
+    onTestFinished(() => rm(data, { recursive: true }));
+    await symlink('/etc', join(data, 'db'));
+    const at = { host: '127.0.0.1', port: 4001 };
+    const making = containerSpec({ ...run, volumes: { '{data}/db': '/db' } }, at, { ...outside, data }, [], 'x');
+    await expect(making).rejects.toMatchObject({ code: 'START_FAILED', message: expect.stringContaining('by a link') });
   });
 
   it('reaches the ports that it is told of where a text of its names this machine', async () => {

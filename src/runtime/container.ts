@@ -1,7 +1,8 @@
-import { chown, mkdir } from 'node:fs/promises';
-import { normalize } from 'node:path';
+import { mkdir, realpath } from 'node:fs/promises';
+import { join, normalize, relative } from 'node:path';
 import type { DockerRun } from '#catalog/service';
 import type { ContainerSpec } from '#contracts/runtime';
+import { Fault } from '#kernel/faults';
 import { fill } from './blueprint.ts';
 
 /** The name by which a container reaches this machine. */
@@ -36,7 +37,8 @@ export async function containerSpec(
     // The files of a definition are the same for everyone who runs it.
     readOnly: folder.startsWith('{service}'),
   }));
-  for (const { source, readOnly: kept } of mounts) if (!kept) await makeFolder(source, user);
+  for (const { source, readOnly: kept } of mounts)
+    if (!kept) await makeFolder(source, outside['data'] ?? source, place);
   return {
     ...{ image, mounts, readOnly, init },
     publish: { inside: run.port, host: record.host, port: record.port },
@@ -54,9 +56,12 @@ function portsOf(values: Readonly<Record<string, string>>): number[] {
   return [...new Set(found.map(([, port]) => Number(port)))].sort((a, b) => a - b);
 }
 
-/** Whoever it runs as may write there: only root can give a folder away, and only a number is known out here. */
-async function makeFolder(path: string, user: string | undefined): Promise<void> {
+/**
+ * What it writes to is mounted, and given away, as it is found: a link that the service itself has left there would make any
+ * folder of this machine its own.
+ */
+async function makeFolder(path: string, dataDir: string, place: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
-  const [, uid, gid] = /^(\d+)(?::(\d+))?$/.exec(user ?? '') ?? [];
-  if (uid !== undefined && process.getuid?.() === 0) await chown(path, Number(uid), Number(gid ?? uid));
+  if ((await realpath(path)) === join(await realpath(dataDir), relative(dataDir, path))) return;
+  throw new Fault('START_FAILED', `${place}: ${path} leads elsewhere by a link, and is not mounted.`);
 }

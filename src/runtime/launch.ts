@@ -9,6 +9,7 @@ import type { InstanceRecord } from './records.ts';
 import { fill, fillAll } from './blueprint.ts';
 import type { Blueprint } from './blueprint.ts';
 import { containerSpec, valuesInside } from './container.ts';
+import type { Lent } from './lent.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 
 /** Where a unit's packages were installed, and what its process needs to find them. */
@@ -32,6 +33,8 @@ export interface LaunchPlace {
   readonly capabilities: Readonly<Record<string, string>>;
   /** Without it everything runs as the platform does. */
   readonly sandbox?: Sandbox;
+  /** Notes whose data containers have. */
+  readonly lent?: Lent;
 }
 
 /** The command of an instance with every placeholder filled in, and its folders made. */
@@ -80,7 +83,7 @@ async function containerInstance(
   blueprint: Blueprint & { readonly docker: DockerRun },
   record: InstanceRecord,
   outside: Readonly<Record<string, string>>,
-  { logFile }: LaunchPlace,
+  { logFile, lent }: LaunchPlace,
   memoryBytes: number,
 ): Promise<InstanceSpec> {
   const { unit, run, docker, oomScoreAdj, dataDir } = blueprint;
@@ -89,6 +92,7 @@ async function containerInstance(
   const own = fillAll(run.env, inside, `${unit}: env`);
   const env = { ...untold, ...own, ...fillAll(blueprint.env, inside, `${unit}: env`) };
   const container = await containerSpec(docker, record, outside, [...argv, ...Object.values(env)], unit);
+  lent?.note(dataDir);
   return { id: record.id, unit, argv, env, cwd: dataDir, logFile, memoryBytes, oomScoreAdj, container };
 }
 

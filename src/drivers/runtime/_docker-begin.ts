@@ -10,6 +10,7 @@ import type { Container, Containers } from './_docker-instances.ts';
 import { openLog } from './_docker-log.ts';
 import type { Gateways } from './_docker-gateways.ts';
 import type { Networks } from './_docker-networks.ts';
+import { giveMounts } from './_docker-owners.ts';
 
 interface BeginDeps {
   readonly engine: Engine;
@@ -37,6 +38,7 @@ export async function beginContainer(spec: Spec, signal: AbortSignal, deps: Begi
   const item = deps.containers.track(made);
   try {
     await checkProgram(spec, image, made.container);
+    await giveMounts(spec.container, image.user, made.container);
     throwIfAborted(signal);
     await made.container.start();
     throwIfAborted(signal);

@@ -15,6 +15,8 @@ export interface Image {
   readonly entrypoint: boolean;
   /** Where its commands are looked for. */
   readonly path: string;
+  /** Who it runs as, a name or a number; empty for root. */
+  readonly user: string;
   /** What asks its first process to end. */
   readonly stopSignal: string;
 }
@@ -59,12 +61,17 @@ function describe({ Id, RepoDigests, Config }: Dockerode.ImageInspectInfo): Imag
   const variables = Config.Env ?? [];
   const path = variables.find((line) => line.startsWith('PATH='))?.slice('PATH='.length);
   const [known] = RepoDigests ?? [];
-  const { Entrypoint, StopSignal } = Config as { Entrypoint?: unknown[] | string | null; StopSignal?: string };
+  const { Entrypoint, StopSignal, User } = Config as {
+    readonly Entrypoint?: unknown[] | string | null;
+    readonly StopSignal?: string;
+    readonly User?: string;
+  };
   return {
     id: Id,
     digest: known?.slice(known.indexOf('@') + 1) ?? Id,
     entrypoint: (Entrypoint?.length ?? 0) > 0,
     path: path ?? usualPath,
+    user: User ?? '',
     stopSignal: StopSignal || 'SIGTERM',
   };
 }

@@ -17,6 +17,7 @@ import { createFrames, nanoseconds } from './_docker-frames.ts';
 import { sumOfLayers } from './_docker-images.ts';
 import { exitStatus } from './_docker-instances.ts';
 import { networkName } from './_docker-networks.ts';
+import { numbersOf } from './_docker-owners.ts';
 
 const container: ContainerSpec = {
   ...{ image: 'a/b:1', mounts: [], readOnly: false, init: true, limits: {} },
@@ -194,5 +195,23 @@ describe('a network', () => {
   it('of a group is never the one of those without', () => {
     expect(networkName('o1', undefined)).not.toBe(networkName('o1', ''));
     expect(networkName('o1', 'friends')).toBe('sutaz-o1-friends');
+  });
+});
+
+describe('who a container runs as', () => {
+  const files: Readonly<Record<string, string>> = {
+    '/etc/passwd': 'root:x:0:0::/root:/bin/sh\nnode:x:1000:1001::/home/node:/bin/sh\n',
+    '/etc/group': 'root:x:0:\nstaff:x:50:\n',
+  };
+  it.each([
+    ['', { uid: 0, gid: 0 }],
+    ['1234', { uid: 1234, gid: 1234 }],
+    ['1234:5', { uid: 1234, gid: 5 }],
+    ['node', { uid: 1000, gid: 1001 }],
+    ['node:staff', { uid: 1000, gid: 50 }],
+    ['node:7', { uid: 1000, gid: 7 }],
+    ['nobody-here', null],
+  ])('%j is %j', async (user, numbers) => {
+    expect(await numbersOf(user, async (path) => files[path] ?? '')).toEqual(numbers);
   });
 });

@@ -1,18 +1,5 @@
-import { chmod, chown, lchown, lstat, mkdir, readdir, stat } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-
-/**
- * Gives a folder with all that is in it to a user, itself last: cut short, it is done again. Links are not followed, and
- * files that are linked elsewhere too stay whose they are: they are shared, and not the folder's alone.
- */
-export async function giveTo(folder: string, uid: number): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await giveTo(path, uid);
-    else if ((await lstat(path)).nlink === 1) await lchown(path, uid, uid);
-  }
-  await chown(folder, uid, uid);
-}
 
 /** Makes a folder that is this user's alone. */
 export async function makeFor(folder: string, uid: number): Promise<void> {

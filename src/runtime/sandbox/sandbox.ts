@@ -3,10 +3,12 @@ import { availableParallelism } from 'node:os';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 import type { Confinement, InstanceSpec } from '#contracts/runtime';
 import { Fault } from '#kernel/faults';
+import { foreignIn, giveTo } from '#kernel/ownership';
 import type { Logger } from '#kernel/logger';
 import type { Blueprint } from '../blueprint.ts';
+import type { Lent } from '../lent.ts';
 import { limitsFor } from './limits.ts';
-import { giveTo, makeFor, openWay } from './ownership.ts';
+import { makeFor, openWay } from './ownership.ts';
 import { whyNotReached, whyNoWay, type Someone } from './reach.ts';
 import { cardGroups, isOurs, ownerOf, userOf, whyNoUsers } from './users.ts';
 
@@ -33,10 +35,11 @@ export interface Confined {
 export interface SandboxOptions {
   readonly home: string;
   readonly rules: () => SandboxRules;
+  readonly lent: Lent;
   readonly log: Logger;
 }
 
-export function createSandbox({ home, rules, log }: SandboxOptions): Sandbox {
+export function createSandbox({ home, rules, lent, log }: SandboxOptions): Sandbox {
   const reasons = new Map<number, Promise<string | null>>();
   const whyNone = (first: number) => {
     const known = reasons.get(first) ?? whyNoUsers(first);
@@ -48,7 +51,7 @@ export function createSandbox({ home, rules, log }: SandboxOptions): Sandbox {
 
   const chooseUser = async (first: number, spec: InstanceSpec, of: Confined): Promise<Someone | string> => {
     const { dataDir } = of.blueprint;
-    const none = (await whyNone(first)) ?? whyNotOurs(dataDir, first);
+    const none = (await whyNone(first)) ?? (lent.has(dataDir) ? null : whyNotOurs(dataDir, first));
     if (none !== null) return none;
     // At once, so that two that start together never get the same.
     const uid = userOf(dataDir, first, taken);
@@ -70,19 +73,19 @@ export function createSandbox({ home, rules, log }: SandboxOptions): Sandbox {
     const { firstUser, processes, ...general } = rules();
     const { dataDir, unit, cpu = 1, sandbox: mode = general.mode } = of.blueprint;
     if (mode === 'off') {
-      await giveBack(dataDir, firstUser);
+      await giveBack(dataDir, firstUser, lent);
       return spec;
     }
     const limits = limitsFor({ memoryBytes: spec.memoryBytes, cpu, cores: availableParallelism() }, processes);
     const user = await chooseUser(firstUser, spec, of);
-    if (typeof user !== 'string') return asUser(spec, { user, limits }, user.uid, { home, dataDir });
+    if (typeof user !== 'string') return asUser(spec, { user, limits }, user.uid, { home, dataDir, lent });
     if (mode === 'strict') {
       const how = 'Mend that, or say `sandbox: auto` for it in sutaz.yaml.';
       throw new Fault('NOT_SUPPORTED', `${unit} is to run as a user of its own, and cannot: ${user}. ${how}`);
     }
     if (told.get(unit) !== user) log.info('a service runs as the user of the platform', { unit, why: user });
     told.set(unit, user);
-    await giveBack(dataDir, firstUser);
+    await giveBack(dataDir, firstUser, lent);
     return { ...spec, confine: { limits } };
   };
 }
@@ -94,19 +97,27 @@ function whyNotOurs(dataDir: string, first: number): string | null {
   return `its data in ${dataDir} belongs to user ${owner}`;
 }
 
-/** It ran as a user of its own before. */
-async function giveBack(dataDir: string, first: number): Promise<void> {
+/** It ran as a user of its own before, or as a container. Only root can take back what is another user's. */
+async function giveBack(dataDir: string, first: number, lent: Lent): Promise<void> {
   const self = process.getuid?.();
-  if (self === 0 && isOurs((await stat(dataDir)).uid, first)) await giveTo(dataDir, self);
+  if (self === 0 && (lent.has(dataDir) || isOurs((await stat(dataDir)).uid, first))) await giveTo(dataDir, self);
+  const foreign = self !== undefined && lent.has(dataDir) ? await foreignIn(dataDir, self) : null;
+  if (foreign) {
+    const how = `sudo chown -R ${self} '${dataDir}'`;
+    const why = `${foreign.path} belongs to user ${foreign.uid}: a container left it so, and this platform is not root. Run: ${how}`;
+    throw new Fault('START_FAILED', why);
+  }
+  lent.clear(dataDir);
 }
 
 async function asUser(
   spec: InstanceSpec,
   confine: Confinement,
   uid: number,
-  { home, dataDir }: { readonly home: string; readonly dataDir: string },
+  { home, dataDir, lent }: { readonly home: string; readonly dataDir: string; readonly lent: Lent },
 ): Promise<InstanceSpec> {
-  if (ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
+  if (lent.has(dataDir) || ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
+  lent.clear(dataDir);
   // No account has this number: many programs ask for its name, and take these first.
   const named = { USER: 'sutaz', LOGNAME: 'sutaz', ...spec.env };
   if (spec.env['NODE_COMPILE_CACHE'] !== join(home, 'cache', 'node')) return { ...spec, confine, env: named };
