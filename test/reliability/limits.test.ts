@@ -161,6 +161,26 @@ it('R13 overload-shed: the excess is refused while all places are taken, and it 
   await expect.poll(() => [...limiter.accounts()][0]?.gauges[0]?.meter.used(0)).toBe(0);
 });
 
+it('R13 overload-shed: a place that is given back goes to the next who asks, however many were refused before', async () => {
+  const held: (() => void)[] = [];
+  const places = 10;
+  const { door } = await doorWith(`{ concurrent: ${places} }`, (_, res) => void held.push(() => res.end('{}')));
+  const ask = client(door, 'sutaz-admin', 200);
+  const served = Array.from({ length: places }, () => ask('/services/x/'));
+  await expect.poll(() => held.length).toBe(places);
+  for (let round = 0; round < 5; round++) {
+    const excess = await Promise.all(Array.from({ length: 4 * places }, () => ask('/services/x/')));
+    expect(withStatus(excess, 429)).toHaveLength(4 * places);
+    // Who is answered has given its place back: the next one is not refused.
+    held.shift()?.();
+    expect(withStatus([await (served.shift() as Promise<Asked>)], 200)).toHaveLength(1);
+    served.push(ask('/services/x/'));
+    await expect.poll(() => held.length).toBe(places);
+  }
+  for (const answer of held.splice(0)) answer();
+  expect(withStatus(await Promise.all(served), 200)).toHaveLength(places);
+});
+
 it('R13 overload-shed: a client that leaves frees its place at once', async () => {
   const upstream = createServer(() => undefined).listen(0, '127.0.0.1');
   closers.push(() => upstream.close());
