@@ -285,6 +285,11 @@ resources: { memory: 8MiB }
     expect(await readFile(join(home, 'services/boxed/index.html'), 'utf8')).toBe('from a container\n');
     await next.stop();
     expect(await mine()).toBe('');
+    // One that started a container itself ends as well: an answer of the engine that nobody read kept it alive.
+    const last = await startPlatform({ ...options, catalog: { 'services/boxed.yaml': definition } });
+    expect(await read(last)).toBe('from a container\n');
+    expect(await last.stop()).toBe(0);
+    expect(await mine()).toBe('');
     // Others may have networks on this engine, too.
     const owner = createHash('sha256').update(home).digest('hex').slice(0, 12);
     expect(await docker('network', 'ls', '-q', '--filter', `label=ai.sutaz.owner=${owner}`)).toBe('');
