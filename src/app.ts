@@ -19,6 +19,7 @@ import { createCore } from './platform/core.ts';
 import type { Core } from './platform/core.ts';
 import { createFront, drain, emptied, listen, listenOn, portOf } from './platform/front.ts';
 import { createOperator } from './platform/operator.ts';
+import { createFailures, openMoves } from './platform/moves.ts';
 import { followPressure } from './platform/pressure.ts';
 import { createReporter } from './platform/reporter.ts';
 import type { Reporter } from './platform/reporter.ts';
@@ -115,19 +116,14 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
     ...{ clock, log, home, closers, launch: options.launchSuccessor },
     ...{ url: () => url, core: () => core, front: () => front },
   });
-  const { onEvent } = succession;
+  const failures = createFailures();
+  const onEvent = failures.before(succession.onEvent);
   const hooks = { reporter, url: () => url, onChange: () => live.touch(), onEvent };
   const core = await createCore(options, stores, hooks, closers);
   const pins = stores.state.table<true>('pins');
   const operator = createOperator({
-    ...{
-      ...core,
-      ...stores,
-      shutdown: options.onShutdown,
-      restart: succession.restart,
-      definitions: home.catalog,
-      env: process.env,
-    },
+    ...{ ...core, ...stores, shutdown: options.onShutdown, restart: succession.restart },
+    ...{ definitions: home.catalog, env: process.env, moves: openMoves(core, { config, log, failures }) },
     platform: () => ({ version, url, home: home.path, startedAt, pid: process.pid }),
     rememberPin: (unit, pinned) => (pinned ? pins.put(unit, true) : pins.delete(unit)),
   });

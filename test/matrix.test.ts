@@ -90,6 +90,7 @@ const table: Readonly<Record<string, Row>> = {
   'GET /sutaz/v1/units/{name}/why': { need: 'state:read', ask: '/sutaz/v1/units/shown/why', answers: 200 },
   'POST /sutaz/v1/units/{name}/start': { need: 'units', ask: '/sutaz/v1/units/shown/start', answers: 202 },
   'POST /sutaz/v1/units/{name}/stop': { need: 'units', ask: '/sutaz/v1/units/kept/stop?force=true', answers: 200 },
+  'POST /sutaz/v1/units/{name}/move': { need: 'units', ask: '/sutaz/v1/units/shown/move?to=process', answers: 202 },
   'POST /sutaz/v1/units/{name}/pin': { need: 'units', ask: '/sutaz/v1/units/shown/pin', answers: 200 },
   'POST /sutaz/v1/units/{name}/unpin': { need: 'units', ask: '/sutaz/v1/units/shown/unpin', answers: 200 },
   'GET /sutaz/v1/units/{name}/logs': { need: 'units', ask: '/sutaz/v1/units/shown/logs', answers: 200 },

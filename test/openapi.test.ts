@@ -107,6 +107,8 @@ it('units answer as described, asleep, waking and awake', async () => {
   expect([told.includes('progress'), told.at(-1)]).toEqual([true, 'done']);
   for (const name of ['one', 'service/one', 'model/tiny:1']) await answers('readUnit', client.readUnit(name));
   await answers('explainUnit', client.explainUnit('one'));
+  await answers('moveUnit', client.moveUnit('one', { to: 'process' }));
+  expect((await tells('moveUnit', client.moveUnit('one', { to: 'process', wait: true }))).at(-1)).toBe('done');
   await answers('pinUnit', client.pinUnit('one'));
   await answers('unpinUnit', client.unpinUnit('one'));
   seen.add('readLogs');

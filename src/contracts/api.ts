@@ -105,6 +105,8 @@ export interface ApiUnit {
   readonly url: string | null;
   readonly instance: {
     readonly id: string;
+    /** How it runs. */
+    readonly way?: 'process' | 'docker';
     readonly pid: number | null;
     readonly port: number | null;
     readonly startedAt: string;

@@ -3,6 +3,7 @@ import type {
   ApiDefinition,
   ApiModel,
   ApiModelDetails,
+  ApiProgress,
   ApiRestarted,
   ApiState,
   ApiUnit,
@@ -27,6 +28,7 @@ import type { Exchange } from './exchange.ts';
 import { jobRoutes } from './job-routes.ts';
 import type { JobDesk } from './job-routes.ts';
 import { keyRoutes } from './key-routes.ts';
+import { moveUnit } from './move-route.ts';
 import type { Security } from './key-routes.ts';
 import { askerOf } from './limits/facts.ts';
 import { storeRoutes } from './store-routes.ts';
@@ -49,6 +51,13 @@ export interface Control {
   /** Goes on until the unit is ready or has failed, whoever leaves meanwhile. Throws CONFLICT at once when it cannot run here. */
   start(id: UnitId, principal: string): Promise<void>;
   stop(id: UnitId, force: boolean): void;
+  /**
+   * Has a service run by another of its ways, with its data. Goes on until it does or, when it cannot, runs as before, whoever
+   * leaves meanwhile. Throws CONFLICT at once when it may not be moved.
+   */
+  move(id: UnitId, to: string, ask: { readonly principal: string; readonly force: boolean }): Promise<void>;
+  /** How far the fetch of what a move needs is; null when there is none. */
+  moving(id: UnitId): ApiProgress | null;
   pin(id: UnitId, pinned: boolean): void;
   /** Milliseconds that it stays awake without use from here on: null as usual, Infinity for as long as there is room. */
   keep(id: UnitId, idleMs: number | null): void;
@@ -90,6 +99,7 @@ export const routes: readonly Route[] = [
     control.stop(id, query.get('force') === 'true');
     return control.unit(id);
   }),
+  route('moveUnit', moveUnit),
   route('pinUnit', pinUnit(true)),
   route('unpinUnit', pinUnit(false)),
   route('readLogs', sendLogs),

@@ -285,6 +285,8 @@ function fakeControl(): Control {
     unit,
     start: async () => undefined,
     stop: () => undefined,
+    move: async () => undefined,
+    moving: () => null,
     pin: () => undefined,
     keep: () => undefined,
     logs: async () => ['one', 'two'],

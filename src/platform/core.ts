@@ -58,6 +58,8 @@ import { countUses } from './uses.ts';
 import type { Uses } from './uses.ts';
 import { unitPickers } from './unit-pickers.ts';
 import { wiredValues } from './wiring.ts';
+import { openWays, withWays } from './ways.ts';
+import type { Ways } from './ways.ts';
 import type { WiringDeps } from './wiring.ts';
 
 /** What decides and acts: the account, the units it is kept of, and the instances they become. */
@@ -74,6 +76,8 @@ export interface Core {
   /** From now on nothing is done to instances: they are another process's. */
   readonly letGo: () => void;
   readonly needs: Needs;
+  /** How services run that were moved. */
+  readonly ways: Ways;
   readonly bindings: Bindings;
   readonly jobs: PlatformJobs;
   readonly records: Records;
@@ -108,7 +112,8 @@ export async function createCore(
     const { memory } = config.current();
     return memoryLimit({ ...machine, configuredBytes: memory.limit, reserveBytes: memory.reserve });
   };
-  const settings = () => settingsOf(config.current());
+  const ways = openWays(stores.state);
+  const settings = () => withWays(settingsOf(config.current()), ways, stores.catalog.current);
   const directory = atVersion(createDirectory(stores.catalog.current, settings), stores.models.get);
   // The supervisor reports to the scheduler and so is made after it; nothing is decided before both are there.
   const { effects, letGo } = actingThrough((unit) => (unit.startsWith('job/') ? jobs.effects : supervisor));
@@ -172,7 +177,7 @@ export async function createCore(
   const { waker, uses } = countUses(offering(withLines(relay, { clock, pickers }), units.plans), clock);
   return {
     ...{ directory, scheduler, units, supervisor, waker, uses, relay, letGo, pickers, needs, jobs, bindings, records },
-    ...{ views, savings, cards, tellTime, limit, logFile },
+    ...{ views, savings, cards, tellTime, limit, logFile, ways },
   };
 }
 

@@ -33,6 +33,7 @@ import type { PlatformJobs } from './jobs.ts';
 import { createLibrary } from './library.ts';
 import type { LibraryDeps } from './library.ts';
 import { modelFacts } from './model-facts.ts';
+import type { Moves } from './moves.ts';
 import { planNamed } from './planning.ts';
 import type { Uses } from './uses.ts';
 
@@ -58,6 +59,7 @@ export interface OperatorDeps extends Pick<LibraryDeps, 'modelViews' | 'checkFor
   readonly records: EnvironmentDeskDeps['records'];
   readonly shutdown: () => void;
   readonly restart: Control['restart'];
+  readonly moves: Moves;
   /** A pin is remembered over a restart. */
   readonly rememberPin: (unit: UnitId, pinned: boolean) => void;
 }
@@ -97,6 +99,12 @@ export function createOperator(deps: OperatorDeps): Control {
       return startAndRelease(id, principal, deps);
     },
     stop: (id, force) => stop(id, force, deps),
+    move(id, to, ask) {
+      mustRun(id, deps);
+      mustBeFirst(id, 'moved');
+      return deps.moves.to(id, to, ask);
+    },
+    moving: (id) => deps.moves.progress(id),
     pin(id, pinned) {
       mustRun(id, deps);
       mustBeFirst(id, 'pinned');

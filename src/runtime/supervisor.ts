@@ -45,6 +45,8 @@ export interface Supervisor {
   failure(unit: UnitId): Failure | null;
   /** Measures every instance and bounds its log; one that is frozen, and changes little, only now and then. */
   survey(): Promise<void>;
+  /** Resolves when what was asked for of one unit until now has ended. */
+  settled(unit: UnitId): Promise<void>;
   /** Resolves when nothing is under way. */
   idle(): Promise<void>;
   /** Waits for what is under way. Instances live on: the next process takes them over. */
@@ -128,9 +130,8 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       return instance?.state === 'starting' ? instance : null;
     },
     failure: (unit) => floor.failures.get(unit) ?? null,
-    async survey() {
-      await Promise.all([...instances.keys()].map((unit) => measure(floor, unit, buryLater)));
-    },
+    survey: async () => void (await Promise.all([...instances.keys()].map((unit) => measure(floor, unit, buryLater)))),
+    settled: turns.settled,
     async idle() {
       await turns.idle();
       await errands.idle();

@@ -3,7 +3,9 @@ import type { UnitId } from '#kernel/ids';
 /** One thing at a time for each unit, in the order it was asked for; units do not wait for one another. */
 export interface Turns {
   take(unit: UnitId, work: () => Promise<void>): void;
-  /** Resolves when everything that was asked for until now is done. */
+  /** Resolves when what was asked for of one unit until now is done. */
+  settled(unit: UnitId): Promise<void>;
+  /** Resolves when nothing is asked for any more. */
   idle(): Promise<void>;
 }
 
@@ -18,6 +20,7 @@ export function createTurns(onError: (unit: UnitId, error: unknown) => void): Tu
         if (chains.get(unit) === turn) chains.delete(unit);
       });
     },
+    settled: async (unit) => chains.get(unit),
     async idle() {
       while (chains.size > 0) await Promise.all(chains.values());
     },

@@ -56,7 +56,7 @@ export function createPreparing(
     isDone: (unit) => done.has(unit),
     forget: (unit) => void (done.delete(unit), failures.delete(unit)),
     forgive: (unit) => void failures.delete(unit),
-    progress: (unit) => (latest.has(unit) ? describe(latest.get(unit) ?? null) : null),
+    progress: (unit) => (latest.has(unit) ? describeProgress(latest.get(unit) ?? null) : null),
     failure(unit) {
       const failed = failures.get(unit);
       return failed ? { message: failed.fault.message, retryAt: failed.retryAt } : null;
@@ -78,7 +78,7 @@ export function createPreparing(
   };
 }
 
-function describe(progress: Progress | null): ApiProgress {
+export function describeProgress(progress: Progress | null): ApiProgress {
   if (!progress) return { phase: 'preparing' };
   const { phase, what, done, total } = progress;
   const percent =

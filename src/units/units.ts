@@ -51,6 +51,10 @@ export interface Units {
   protocol(unit: UnitId): 'http1' | 'h2c';
   /** Milliseconds of silence after which an open connection to the unit is no work; null where it is for as long as it is open. */
   silenceMs(unit: UnitId): number | null;
+  /** By which way a service runs here; null where it cannot. */
+  way(service: string): 'process' | 'docker' | 'external' | null;
+  /** Gets onto the disk what a service needs by one of its ways, whichever it runs by now. */
+  fetch(service: string, way: 'process' | 'docker', options: Fetching): Promise<void>;
   /** Why a service of the catalogue cannot run here; null when it can. */
   unusable(service: string): string | null;
   /** With a signal, a file that went since it was prepared is fetched again; without one that is NOT_FOUND. */
@@ -61,6 +65,11 @@ export interface Units {
   shape(model: string): Shape;
   learn(unit: UnitId, learned: Learned): void;
   titles(unit: UnitId): { readonly title: string; readonly summary: string; readonly category: string | null };
+}
+
+interface Fetching {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
 }
 
 export interface UnitsOptions {
@@ -120,6 +129,8 @@ export function createUnits(options: UnitsOptions): Units {
     shape,
     placement: (unit) => bench.placements.of(unit),
     unusable: (service) => unusable(service, bench),
+    way: (service) => wayOf(directory.service(service).definition, bench).way,
+    fetch: (service, way, fetching) => fetchService(directory.service(service).definition, way, fetching, bench),
     specs: () => [
       ...runnable(bench)
         .filter((id) => !isExternal(id, bench))
@@ -183,10 +194,8 @@ async function prepare(
   const { kind, name } = parseUnitId(unit);
   if (kind === 'service') {
     const { definition } = directory.service(name);
-    const docker = containerOf(definition, bench.settings().service(name));
-    if (docker) await bench.images?.(docker, { signal, onProgress });
-    else if (definition.run.process) await environments.ensure(definition.run.process, { signal, onProgress });
-    return;
+    const way = containerOf(definition, bench.settings().service(name)) ? 'docker' : 'process';
+    return fetchService(definition, way, { signal, onProgress }, bench);
   }
   const { definition } = directory.model(name);
   const engine = directory.engineOf(definition);
@@ -201,6 +210,16 @@ async function prepare(
     await environments.ensure(on ? withCuda(run.process) : run.process, { signal, onProgress });
   }
   bench.describe(spec);
+}
+
+async function fetchService(
+  { run }: ServiceDefinition,
+  way: 'process' | 'docker',
+  fetching: Fetching,
+  { images, environments }: Bench,
+): Promise<void> {
+  if (way === 'docker' && run.docker) await images?.(run.docker, fetching);
+  if (way === 'process' && run.process) await environments.ensure(run.process, fetching);
 }
 
 function specOfService(id: string, bench: Bench): UnitSpec {

@@ -151,6 +151,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
     url: unit.original ? null : sources.url(id),
     instance: record && {
       id: record.id,
+      ...wayView(record),
       pid: pidOf(record),
       port: record.port,
       startedAt: record.startedAt,
@@ -175,6 +176,15 @@ function failureOf(unit: Unit, { clock, failure, preparationFailure }: ViewSourc
   }
   const failed = phase.kind === 'cold' ? preparationFailure(spec.id) : null;
   return failed && { message: failed.message, log: [], retryAt: wallAt(failed.retryAt) };
+}
+
+/** By which way an instance runs; null until it has begun. */
+export const wayOfInstance = ({ handle }: InstanceRecord): 'process' | 'docker' | null =>
+  handle && (handle.driver === 'runtime.docker' ? 'docker' : 'process');
+
+function wayView(record: InstanceRecord): { readonly way?: 'process' | 'docker' } {
+  const way = wayOfInstance(record);
+  return way ? { way } : {};
 }
 
 /** The process of an instance, where its driver has one. */

@@ -142,6 +142,31 @@ describe('ps', () => {
   });
 });
 
+describe('move', () => {
+  const path = 'POST /sutaz/v1/units/chroma/move';
+
+  test('tells how far the fetch is, then by which way it runs', async () => {
+    const instance = { id: 'i', way: 'docker', pid: 1, port: 2, startedAt: '' } as const;
+    platform.routes[path] = stream(
+      sse('progress', { phase: 'downloading', what: 'chromadb/chroma:1.5.9', percent: 40 }),
+      sse('done', unit('chroma', { state: 'ready', instance })),
+    );
+    const { code, out, err } = await platform.run(['move', 'chroma', 'docker']);
+    expect({ code, out }).toEqual({ code: 0, out: 'chroma runs by docker (ready).\n' });
+    expect(err).toBe('chroma: downloading, chromadb/chroma:1.5.9, 40 %\n');
+    expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/chroma/move?to=docker&wait=true');
+  });
+
+  test('says why it runs as before', async () => {
+    const problem = { status: 500, code: 'START_FAILED', detail: 'it runs as before', traceId: 't', source: 'gateway' };
+    platform.routes[path] = stream(sse('error', problem));
+    const { code, err } = await platform.run(['move', 'chroma', 'docker', '--force']);
+    expect(code).toBe(1);
+    expect(err).toContain('it runs as before');
+    expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/chroma/move?to=docker&force=true&wait=true');
+  });
+});
+
 describe('start', () => {
   const path = 'POST /sutaz/v1/units/chroma/start';
 

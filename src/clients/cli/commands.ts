@@ -33,6 +33,7 @@ export const commands: CommandTable = {
   },
   start: { summary: 'Wake a service or load a model', load: async () => (await import('./start.ts')).start },
   stop: { summary: 'Put a service or a model to sleep', load: async () => (await import('./stop.ts')).stop },
+  move: { summary: 'Run a service another way, with its data', load: async () => (await import('./move.ts')).move },
   pin: { summary: 'Keep a service or a model awake', load: async () => (await import('./pin.ts')).pin },
   unpin: { summary: 'Let it sleep again', load: async () => (await import('./pin.ts')).unpin },
   logs: { summary: 'Show what a service or a model says', load: async () => (await import('./logs.ts')).logs },

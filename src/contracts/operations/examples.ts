@@ -23,7 +23,7 @@ const unit: ApiUnit = {
   progress: null,
   failure: null,
   url: 'http://127.0.0.1:8080/services/chroma/',
-  instance: { id: 'i-4f2k9', pid: 4711, port: 41_234, startedAt: '2026-11-02T09:14:07.000Z' },
+  instance: { id: 'i-4f2k9', way: 'process', pid: 4711, port: 41_234, startedAt: '2026-11-02T09:14:07.000Z' },
 };
 
 const ledger = {

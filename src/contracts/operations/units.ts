@@ -33,6 +33,22 @@ export const unitOperations = {
     query: { force: { type: 'boolean', about: 'Stop it although it is busy: what it works on is lost.' } },
     faults: ['CONFLICT'],
   },
+  moveUnit: {
+    ...common,
+    ...{ method: 'POST', path: '/units/{name}/move', scope: 'units:manage', answer: 'ApiUnit', status: 202 },
+    summary: 'Run a service by another of its ways, with its data',
+    detail:
+      'What the other way needs is fetched first; then it is stopped and started anew. When it does not become well it runs as before. It goes on to its end, whoever leaves meanwhile. One that is busy is refused with CONFLICT, and so is one whose way the configuration says.',
+    query: {
+      to: { type: 'string', required: true, about: '`process` or `docker`.' },
+      force: { type: 'boolean', about: 'Move it although it is busy: what it works on is lost.' },
+      wait: { type: 'boolean', about: 'Answer with a stream that tells of the move and ends with it.' },
+    },
+    events: work('ApiProgress', 'ApiUnit'),
+    streamedBy: 'wait',
+    faults: ['CONFLICT', 'START_FAILED', 'NO_MEMORY', 'SHUTTING_DOWN'],
+    example: { segments: ['chroma'], query: 'to=docker' },
+  },
   pinUnit: {
     ...common,
     ...{ method: 'POST', path: '/units/{name}/pin', scope: 'units:manage', answer: 'ApiUnit' },
