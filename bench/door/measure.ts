@@ -14,7 +14,7 @@ export interface Tools {
 }
 
 /** Nanoseconds that all threads of a process have run. */
-function cpuOf(pid: number | null): number {
+export function cpuOf(pid: number | null): number {
   if (pid === null) return 0;
   const tasks = readdirSync(`/proc/${pid}/task`);
   return tasks.reduce(
