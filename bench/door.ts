@@ -6,11 +6,12 @@ import { main, named, positive, readOptions } from './_options.ts';
 import { latency, memory, streams, throughput } from './door/measure.ts';
 import { goalsOf, print } from './door/report.ts';
 import type { Figures } from './door/report.ts';
-import { compile, direct, startDoor, startNginx, startPortkey, startStatic } from './door/targets.ts';
+import { compile, direct, startDoor, startHit, startNginx, startPortkey, startStatic } from './door/targets.ts';
 import type { Place, Target } from './door/targets.ts';
 
 const about = `Puts the door, nginx, Portkey and a server of Node's that always says the same in front of one upstream, and asks each in
-turn: with 32 connections, with one, and for a hundred streams at once. What is measured runs on core 0, the rest on core 1.
+turn: with 32 connections, with one, and for a hundred streams at once; and a door that keeps answers, for one that it has kept.
+What is measured runs on core 0, the rest on core 1.
 Needs gcc, nginx and wrk; Portkey comes from npm. Read the ratios and the processor time: the rest shows the machine's other work.
 
 Example:
@@ -21,6 +22,7 @@ The last line printed is the result as JSON.`;
 const starts: Readonly<Record<string, (place: Place) => Promise<Target>>> = {
   nginx: startNginx,
   static: startStatic,
+  hit: startHit,
   portkey: startPortkey,
 };
 const warmSeconds = 10;

@@ -58,7 +58,7 @@ interface Wrk {
 
 export async function wrk(target: Target, connections: number, seconds: number, home: string): Promise<Wrk> {
   const script = join(home, `${target.name}.lua`);
-  await writeFile(script, lua(target, JSON.stringify(question)));
+  await writeFile(script, lua(target, JSON.stringify({ ...question, ...target.more })));
   const url = `http://127.0.0.1:${target.port}/v1/chat/completions`;
   const argv = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, url];
   const { stdout } = await run(...onCore(1, 'wrk', ...argv));

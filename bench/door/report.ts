@@ -47,6 +47,12 @@ export function goalsOf(rounds: readonly Round[], memories: Readonly<Record<stri
   return [
     goal("requests a second / nginx's", ratio(rounds, 'door', 'nginx', 'perSecond'), 0.35, true),
     goal("requests a second / Portkey's", ratio(rounds, 'door', 'portkey', 'perSecond'), 30, true),
+    goal(
+      "requests a second for what is kept / the static answer's",
+      ratio(rounds, 'hit', 'static', 'perSecond'),
+      0.75,
+      true,
+    ),
     goal("processor time a request / nginx's", ratio(rounds, 'door', 'nginx', 'cpuUs'), 2.8),
     goal("added latency, one connection, p50 / nginx's", added(rounds, 'p50'), 2),
     goal("added latency, one connection, p99 / nginx's", added(rounds, 'p99'), 2.5),

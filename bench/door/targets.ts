@@ -18,6 +18,8 @@ export interface Target {
   readonly pid: number | null;
   readonly key: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** What its requests ask beside what all are asked. */
+  readonly more?: Readonly<Record<string, unknown>>;
   stop(): Promise<void>;
 }
 
@@ -87,6 +89,20 @@ export async function startDoor(home: string, mock: string): Promise<Target & { 
     mockPort: instancePort(platform.home),
     stop: async () => void (await platform.stop()),
   };
+}
+
+/** The same with its cache on, and with a limit to count for: it is asked what it has kept an answer to. */
+export async function startHit({ home }: Place): Promise<Target> {
+  const config = `cache: { memory: 16MiB, age: 10h }
+limits: { rules: [{ name: bench, each: key, requests: 100M/minute }] }
+`;
+  const platform = await startPlatform({
+    ...{ home: join(home, 'platform-hit'), config, catalog: definitions(join(home, 'mock')) },
+  });
+  execFileSync('taskset', ['-a', '-c', '-p', '0', String(platform.pid)]);
+  const { port, pid, key } = platform;
+  const stop = async () => void (await platform.stop());
+  return { name: 'hit', port, pid, key, headers: {}, more: { temperature: 0 }, stop };
 }
 
 function instancePort(home: string): number {
