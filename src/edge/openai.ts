@@ -1,7 +1,7 @@
 import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
 import { answerFrom } from './cache/to-client.ts';
-import { decodeSegment, onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
+import { decodeSegment, onlyTakes, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
@@ -48,7 +48,7 @@ export async function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promis
 
 async function callEngine(exchange: Exchange, capability: Capability, deps: OpenaiDeps): Promise<void> {
   const body = await readBody(exchange, deps.limits().body);
-  const parsed = parseObject(body);
+  const parsed = deps.answers.read(body);
   const name = modelOf(parsed);
   const choices = seeing(deps.models.choose(name, capability), imageIn(parsed));
   const stream = parsed.stream === true;

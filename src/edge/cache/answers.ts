@@ -1,5 +1,6 @@
 import type { Clock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
+import { parseObject } from '../exchange.ts';
 import type { Exchange } from '../exchange.ts';
 import { headerOf } from '../transport/fields.ts';
 import type { AnswerSink } from '../transport/upstreams.ts';
@@ -7,6 +8,7 @@ import { whyNotKept } from './deterministic.ts';
 import type { Reader } from './flight.ts';
 import { digestOf } from './key.ts';
 import { createOngoing } from './ongoing.ts';
+import { createRecent } from './recent.ts';
 import { createAnswerStore } from './store.ts';
 import type { AnswerStore, KeptAnswer } from './store.ts';
 import { isKeepable } from './whole.ts';
@@ -66,6 +68,8 @@ export interface About {
 }
 
 export interface AnswerCache {
+  /** What a body says, or BAD_REQUEST. Nobody may change it: while the cache is on, the same is the same object. */
+  read(body: Buffer): Readonly<Record<string, unknown>>;
   /**
    * What is known of a question; null where it goes on as if there were no cache. What is said of that in `Cache-Status` is set
    * for any answer but a hit. Throws TIMEOUT where the client wants only what is kept, and nothing is.
@@ -122,7 +126,9 @@ export function createAnswerCache({ clock, settings, version }: AnswerCacheDeps)
       },
     };
   };
+  const recent = createRecent();
   return {
+    read: (body) => (settings().memory === 0 ? parseObject(body) : recent(body)),
     begin(exchange, asked) {
       const { memory, age, shared } = settings();
       if (memory === 0) return null;

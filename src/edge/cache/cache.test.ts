@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { whyNotKept } from './deterministic.ts';
 import { canonical, digestOf } from './key.ts';
 import { createAnswerStore } from './store.ts';
+import { createRecent } from './recent.ts';
 import { isKeepable } from './whole.ts';
 import { cacheStatus, wishesOf } from './wishes.ts';
 
@@ -53,6 +54,30 @@ describe('the key', () => {
       { ...parts, question: { a: 1, b: null } },
     ];
     expect(new Set([parts, ...others].map(digestOf)).size).toBe(others.length + 1);
+  });
+});
+
+describe('bodies that are remembered', () => {
+  const bodyOf = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+  it('are read once, and by their bytes', () => {
+    const read = createRecent();
+    const said = read(bodyOf({ a: 'é' }));
+    expect(said).toEqual({ a: 'é' });
+    expect(read(bodyOf({ a: 'é' }))).toBe(said);
+    // Both are the sign for what is no UTF-8, once they are read as such.
+    const [one, other] = [0x80, 0x81].map((byte) => Buffer.from([...Buffer.from('{"a":"'), byte, 0x22, 0x7d]));
+    expect(read(one as Buffer)).not.toBe(read(other as Buffer));
+  });
+
+  it('are forgotten when there are too many, and never kept when they are large', () => {
+    const read = createRecent();
+    const [first, large] = [bodyOf({ a: 0 }), bodyOf({ a: 'x'.repeat(5_000) })];
+    const said = read(first);
+    expect(read(large)).not.toBe(read(large));
+    for (let i = 1; i <= 64; i++) read(bodyOf({ a: i }));
+    expect(read(first)).not.toBe(said);
+    expect(() => read(Buffer.from('{'))).toThrow('not valid JSON');
   });
 });
 

@@ -14,9 +14,15 @@ export interface AnswerKey {
   readonly question: Readonly<Record<string, unknown>>;
 }
 
+// What is asked again as the same object is written out once.
+const written = new WeakMap<AnswerKey['question'], string>();
+
 /** A digest, so that neither a prompt nor who asked it can be read from the keys. */
-export const digestOf = ({ principal, model, version, path, question }: AnswerKey): string =>
-  hash('sha256', `${JSON.stringify([principal, model, version, path])}${canonical(question)}`, 'base64url');
+export function digestOf({ principal, model, version, path, question }: AnswerKey): string {
+  let text = written.get(question);
+  if (text === undefined) written.set(question, (text = canonical(question)));
+  return hash('sha256', `${JSON.stringify([principal, model, version, path])}${text}`, 'base64url');
+}
 
 /** JSON with the members of every object in one order: two clients seldom write them in the same. */
 export function canonical(value: unknown): string {

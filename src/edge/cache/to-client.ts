@@ -43,10 +43,11 @@ export async function answerFrom(
 function sendHit(exchange: Exchange, { answer, status, ageSeconds }: Hit): void {
   const { res, traceId } = exchange;
   exchange.answered = true;
-  res.writeHead(200, [
-    ...['content-type', answer.contentType, 'content-length', String(answer.body.byteLength)],
-    ...['cache-status', status, 'age', String(ageSeconds), 'x-sutaz-trace-id', traceId],
-  ]);
+  // No list: with headers that were set before, as limits do, Node takes twice as long for one.
+  res.writeHead(200, {
+    ...{ 'content-type': answer.contentType, 'content-length': answer.body.byteLength },
+    ...{ 'cache-status': status, age: String(ageSeconds), 'x-sutaz-trace-id': traceId },
+  });
   res.end(answer.body);
 }
 
