@@ -18,7 +18,8 @@ export function trackConnections(server: Server): Connections {
     const before = requests.get(socket);
     if (before !== undefined) requests.set(socket, before + by);
   };
-  server.on('connection', (socket: Socket) => {
+  // Before whoever hands it over to another protocol, and has it forgotten.
+  server.prependListener('connection', (socket: Socket) => {
     requests.set(socket, 0);
     socket.once('close', () => {
       requests.delete(socket);

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Config } from '#config/static';
 import { trackConnections } from '#edge/connections';
 import type { Connections } from '#edge/connections';
@@ -113,9 +114,11 @@ export async function createFront(
     moving,
     notReady,
   });
-  const connections = trackConnections(door);
   const { limits } = config.current();
-  const protocols = speakProtocols(door, { clock, limits, onHandedOver: connections.forget });
+  const onHandedOver = (socket: Socket) => connections.forget(socket);
+  const protocols = speakProtocols(door, { clock, limits, onHandedOver });
+  // After that, so that it knows of a connection before its first byte says what it speaks.
+  const connections = trackConnections(door);
   closers.add(() => {
     protocols.close();
     return closeNow(door, connections);
