@@ -1,8 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ApiEvent } from '#contracts/api';
 import type { ApiMap } from '#contracts/map-api';
-import { root, startPlatform } from './_platform.ts';
+import { followEvents, root, startPlatform } from './_platform.ts';
 import type { StartOptions, TestPlatform } from './_platform.ts';
+import { until } from './_processes.ts';
 
 let platform: TestPlatform;
 const start = async (options: StartOptions) => (platform = await startPlatform(options));
@@ -134,6 +137,72 @@ it('a program that is not on the machine is told of by what a person can do, onc
   await start({ catalog: { 'services/lacking.yaml': lacking } });
   const answer = await platform.fetch('/services/lacking/');
   expect(await answer.text()).toContain('no-such-server is not on this machine. To have it: apt install it.');
+});
+
+describe.skipIf(!has('redis-server'))('a database that was killed', () => {
+  const catalog = {
+    'services/app.yaml': consumer('app', "  redis: { X_REDIS: '{redis.url}' }"),
+  };
+  const redis = (url: string, ...words: string[]) =>
+    execFileSync('redis-cli', ['--no-auth-warning', '-u', url, ...words], { encoding: 'utf8' }).trim();
+  const killed = async () => {
+    const { instance } = await platform.unit('redis');
+    process.kill(instance?.pid ?? 0, 'SIGKILL');
+    // Nobody asks for it but the platform, for the sake of the one that stands on it.
+    await until(async () => {
+      const { state, instance: now } = await platform.unit('redis');
+      return state === 'ready' && now !== null && now.id !== instance?.id;
+    }, 'redis to be back');
+    return instance?.port ?? 0;
+  };
+
+  it('comes back by itself where it was, so that its consumer goes on with the address that it was told', async () => {
+    await start({ catalog });
+    const { X_REDIS = '' } = await told('app');
+    const { instance } = await platform.unit('app');
+    expect(redis(X_REDIS, 'SET', 'k', 'one')).toBe('OK');
+    for (let i = 0; i < 2; i++) {
+      await killed();
+      expect(redis(X_REDIS, 'GET', 'k')).toBe('one');
+    }
+    expect((await platform.unit('redis')).leases).toBe(1);
+    expect((await platform.unit('app')).instance?.id).toBe(instance?.id);
+    // It sleeps, with its consumer, and both wake: the same.
+    for (const unit of ['app', 'redis']) await stop(unit);
+    expect((await told('app')).X_REDIS).toBe(X_REDIS);
+    expect(redis(X_REDIS, 'GET', 'k')).toBe('one');
+  });
+
+  it('and whose port somebody else took has its consumer told anew', async () => {
+    await start({ catalog });
+    const { X_REDIS = '' } = await told('app');
+    const { instance } = await platform.unit('app');
+    const events = followEvents(platform);
+    const port = Number(new URL(X_REDIS).port);
+    process.kill((await platform.unit('redis')).instance?.pid ?? 0, 'SIGKILL');
+    const other = createServer();
+    await until(
+      () =>
+        new Promise<boolean>((done) => {
+          other.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true));
+        }),
+      'the port to be taken by another',
+    );
+    try {
+      await until(async () => {
+        const now = await platform.unit('app');
+        return now.state === 'ready' && now.instance !== null && now.instance.id !== instance?.id;
+      }, 'its consumer to be started again');
+      const again = (await told('app')).X_REDIS ?? '';
+      expect(new URL(again).port).not.toBe(String(port));
+      expect(redis(again, 'PING')).toBe('PONG');
+      const moved = events.seen.map(({ data }) => data as ApiEvent).filter(({ type }) => type === 'moved');
+      expect(moved).toMatchObject([{ unit: 'service/app', message: expect.stringContaining('service/redis') }]);
+    } finally {
+      other.close();
+      await events.stop();
+    }
+  });
 });
 
 const servers = ['psql', 'redis-server', 'redis-cli'].every(has);

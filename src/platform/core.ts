@@ -18,6 +18,7 @@ import { openLent } from '#runtime/lent';
 import { createGpuReader } from '#runtime/gpu';
 import { memoryLimit, readMachine } from '#runtime/machine';
 import type { MemoryLimit } from '#runtime/machine';
+import { openPorts } from '#runtime/ports';
 import { openRecords } from '#runtime/records';
 import type { Records } from '#runtime/records';
 import { createGrants } from '#runtime/grants';
@@ -40,6 +41,7 @@ import { pidOf, progressOf } from '#units/views';
 import type { ViewSources } from '#units/views';
 import type { AppOptions } from '../app.ts';
 import { openAccount } from './account.ts';
+import { createAddresses } from './addresses.ts';
 import { createCards } from './cards.ts';
 import type { Cards } from './cards.ts';
 import { scopesOfInstance } from './instance-rights.ts';
@@ -138,24 +140,23 @@ export async function createCore(
   });
   const lent = openLent(stores.state, home.path);
   const sandbox = createSandbox({ home: home.path, rules: () => config.current().sandbox, lent, log });
-  const later = { units: () => units, supervisor: () => supervisor };
+  const later = { units: () => units, supervisor: () => supervisor, waker: () => waker };
   const wiring = wiringOf(stores, settings, { ...hooks, home: home.path }, later);
   const { bindings } = wiring;
   const needs = createNeeds(directory, () => waker, bindings.before);
   const scopesOf = (unit: UnitId) =>
     scopesOfInstance(unit, definitionsOf(stores.catalog.current().services), bindings.edges);
   const wired = (unit: UnitId, signal: AbortSignal) => wiredValues(unit, signal, wiring);
-  const place = () => ({
-    home: home.path,
-    capabilities: { openai: `${hooks.url()}/v1`, metrics: `${hooks.url()}/metrics` },
-  });
+  const capabilities = () => ({ openai: `${hooks.url()}/v1`, metrics: `${hooks.url()}/metrics` });
+  const place = () => ({ home: home.path, capabilities: capabilities() });
   const logFile = (unit: UnitId) => join(home.logs, logFileName(unit));
+  const addresses = createAddresses({ records, scheduler, log, reporter: hooks.reporter, ...later });
   const supervisor = createSupervisor({
     ...{ driver: stores.runtime, environments: stores.environments, clock, log },
-    ...{ records, logs: instanceLogs(stores.logs, logFile) },
+    ...{ records, ports: openPorts(stores.state), logs: instanceLogs(stores.logs, logFile) },
     outcomes: outcomesFor({
-      ...{ scheduler, units, needs, identity: stores.identity, store: stores.models, usedFiles: stores.usedFiles },
-      scopesOf,
+      ...{ scheduler, units, needs, addresses, scopesOf },
+      ...{ identity: stores.identity, store: stores.models, usedFiles: stores.usedFiles },
     }),
     blueprint: (unit, signal) => units.blueprint(unit, signal),
     needs: (unit, signal) => needs.take(unit, signal),
@@ -170,7 +171,8 @@ export async function createCore(
     scopesOf: (tool) => scopesOf(unitId('job', `${tool}.`)),
   });
   closers.add(() => jobs.jobs.close());
-  const views = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
+  const sources = viewSources({ scheduler, units, supervisor, cards }, limit, hooks, clock);
+  const views = { ...sources, moved: addresses.moved };
   const pickers = unitPickers(stores.catalog.current, () => config.current(), units, clock, closers);
   const parts = { scheduler, units, supervisor, views, pickers };
   const relay = createRelay(createGranter(granting(parts, options)), isEnding);

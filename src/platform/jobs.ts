@@ -9,6 +9,7 @@ import { takeFolder } from '#runtime/jobs/arguments';
 import { createJobs } from '#runtime/jobs/jobs';
 import type { Jobs, JobsOptions } from '#runtime/jobs/jobs';
 import type { JobOrder, JobWorld } from '#runtime/jobs/run';
+import type { Wired } from '#runtime/start';
 import type { Effects, Scheduler } from '#scheduler/run-loop';
 import { oneReplica, plainRungs } from '#scheduler/types';
 import type { UnitSpec } from '#scheduler/types';
@@ -39,7 +40,7 @@ export interface PlatformJobsOptions extends Omit<JobsOptions, 'world'> {
   readonly minted: Minted;
   readonly needs: Needs;
   /** What an instance is told of what it consumes. */
-  readonly wired: (unit: UnitId, signal: AbortSignal) => Promise<Readonly<Record<string, string>>>;
+  readonly wired: (unit: UnitId, signal: AbortSignal) => Promise<Wired>;
   /** What an instance of a definition may ask the door for. */
   readonly scopesOf: (tool: string) => readonly string[];
 }
@@ -101,7 +102,7 @@ function worldOf(admitted: Map<UnitId, UnitSpec>, options: PlatformJobsOptions):
     },
     async needs(unit, signal) {
       await needs.take(unit, signal);
-      return wired(unit, signal);
+      return (await wired(unit, signal)).values;
     },
     mint(unit, { tool, scopes }, key) {
       const facts = { id: learnedAs(tool), name: `run of ${tool}`, keyId: null, roles: [], expiresAt: null };

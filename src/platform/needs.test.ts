@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Fault } from '#kernel/faults';
 import { replicaId, unitId } from '#kernel/ids';
 import type { Waker } from '#routing/wake';
@@ -8,7 +8,8 @@ import { createNeeds } from './needs.ts';
 const app = unitId('service', 'app');
 const signal = new AbortController().signal;
 
-function bench(failing?: string) {
+function bench(first?: string) {
+  let failing = first;
   const log: string[] = [];
   const directory = {
     service: (id: string) => ({ definition: { id } }),
@@ -23,6 +24,7 @@ function bench(failing?: string) {
   } as unknown as Waker;
   return {
     log,
+    fail: (service: string | undefined) => void (failing = service),
     needs: createNeeds(
       directory,
       () => waker,
@@ -67,4 +69,46 @@ it('names what was not to be had, and still holds what it took until it is let g
   });
   needs.give(app);
   expect(log).toEqual(['+service/db', '-service/db']);
+});
+
+describe('one of them that ends by itself', () => {
+  const [db, cache] = [unitId('service', 'db'), unitId('service', 'cache')];
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const held = ['+service/db', '+service/cache'];
+
+  it('is asked for again for who stands on it, and let go with the rest', async () => {
+    const { log, needs } = bench();
+    await needs.take(app, signal);
+    needs.lost(db);
+    await turn();
+    needs.returned(db);
+    await turn();
+    expect(log).toEqual([...held, '-service/db', '+service/db']);
+    needs.give(app);
+    expect(log.slice(4)).toEqual(['-service/db', '-service/cache']);
+    needs.lost(db);
+    await turn();
+    expect(log).toHaveLength(6);
+  });
+
+  it('and cannot be had for now, is held as soon as somebody brought it up', async () => {
+    const { log, needs, fail } = bench();
+    await needs.take(app, signal);
+    fail('cache');
+    needs.lost(cache);
+    await turn();
+    fail(undefined);
+    needs.returned(cache);
+    await turn();
+    expect(log).toEqual([...held, '-service/cache', '+service/cache']);
+  });
+
+  it('is nothing to one that went while it was asked for', async () => {
+    const { log, needs } = bench();
+    await needs.take(app, signal);
+    needs.lost(db);
+    needs.give(app);
+    await turn();
+    expect(log).toEqual([...held, '-service/db', '+service/db', '-service/cache', '-service/db']);
+  });
 });

@@ -12,6 +12,19 @@ export interface Needs {
   take(unit: UnitId, signal: AbortSignal): Promise<void>;
   /** Lets it all go; for a unit that holds nothing, does nothing. */
   give(unit: UnitId): void;
+  /**
+   * It ended by itself, and with it the leases that others held on it. They speak to it themselves, so that nobody's request
+   * would wake it again: it is asked for in their stead.
+   */
+  lost(need: UnitId): void;
+  /** It is up again: who was refused it in between holds it from now on. */
+  returned(need: UnitId): void;
+}
+
+/** What one unit holds of each that it needs. */
+interface Holding {
+  readonly gone: AbortController;
+  readonly leases: Map<UnitId, Awake | 'asked' | 'lost'>;
 }
 
 export function createNeeds(
@@ -19,22 +32,36 @@ export function createNeeds(
   waker: () => Waker,
   before: (service: string) => readonly string[],
 ): Needs {
-  const held = new Map<UnitId, Awake[]>();
+  const held = new Map<UnitId, Holding>();
   const give = (unit: UnitId): void => {
-    const leases = held.get(unit) ?? [];
+    const holding = held.get(unit);
     held.delete(unit);
-    for (const lease of leases) lease.release();
+    holding?.gone.abort();
+    for (const lease of holding?.leases.values() ?? []) if (typeof lease === 'object') lease.release();
+  };
+  const wake = (unit: UnitId, need: UnitId, signal: AbortSignal) =>
+    waker().wake(need, { principal: originalOf(unit), class: 'interactive', signal });
+  const askAgain = async (unit: UnitId, need: UnitId, { leases, gone }: Holding): Promise<void> => {
+    leases.set(need, 'asked');
+    try {
+      const lease = await wake(unit, need, gone.signal);
+      if (gone.signal.aborted) lease.release();
+      else leases.set(need, lease);
+    } catch {
+      // Refused for now, as everyone who asks for it is; that it cannot be started is told where that is tried.
+      leases.set(need, 'lost');
+    }
   };
   return {
     give,
     async take(unit, signal) {
       give(unit);
-      const leases: Awake[] = [];
-      held.set(unit, leases);
+      const holding: Holding = { gone: new AbortController(), leases: new Map() };
+      held.set(unit, holding);
       // One after the other, in the definition's order: two that need memory do not stand in each other's way.
       for (const need of needsOf(unit, directory, before)) {
         try {
-          leases.push(await waker().wake(need, { principal: originalOf(unit), class: 'interactive', signal }));
+          holding.leases.set(need, await wake(unit, need, signal));
         } catch (error) {
           const { code, message } = toFault(error);
           if (code === 'CANCELLED') throw error;
@@ -42,6 +69,19 @@ export function createNeeds(
             cause: error,
           });
         }
+      }
+    },
+    lost(need) {
+      for (const [unit, holding] of held) {
+        const lease = holding.leases.get(need);
+        if (typeof lease !== 'object') continue;
+        lease.release();
+        void askAgain(unit, need, holding);
+      }
+    },
+    returned(need) {
+      for (const [unit, holding] of held) {
+        if (holding.leases.get(need) === 'lost') void askAgain(unit, need, holding);
       }
     },
   };

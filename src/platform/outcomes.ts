@@ -5,6 +5,7 @@ import type { Outcomes } from '#runtime/instance';
 import type { Scheduler } from '#scheduler/run-loop';
 import { compileRights } from '#security/scopes';
 import type { Units } from '#units/units';
+import type { Addresses } from './addresses.ts';
 import type { PlatformIdentity } from './identity.ts';
 import type { Needs } from './needs.ts';
 
@@ -13,7 +14,8 @@ export interface OutcomeDeps {
   readonly units: Units;
   readonly identity: Pick<PlatformIdentity, 'minted'>;
   readonly store: ModelStore;
-  readonly needs: Needs;
+  readonly needs: Pick<Needs, 'give' | 'lost' | 'returned'>;
+  readonly addresses: Pick<Addresses, 'started'>;
   /** What an instance of the unit may ask the door for. */
   readonly scopesOf: (unit: UnitId) => readonly string[];
   /** Digests of the model files that engines have open, by unit. */
@@ -22,7 +24,7 @@ export interface OutcomeDeps {
 
 /** What happens to an instance, as the scheduler's events; and what else follows from it. */
 export function outcomesFor(deps: OutcomeDeps): Outcomes {
-  const { scheduler, units, identity, usedFiles, store, needs, scopesOf } = deps;
+  const { scheduler, units, identity, usedFiles, store, needs, addresses, scopesOf } = deps;
   const file = (unit: UnitId) =>
     unit.startsWith('model/') ? store.get(originalOf(unit).slice('model/'.length))?.sha256 : undefined;
   const remember = (unit: UnitId) => {
@@ -49,9 +51,14 @@ export function outcomesFor(deps: OutcomeDeps): Outcomes {
     started(unit) {
       scheduler.dispatch({ kind: 'started', unit });
       remember(unit);
+      needs.returned(unit);
+      addresses.started(unit);
     },
     failed: (unit, message, permanent) => scheduler.dispatch({ kind: 'failed', unit, message, permanent }),
-    exited: (unit, message) => scheduler.dispatch({ kind: 'exited', unit, message }),
+    exited(unit, message) {
+      scheduler.dispatch({ kind: 'exited', unit, message });
+      needs.lost(unit);
+    },
     stopped(unit) {
       scheduler.dispatch({ kind: 'stopped', unit });
       remember(unit);

@@ -140,7 +140,12 @@ it('an instance has its identity, its file and what it needs for as long as it l
       minted: { mint: () => told.push('mint'), withdraw: () => told.push('withdraw') },
     } as unknown as Parameters<typeof outcomesFor>[0]['identity'],
     store: { get: () => ({ sha256: 'abc' }) } as unknown as ModelStore,
-    needs: { give: () => told.push('give') } as unknown as Needs,
+    needs: {
+      give: () => told.push('give'),
+      lost: () => told.push('lost'),
+      returned: () => told.push('returned'),
+    } as unknown as Needs,
+    addresses: { started: () => told.push('addresses') },
     usedFiles,
     scopesOf: () => [],
   });
@@ -152,7 +157,9 @@ it('an instance has its identity, its file and what it needs for as long as it l
   outcomes.stopped(model);
   expect(usedFiles.size).toBe(0);
   const learn = `learn ${model} 7 8 5 6 4`;
-  expect(told).toEqual(['mint', 'started', learn, 'withdraw', 'give', 'stopped', learn]);
+  outcomes.exited(model, 'killed');
+  const started = ['mint', 'started', learn, 'returned', 'addresses'];
+  expect(told).toEqual([...started, 'withdraw', 'give', 'stopped', learn, 'exited', 'lost']);
 });
 
 describe('what an instance may', () => {
@@ -192,6 +199,7 @@ it('copies use the file of their unit, and speak for it: they are one principal'
     } as unknown as Parameters<typeof outcomesFor>[0]['identity'],
     store: { get: (name: string) => (model === `model/${name}` ? { sha256: 'abc' } : null) } as unknown as ModelStore,
     needs: { give: () => undefined } as unknown as Needs,
+    addresses: { started: () => undefined },
     usedFiles,
     scopesOf: () => [],
   });

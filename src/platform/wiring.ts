@@ -5,6 +5,7 @@ import { Fault } from '#kernel/faults';
 import { originalOf, parseUnitId, toolOf, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Grants } from '#runtime/grants';
+import type { Wired } from '#runtime/start';
 import type { Endpoint } from '#runtime/supervisor';
 import type { Bindings } from '#units/bindings';
 
@@ -22,27 +23,29 @@ export interface WiringDeps {
 }
 
 /** What an instance is told of what it consumes, and its own lasting secret: values for placeholders. */
-export async function wiredValues(
-  unit: UnitId,
-  signal: AbortSignal,
-  deps: WiringDeps,
-): Promise<Record<string, string>> {
+export async function wiredValues(unit: UnitId, signal: AbortSignal, deps: WiringDeps): Promise<Wired> {
   const { kind, name } = parseUnitId(originalOf(unit));
-  if (kind === 'model') return {};
+  if (kind === 'model') return { values: {}, told: {} };
   const id = kind === 'job' ? toolOf(name) : name;
   const values: Record<string, string> = { secret: deps.secret('service', id) };
-  for (const edge of deps.bindings.edges(id)) Object.assign(values, await valuesOf(edge, deps, signal));
-  return values;
+  const told: Record<UnitId, number> = {};
+  for (const edge of deps.bindings.edges(id)) {
+    const one = await wiredOf(edge, deps, signal);
+    Object.assign(values, one.values);
+    Object.assign(told, one.told);
+  }
+  return { values, told };
 }
 
-async function valuesOf(edge: Edge, deps: WiringDeps, signal: AbortSignal): Promise<Record<string, string>> {
+async function wiredOf(edge: Edge, deps: WiringDeps, signal: AbortSignal): Promise<Wired> {
   const { from, to, capability } = edge;
-  if (capability === null) return {};
+  if (capability === null) return { values: {}, told: {} };
   const grant = deps.bindings.grant(edge);
   // What speaks HTTP is reached through the door, which wakes it; what does not is reached itself, and held awake.
-  if (!grant) return { [`${capability}.url`]: `${deps.url()}/services/${to}` };
+  if (!grant) return { values: { [`${capability}.url`]: `${deps.url()}/services/${to}` }, told: {} };
   const { catalog, endpoint, secret, home } = deps;
-  const at = endpoint(unitId('service', to));
+  const provider = unitId('service', to);
+  const at = endpoint(provider);
   const path = catalog().services.get(to)?.path;
   if (!at || path === undefined) throw new Fault('START_FAILED', `${to}, which provides ${capability}, does not run`);
   const place = {
@@ -50,5 +53,5 @@ async function valuesOf(edge: Edge, deps: WiringDeps, signal: AbortSignal): Prom
     ...{ dataDir: join(home, 'services', to), serviceDir: join(dirname(path), to) },
     ...{ secret: secret('service', to), accountSecret: secret('account', to, from) },
   };
-  return deps.grants.make(grant, place, signal);
+  return { values: await deps.grants.make(grant, place, signal), told: { [provider]: at.port } };
 }

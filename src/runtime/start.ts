@@ -1,7 +1,7 @@
 import type { RuntimeDriver } from '#contracts/runtime';
 import { deadline, throwIfAborted } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
-import { Fault } from '#kernel/faults';
+import { Fault, toFault } from '#kernel/faults';
 import { newInstanceId, newSecret } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import { formatDuration } from '#kernel/quantities';
@@ -11,14 +11,15 @@ import { untilHealthy } from './health.ts';
 import type { Target } from './health.ts';
 import type { InstanceLogs, Outcomes, Running, Starting } from './instance.ts';
 import { instanceSpec } from './launch.ts';
-import type { Environments, LaunchPlace } from './launch.ts';
-import { freePort } from './ports.ts';
+import type { Environment, Environments, LaunchPlace } from './launch.ts';
+import type { Ports } from './ports.ts';
 import type { InstanceRecord, Records } from './records.ts';
 
 export interface StartDeps {
   readonly driver: RuntimeDriver;
   readonly environments: Environments;
   readonly records: Records;
+  readonly ports: Ports;
   readonly logs: InstanceLogs;
   readonly outcomes: Outcomes;
   /**
@@ -28,11 +29,19 @@ export interface StartDeps {
   readonly blueprint: (unit: UnitId, signal?: AbortSignal) => Promise<Blueprint>;
   /** Makes ready what the unit stands on; `outcomes.ended` lets it go again. */
   readonly needs: (unit: UnitId, signal: AbortSignal) => Promise<void>;
-  /** What it is told of what it consumes, by placeholder. Asked for once that is ready. */
-  readonly wired: (unit: UnitId, signal: AbortSignal) => Promise<Readonly<Record<string, string>>>;
+  /** What it is told of what it consumes. Asked for once that is ready. */
+  readonly wired: (unit: UnitId, signal: AbortSignal) => Promise<Wired>;
   readonly place: () => Omit<LaunchPlace, 'logFile'>;
   readonly clock: Clock;
   readonly host: string;
+}
+
+/** What an instance is told of what it consumes. */
+export interface Wired {
+  /** By placeholder. */
+  readonly values: Readonly<Record<string, string>>;
+  /** The ports that are part of them, by whose they are. */
+  readonly told: Readonly<Record<UnitId, number>>;
 }
 
 /**
@@ -46,8 +55,8 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
   const drawn = await deps.blueprint(unit, signal);
   await mustHave(drawn.run.requires ?? {});
   await withinNeeds(unit, signal, deps);
-  const wired = await deps.wired(unit, signal);
-  const blueprint = { ...drawn, values: { ...wired, ...drawn.values } };
+  const { values, told } = await deps.wired(unit, signal);
+  const blueprint = { ...drawn, values: { ...values, ...drawn.values } };
   const environment = await deps.environments.ensure(blueprint.run, {
     signal,
     onProgress: ({ what }) => (starting.what = what),
@@ -57,12 +66,31 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
     unit,
     handle: null,
     host: deps.host,
-    port: await freePort(deps.host),
+    port: await deps.ports.take(unit, deps.host),
     key: newSecret('sutaz-i-'),
     startedAt: new Date(deps.clock.wall()).toISOString(),
     ...(blueprint.weight !== undefined && { weight: blueprint.weight }),
     ...(environment && { environment: environment.id }),
+    ...(Object.keys(told).length > 0 && { told }),
   };
+  try {
+    return await runAs(record, blueprint, environment, memoryBytes, starting, deps);
+  } catch (error) {
+    if (toFault(error).code !== 'CANCELLED') deps.ports.forget(unit);
+    throw error;
+  }
+}
+
+async function runAs(
+  record: InstanceRecord,
+  blueprint: Blueprint,
+  environment: Environment | null,
+  memoryBytes: number,
+  starting: Starting,
+  deps: StartDeps,
+): Promise<Running> {
+  const { unit } = record;
+  const { signal } = starting.abort;
   const logFile = deps.logs.file(unit);
   const spec = await instanceSpec(blueprint, record, environment, { ...deps.place(), logFile }, memoryBytes);
   const logFrom = await deps.logs.size(unit);

@@ -3,6 +3,7 @@ import { systemClock } from '#kernel/clock';
 import { unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import type { Blueprint } from './blueprint.ts';
+import { freePort } from './ports.ts';
 import type { InstanceRecord, Records } from './records.ts';
 import { createSupervisor } from './supervisor.ts';
 
@@ -19,6 +20,8 @@ export interface Fakes {
   /** What the driver's inspect finds. */
   bytes: number;
   spec: InstanceSpec | null;
+  /** How often its port was given up. */
+  portsLost: number;
   reclaim: NonNullable<RuntimeDriver['reclaim']>;
   /** Whether the driver finds an instance by its id alone. */
   finds: boolean;
@@ -45,6 +48,7 @@ export function bench(failing: Failing = {}) {
     ahead: 0,
     bytes: 7,
     spec: null,
+    portsLost: 0,
     reclaim: async () => 0,
     finds: false,
     exit(status = { state: 'exited', code: 3, signal: null, oomKilled: false }) {
@@ -84,7 +88,8 @@ export function bench(failing: Failing = {}) {
     },
     blueprint: async () => blueprint,
     needs: async () => undefined,
-    wired: async () => ({}),
+    wired: async () => ({ values: {}, told: {} }),
+    ports: { take: () => freePort(), forget: () => void fakes.portsLost++ },
     place: () => ({ home: '/tmp', capabilities: {} }),
     // Real time, but nothing here takes longer than a turn of the event loop, and the pauses between looks and tries are skipped.
     clock: {

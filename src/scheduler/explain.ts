@@ -125,6 +125,8 @@ export function because(reason: Reason): string {
       return `ended by itself: ${reason.message}`;
     case 'removed':
       return 'its definition is gone';
+    case 'moved':
+      return `${name(reason.provider)} has another address than it was told`;
     case 'shutdown':
       return 'the platform stopped';
   }

@@ -104,6 +104,8 @@ export type Reason =
   | { readonly code: 'failed'; readonly message: string }
   | { readonly code: 'exited'; readonly message: string }
   | { readonly code: 'removed' }
+  /** What it asks directly is at another address than it was told. */
+  | { readonly code: 'moved'; readonly provider: UnitId }
   | { readonly code: 'shutdown' };
 
 /** What the memory of the machine calls for: nothing, giving up what sleeps, what is idle, or also starting nothing. */
@@ -180,7 +182,8 @@ export type Event =
   | { readonly kind: 'release'; readonly waiter: WaiterId; readonly unit: UnitId }
   /**
    * What was begun under this lease stays open beyond it, as a connection that may go silent. It is no work: the instance
-   * may be frozen meanwhile. But only a person, its definition's end or its own ends the instance before `closed`.
+   * may be frozen meanwhile. But only a person, its definition's end, a move of
+   * what it stands on or its own end does so before `closed`.
    */
   | { readonly kind: 'opened'; readonly waiter: WaiterId; readonly unit: UnitId }
   | { readonly kind: 'closed'; readonly waiter: WaiterId; readonly unit: UnitId }

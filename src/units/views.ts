@@ -28,6 +28,8 @@ export interface ViewSources {
   readonly record: (unit: UnitId) => InstanceRecord | null;
   readonly failure: (unit: UnitId) => Failure | null;
   readonly cards?: () => readonly CardFacts[];
+  /** What it was told the address of and is elsewhere now. */
+  readonly moved?: (unit: UnitId) => readonly UnitId[];
 }
 
 export function ledgerView({ state, limitReason, cards = () => [] }: ViewSources): ApiLedger {
@@ -131,7 +133,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
     ...sources.titles(id),
     tier,
     state: current,
-    why: whyOf(unit, sources),
+    why: `${whyOf(unit, sources)}${movedNote(id, sources)}`,
     pinned: unit.pinned,
     bytes: {
       declared: declaredBytes,
@@ -165,6 +167,13 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
     if (current === 'cold' && failed) return failed.message;
     return explain(one, state, now);
   }
+}
+
+/** Of an instance that asks where nobody answers any more: why it is of little use, whatever its state. */
+function movedNote(id: UnitId, { moved }: ViewSources): string {
+  const names = (moved?.(id) ?? []).map((one) => parseUnitId(one).name);
+  if (names.length === 0) return '';
+  return `; was told another address of ${names.join(' and ')} than it has now: is started anew once nothing uses it`;
 }
 
 function failureOf(unit: Unit, { clock, failure, preparationFailure }: ViewSources): ApiUnit['failure'] {
