@@ -7,6 +7,7 @@ it('renders counters, gauges and histograms in the text format', () => {
   requests.add(['/v1', '200']);
   requests.add(['/v1', '200'], 2);
   metrics.gauge('bytes', 'Bytes.', [], () => [{ labels: [], value: 7 }]);
+  metrics.gauge('seen_total', 'Seen.', [], () => [{ labels: [], value: 8 }]);
   const seconds = metrics.histogram('s', 'Seconds.', ['unit'], [0.1, 1]);
   seconds.observe(['a'], 0.05);
   seconds.observe(['a'], 0.5);
@@ -18,6 +19,9 @@ it('renders counters, gauges and histograms in the text format', () => {
     '# HELP bytes Bytes.',
     '# TYPE bytes gauge',
     'bytes 7',
+    '# HELP seen_total Seen.',
+    '# TYPE seen_total counter',
+    'seen_total 8',
     '# HELP s Seconds.',
     '# TYPE s histogram',
     's_bucket{unit="a",le="0.1"} 1',

@@ -11,7 +11,7 @@ export interface Histogram {
 
 export interface Metrics {
   counter(name: string, help: string, labels: readonly string[]): Counter;
-  /** Values that are read when someone asks, rather than kept. */
+  /** Values that are read when someone asks, rather than kept. One whose name ends in `_total` only grows: a counter, as Prometheus takes it. */
   gauge(
     name: string,
     help: string,
@@ -54,7 +54,7 @@ export function createMetrics(): Metrics {
     },
     gauge(name, help, names, read) {
       const lines = () => [...read()].map(({ labels, value }) => `${name}${braces(names, labels)} ${value}`);
-      metrics.push({ name, help, type: 'gauge', lines });
+      metrics.push({ name, help, type: name.endsWith('_total') ? 'counter' : 'gauge', lines });
     },
     histogram(name, help, names, buckets) {
       const series = new Map<string, { labels: Labels; counts: number[]; sum: number; count: number }>();
