@@ -9,6 +9,7 @@ import { certificateAt } from './place.ts';
 import type { Place } from './place.ts';
 import { isChunked, requestHead } from './request-head.ts';
 import type { RequestFacts } from './request-head.ts';
+import { atTurnsEnd } from './turn.ts';
 import { Unreached } from './unreached.ts';
 import { upload } from './upload.ts';
 
@@ -132,9 +133,12 @@ export function openConnection({ place, clock, connectMs, free }: ConnectionOpti
     keptMs: null as number | null,
     send(call: Call) {
       const head = requestHead(call, place.authority);
-      held = { call, sent: true, stop: null, keeps: null };
+      const mine: Held = { call, sent: false, stop: null, keeps: null };
+      held = mine;
       parser.expect(call.method);
-      transmit(socket, head, held, fail);
+      if (call.body instanceof Readable) return transmit(socket, head, call.body, mine, fail);
+      // Until then it may be called off, or answered unheard: the connection is gone then.
+      atTurnsEnd(() => void (held === mine && write(socket, head, mine)));
     },
     go() {
       read(() => parser.go());
@@ -145,19 +149,19 @@ export function openConnection({ place, clock, connectMs, free }: ConnectionOpti
   return connection;
 }
 
-function transmit(socket: Socket, head: string, held: Held, failed: (error: unknown) => void): void {
-  const { body, headers } = held.call;
-  write(socket, head, body);
-  if (!(body instanceof Readable)) return;
-  held.sent = false;
-  held.stop = upload(body, socket, isChunked(headers), { sent: () => void (held.sent = true), failed });
+function transmit(socket: Socket, head: string, body: Readable, held: Held, failed: (error: unknown) => void): void {
+  socket.write(head, 'latin1');
+  held.stop = upload(body, socket, isChunked(held.call.headers), { sent: () => void (held.sent = true), failed });
 }
 
-function write(socket: Socket, head: string, body: Call['body']): void {
-  if (!Buffer.isBuffer(body) || body.byteLength > inOnePiece) {
+function write(socket: Socket, head: string, held: Held): void {
+  const { body } = held.call;
+  held.sent = true;
+  if (!Buffer.isBuffer(body)) return void socket.write(head, 'latin1');
+  if (body.byteLength > inOnePiece) {
     socket.cork();
     socket.write(head, 'latin1');
-    if (Buffer.isBuffer(body)) socket.write(body);
+    socket.write(body);
     socket.uncork();
     return;
   }

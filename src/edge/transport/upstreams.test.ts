@@ -216,6 +216,24 @@ describe('a connection that was kept', () => {
   });
 });
 
+describe('a request', () => {
+  it('that is called off in the turn in which it was made never leaves', async () => {
+    const asked: string[] = [];
+    const origin = await raw((socket, request) => {
+      asked.push(request.slice(0, request.indexOf(' HTTP')));
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    });
+    const { send } = setUp();
+    await send(origin, { path: '/first' });
+    const controller = new AbortController();
+    const sending = send(origin, { method: 'POST', path: '/second', signal: controller.signal });
+    controller.abort();
+    await expect(sending).rejects.toMatchObject({ code: 'CANCELLED' });
+    await send(origin, { path: '/third' });
+    expect(asked).toEqual(['GET /first', 'GET /third']);
+  });
+});
+
 it('knows where an origin is', () => {
   const loopback = { host: '::1', port: 41234, secure: false, authority: '[::1]:41234' };
   expect(placeOf('http://[::1]:41234')).toEqual(loopback);
