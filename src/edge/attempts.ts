@@ -156,7 +156,8 @@ function begin(course: Course, race: Race | null = null): Begun {
     return decision.retry ? decision.afterMs : null;
   };
   const attempt: Attempt = {
-    ...{ signal: patience.signal, choice: { key: asked.key ?? null, avoid: course.avoid } },
+    signal: patience.signal,
+    choice: { key: asked.key ?? null, avoid: course.avoid },
     at(where) {
       placed = where;
       sentAt = clock.now();
@@ -182,7 +183,8 @@ function begin(course: Course, race: Race | null = null): Begun {
       exchange.answered = begun = true;
       patience.answered();
     },
-    ...{ data: patience.data, held: patience.held },
+    data: patience.data,
+    held: patience.held,
   };
   if (race && leaver) race.leavers.set(attempt, leaver);
   return {

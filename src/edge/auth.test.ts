@@ -5,7 +5,14 @@ import { fakeClock } from '#kernel/clock.fake';
 import { createDamping } from '#security/damping';
 import { principalWith } from '#security/principal.fake';
 import { createSessions } from '#security/sessions';
-import { authenticate, demandOwnHost, demandScope, demandService, serviceOfHost, setSession } from './auth.ts';
+import {
+  authenticate as authenticateAtOnce,
+  demandOwnHost,
+  demandScope,
+  demandService,
+  serviceOfHost,
+  setSession,
+} from './auth.ts';
 import type { Identity } from './auth.ts';
 import { beginExchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
@@ -30,6 +37,9 @@ function exchangeWith(headers: Record<string, string>, url = '/', method = 'GET'
   Object.assign(req.headers, { host: 'localhost:8080', ...headers });
   return beginExchange(req, new ServerResponse(req), 0);
 }
+
+/** Whatever it does at once or later. */
+const authenticate = async (...given: Parameters<typeof authenticateAtOnce>) => authenticateAtOnce(...given);
 
 const session = () => sessions.redeem(sessions.ticket(admin).token)?.token ?? '';
 const code = (expected: string) => expect.objectContaining({ code: expected }) as Error;

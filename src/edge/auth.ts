@@ -52,24 +52,55 @@ export function demandOwnHost(req: IncomingMessage, identity: Identity): void {
  * At a service's own host name, a key of 2 that nobody here knows is the service's own (its pages send their tokens so), and
  * the session decides.
  */
-export async function authenticate(exchange: Exchange, identity: Identity, atService = false): Promise<Principal> {
-  const { req } = exchange;
+export function authenticate(
+  exchange: Exchange,
+  identity: Identity,
+  atService = false,
+): Principal | Promise<Principal> {
+  const shown = shownIn(exchange.req);
+  if (!shown) return holderOfSession(exchange, identity);
+  const known = identity.verifyKey(shown.given);
+  return known ? accepted(exchange, shown, known) : holderElsewhere(exchange, shown, identity, atService);
+}
+
+/** What a request shows, in the order in which it counts. */
+interface Shown {
+  readonly own: string | undefined;
+  readonly bearer: string | undefined;
+  readonly apiKey: string | undefined;
+  readonly given: string;
+}
+
+function shownIn(req: IncomingMessage): Shown | null {
   const own = header(req, 'x-sutaz-key');
   const bearer = /^bearer\s+(.+)$/i.exec(header(req, 'authorization') ?? '')?.[1]?.trim();
   const apiKey = header(req, 'x-api-key');
   const given = own ?? bearer ?? apiKey;
-  if (given !== undefined) {
-    const principal = identity.verifyKey(given) ?? (await holderOf(given, exchange, identity));
-    if (principal) {
-      // One key may stand in several headers: wherever it does, it stays here.
-      exchange.keyInAuthorization = bearer === given;
-      exchange.keyInApiKey = apiKey === given;
-      return principal;
-    }
-    if (own !== undefined || !atService || cookie(req, sessionCookie) === undefined) {
-      throw wrongKey(exchange, identity);
-    }
-  }
+  return given === undefined ? null : { own, bearer, apiKey, given };
+}
+
+function accepted(exchange: Exchange, { bearer, apiKey, given }: Shown, principal: Principal): Principal {
+  // One key may stand in several headers: wherever it does, it stays here.
+  exchange.keyInAuthorization = bearer === given;
+  exchange.keyInApiKey = apiKey === given;
+  return principal;
+}
+
+/** It is no key of ours: the token of an outside issuer, or at a service's own name the service's. */
+async function holderElsewhere(
+  exchange: Exchange,
+  shown: Shown,
+  identity: Identity,
+  atService: boolean,
+): Promise<Principal> {
+  const principal = await holderOf(shown.given, exchange, identity);
+  if (principal) return accepted(exchange, shown, principal);
+  const hasSession = atService && shown.own === undefined && cookie(exchange.req, sessionCookie) !== undefined;
+  if (hasSession) return holderOfSession(exchange, identity);
+  throw wrongKey(exchange, identity);
+}
+
+function holderOfSession({ req }: Exchange, identity: Identity): Principal {
   const session = cookie(req, sessionCookie);
   const principal = session === undefined ? null : identity.sessions.verify(session);
   if (!principal) {

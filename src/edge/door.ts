@@ -144,7 +144,8 @@ async function serve(exchange: Exchange, deps: DoorDeps): Promise<void> {
   if (!routed && !guarded?.guard.anyHost) demandOwnHost(exchange.req, deps.identity);
   if (guarded?.guard.scope === null) return serveOpen(exchange, deps); // 3
   // A route asks first, by the headers as they came; it may have taken some away since.
-  exchange.principal ??= await authenticate(exchange, deps.identity); // 4
+  const known = exchange.principal ?? authenticate(exchange, deps.identity); // 4
+  exchange.principal = known instanceof Promise ? await known : known;
   auditChange(exchange, guarded, deps.audit);
   demandAccess(exchange, guarded, deps);
   deps.limiter.admit(exchange, serviceAt(exchange.path));

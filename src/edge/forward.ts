@@ -50,14 +50,13 @@ export interface Onward {
  * 3. the answer is passed through as it comes; the lease is given back when it is whole or broken off, and that of a
  *    stream of events while nothing comes, where the unit allows it (`lines.ts`).
  */
-export async function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
+export function forward(exchange: Exchange, onward: Onward, deps: ForwardDeps): Promise<void> {
   mirror(exchange, onward, deps);
-  await withTries(exchange, askedOf(exchange, onward, deps), deps, async (attempt) => {
+  return withTries(exchange, askedOf(exchange, onward, deps), deps, (attempt) => {
     const wake = onward.stream ? wakeStreaming : wakePlain;
+    const pass = (awake: Awake) => passThrough(exchange, onward, awake, attempt, deps);
     const waking = wake(exchange, onward, deps, attempt);
-    const awake = waking instanceof Promise ? await waking : waking;
-    attempt.at(awake.placed);
-    await serving(awake, () => passThrough(exchange, onward, awake, attempt, deps));
+    return waking instanceof Promise ? waking.then(pass) : pass(waking);
   });
 }
 
@@ -67,13 +66,11 @@ export function askedOf(exchange: Exchange, { unit, body, pure, more = false }: 
   // What an engine here was ended by may well end it again; elsewhere one of many asks.
   const idempotent = (pure === true && endpoints.length > 0) || isIdempotent(method);
   return {
-    ...{
-      unit,
-      more,
-      idempotent,
-      read: (method === 'GET' || method === 'HEAD') && !hasBody(req.headers),
-      repeatable: body !== null || !hasBody(req.headers),
-    },
+    unit,
+    more,
+    idempotent,
+    read: (method === 'GET' || method === 'HEAD') && !hasBody(req.headers),
+    repeatable: body !== null || !hasBody(req.headers),
     key: hashKeyOf(exchange, body, policy),
   };
 }
@@ -156,7 +153,8 @@ function stillWaking(unit: UnitId, waker: Waker): Fault {
 export const callerOf = (exchange: Exchange) =>
   ({ principal: exchange.principal?.id ?? 'anonymous', class: 'interactive' }) as const;
 
-async function passThrough(
+/** Sends it to whom is awake for it, and gives the place back when its answer has come or is broken off. */
+function passThrough(
   exchange: Exchange,
   onward: Onward,
   awake: Awake,
@@ -164,25 +162,31 @@ async function passThrough(
   deps: ForwardDeps,
 ): Promise<void> {
   const { req } = exchange;
-  const { target } = awake;
-  const { prefix } = onward;
+  attempt.at(awake.placed);
   const sink = answerTo(exchange, onward, awake, attempt, deps);
-  const request: UpstreamRequest = {
+  const send = async () => {
+    await deps.upstreams.send(requestTo(exchange, onward, awake, attempt), sink);
+    sink.end();
+    // It answered before it had read everything: what the client goes on sending is in the way of its next request.
+    if (!req.complete) req.resume();
+  };
+  return untilOver(send, (broken) => {
+    sink.close(broken);
+    awake.release(broken);
+  });
+}
+
+function requestTo(exchange: Exchange, onward: Onward, { target }: Awake, { signal }: Attempt): UpstreamRequest {
+  const { req } = exchange;
+  return {
     origin: target.origin,
     method: exchange.method,
     path: target.basePath + onward.path,
-    headers: requestHeaders(exchange, { prefix, key: target.key }),
+    headers: requestHeaders(exchange, { prefix: onward.prefix, key: target.key }),
     body: onward.body ?? (hasBody(req.headers) ? req : null),
-    signal: attempt.signal,
+    signal,
     tls: target.tls,
   };
-  await untilOver(
-    () => deps.upstreams.send(request, sink),
-    (broken) => sink.close(broken),
-  );
-  sink.end();
-  // It answered before it had read everything: what the client goes on sending is in the way of its next request.
-  if (!req.complete) req.resume();
 }
 
 /** What passes an answer on to the client, as it comes. */

@@ -45,11 +45,11 @@ export const guards: readonly Guard[] = [
   }),
 ];
 
-const literal = new Map<string, Guard[]>();
+const literal = new Map<string, Named[]>();
 const patterned: { readonly prefix: string; readonly expression: RegExp; readonly guard: Guard }[] = [];
 for (const one of guards) {
   const brace = one.path.indexOf('{');
-  if (brace < 0) literal.set(one.path, [...(literal.get(one.path) ?? []), one]);
+  if (brace < 0) literal.set(one.path, [...(literal.get(one.path) ?? []), { guard: one, name: null }]);
   else patterned.push({ prefix: one.path.slice(0, brace), expression: expressionOf(one.path), guard: one });
 }
 
@@ -58,24 +58,28 @@ function expressionOf(path: string): RegExp {
   return new RegExp(`^${literalDots.replace(/\{\+\w+\}/g, '(.*)').replace(/\{\w+\}/g, '([^/]+)')}$`, 's');
 }
 
-export interface Guarded {
+interface Named {
   readonly guard: Guard;
   /** What the first variable of the path stands for, as it was written; null without one. */
   readonly name: string | null;
+}
+
+export interface Guarded extends Named {
   /** What the address takes, where that is not the method that was asked by; else null. */
   readonly allow: readonly string[] | null;
 }
 
 /** The guard of an address; null where there is none. */
 export function guardOf({ path, method }: Pick<Exchange, 'path' | 'method'>): Guarded | null {
-  const found = literal.get(path)?.map((one) => ({ guard: one, name: null })) ?? ofPatterns(path);
-  const fit = found.find(({ guard: { methods } }) => methods === null || methods.includes(method));
-  if (fit) return { ...fit, allow: null };
+  const found = literal.get(path) ?? ofPatterns(path);
+  for (const { guard: fit, name } of found) {
+    if (fit.methods === null || fit.methods.includes(method)) return { guard: fit, name, allow: null };
+  }
   const [first] = found;
   return first ? { ...first, allow: found.flatMap(({ guard: { methods } }) => methods ?? []) } : null;
 }
 
-function ofPatterns(path: string): { readonly guard: Guard; readonly name: string | null }[] {
+function ofPatterns(path: string): Named[] {
   const found = [];
   for (const { prefix, expression, guard: one } of patterned) {
     const match = path.startsWith(prefix) ? expression.exec(path) : null;

@@ -80,13 +80,20 @@ const goesOn = ({ code, source }: Fault): boolean =>
  * Tries one after the other, for as long as they cannot be brought up or fail, and nothing of an answer went to the client.
  * `more` says whether another one would be tried.
  */
-export async function inOrder<T, C = ModelChoice>(
+export function inOrder<T, C = ModelChoice>(
   exchange: Pick<Exchange, 'answered' | 'signal'>,
   choices: readonly C[],
   attempt: (choice: C, more: boolean) => Promise<T>,
 ): Promise<T> {
   const [only] = choices;
-  if (choices.length === 1 && only) return attempt(only, false);
+  return choices.length === 1 && only ? attempt(only, false) : oneByOne(exchange, choices, attempt);
+}
+
+async function oneByOne<T, C>(
+  exchange: Pick<Exchange, 'answered' | 'signal'>,
+  choices: readonly C[],
+  attempt: (choice: C, more: boolean) => Promise<T>,
+): Promise<T> {
   for (const [index, choice] of choices.entries()) {
     try {
       return await attempt(choice, index < choices.length - 1);

@@ -30,7 +30,7 @@ const translators: Readonly<Record<string, (exchange: Exchange, deps: OpenaiDeps
 
 const served = [...Object.keys(engineCalls), ...Object.keys(translators)];
 
-export async function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
+export function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promise<void> | void {
   const { path, method } = exchange;
   const capability = Object.hasOwn(engineCalls, path) ? engineCalls[path] : undefined;
   const translated = Object.hasOwn(translators, path) ? translators[path] : undefined;

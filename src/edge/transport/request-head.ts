@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { Fault } from '#kernel/faults';
-import { isFieldName, isFieldValue } from './fields.ts';
+import { areFields, isFieldName, isFieldValue } from './fields.ts';
 import type { HeaderList } from './fields.ts';
 
 export interface RequestFacts {
@@ -30,12 +30,16 @@ export function requestHead({ method, path, headers, body }: RequestFacts, autho
     if (name === 'transfer-encoding' || (isWhole && name === 'content-length')) continue;
     if (name === 'content-length') isMeasured = true;
     if (name === 'host') isNamed = true;
-    if (!isFieldValue(value) || !isFieldName(name)) throw unsayable(`The header ${name}`);
     lines += `${name}: ${value}\r\n`;
   }
+  if (!areFields(lines)) throw unsayable(`The header ${strangeOf(headers)}`);
   if (!isNamed) lines = `host: ${authority}\r\n${lines}`;
   return `${method} ${path} HTTP/1.1\r\n${lines}${lengthOf(body, method, isMeasured)}\r\n`;
 }
+
+/** The name of the header that cannot be said. */
+const strangeOf = (headers: HeaderList): string =>
+  headers.find((name, i) => i % 2 === 0 && !(isFieldName(name) && isFieldValue(headers[i + 1] ?? ''))) ?? '';
 
 /** A GET with a body has neither a length nor chunks unless told. */
 function lengthOf(body: Buffer | Readable | null, method: string, isMeasured: boolean): string {

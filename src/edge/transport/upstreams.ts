@@ -109,7 +109,10 @@ function carry(connection: Connection, request: UpstreamRequest, sink: AnswerSin
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     connection.send({
-      ...{ method, path, headers, body },
+      method,
+      path,
+      headers,
+      body,
       head: (head) => sink.head(head),
       data: (bytes, from, to) => sink.data(copyOf(bytes, from, to), resume),
       done() {
