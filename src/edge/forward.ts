@@ -16,6 +16,7 @@ import type { Limiter } from './limits/limiter.ts';
 import { mirror } from './mirror.ts';
 import type { AnswerHead } from './transport/answer-head.ts';
 import { byName, headerOf } from './transport/fields.ts';
+import { atTurnsEnd } from './transport/turn.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
 export interface ForwardDeps {
@@ -206,8 +207,10 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
   /** Bytes that are still to come, where the answer says how many. */
   let left = NaN;
   let frames = framesOf(exchange);
+  const hold = holdsWrites(exchange);
   const pass = (chunk: Buffer, resume: () => void): boolean => {
     left -= chunk.byteLength;
+    hold();
     // Head and body leave in one piece where the body came in one.
     if (left === 0) res.end(chunk);
     else if (!res.write(frames.of(chunk))) {
@@ -251,6 +254,23 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
     },
     trailers: (headers) => res.addTrailers(byName(headers) as Record<string, string>),
     close: (broken) => line?.close(broken),
+  };
+}
+
+/** What is written to the client from then on leaves with the end of this turn of the event loop (`turn.ts`). */
+function holdsWrites({ req: { socket, httpVersionMajor } }: Exchange): () => void {
+  // The connection of HTTP/2 is that of many, and gathers by itself.
+  if (httpVersionMajor !== 1) return () => undefined;
+  let holds = false;
+  const letGo = () => {
+    holds = false;
+    socket.uncork();
+  };
+  return () => {
+    if (holds) return;
+    holds = true;
+    socket.cork();
+    atTurnsEnd(letGo);
   };
 }
 
