@@ -2,15 +2,24 @@
 import type { ServiceDefinition } from '#catalog/service';
 import { createClient } from '#clients/sdk';
 import type { TestPlatform } from '../../test/_platform.ts';
+import { askByAutogenStudio } from './askers/autogen-studio.ts';
 import { askByFlowise } from './askers/flowise.ts';
+import { askByLangflow } from './askers/langflow.ts';
 import { askByN8n } from './askers/n8n.ts';
+import { askByOpenWebui } from './askers/open-webui.ts';
 import { createSession } from './askers/http.ts';
 import type { Session } from './askers/http.ts';
 
 /** By the service's own means of asking a model; gives what the model said. */
 type Asker = (session: Session, model: string, question: string) => Promise<string>;
 
-const askers: Readonly<Record<string, Asker>> = { flowise: askByFlowise, n8n: askByN8n };
+const askers: Readonly<Record<string, Asker>> = {
+  'autogen-studio': askByAutogenStudio,
+  flowise: askByFlowise,
+  langflow: askByLangflow,
+  n8n: askByN8n,
+  'open-webui': askByOpenWebui,
+};
 
 const model = 'smollm2:135m';
 const rule = 'asked';
