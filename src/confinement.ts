@@ -12,8 +12,8 @@ import { enforcedHere } from './drivers/runtime/process.ts';
  * nothing of it. The home need not exist.
  */
 export async function confinementHere(home: string, first = defaultFirstUser) {
-  const [{ memory, processes, cpu }, noUsers] = await Promise.all([enforcedHere(), whyNoUsers(first)]);
-  return { memory, processes, cpu, noUsers: noUsers ?? (await whyClosed(home, first)) };
+  const [{ memory, processes, cpu, files }, noUsers] = await Promise.all([enforcedHere(), whyNoUsers(first)]);
+  return { memory, processes, cpu, files, noUsers: noUsers ?? (await whyClosed(home, first)) };
 }
 
 /** What every service passes or reads. */

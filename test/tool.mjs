@@ -1,6 +1,6 @@
 // A command-line tool that needs nothing installed: `node tool.mjs WAY ARGUMENTS`, for test/jobs.test.ts.
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const [way, ...args] = process.argv.slice(2);
@@ -25,6 +25,24 @@ const ways = {
   async write() {
     writeFileSync(args[0], args[1]);
   },
+  /** Tries each of `read:PATH`, `write:PATH` and `signal:PID`, and says what came of it. */
+  async attempt() {
+    const tries = {
+      read: (path) => readFileSync(path),
+      write: (path) => writeFileSync(path, 'x'),
+      signal: (pid) => process.kill(Number(pid), 0),
+    };
+    const said = args.map((one) => {
+      const [what, on] = one.split(':');
+      try {
+        tries[what](on.replace('$HOME', process.env.HOME).replace('$TMPDIR', process.env.TMPDIR));
+        return 'done';
+      } catch (error) {
+        return error.code;
+      }
+    });
+    console.log(JSON.stringify({ uid: process.getuid(), said }));
+  },
   /** Asks what its key may, and says the status of each answer. */
   async ask() {
     const headers = { authorization: `Bearer ${process.env.OPENAI_API_KEY}` };
@@ -45,6 +63,10 @@ const ways = {
       held.push(Buffer.alloc(16 * 2 ** 20, 1));
       await pause(50);
     }
+  },
+  async gorge() {
+    const held = Array.from({ length: 64 }, () => Buffer.alloc(32 * 2 ** 20, 1));
+    console.log(held.length);
   },
   async flood() {
     const text = 'x'.repeat(2 ** 20);

@@ -69,6 +69,19 @@ export interface Confinement {
   /** Whom it runs as, by number; without it as the platform. Everything it needs is readable for them already. */
   readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
   readonly limits: InstanceLimits;
+  /** Without it, it reaches what its user does. */
+  readonly files?: FileBounds;
+}
+
+/** The files that an instance reaches, whoever it runs as. Absolute paths without links. */
+export interface FileBounds {
+  /** A folder of which it sees nothing but what is named here; of everything else it may read what its user may. */
+  readonly hidden: string;
+  readonly readable: readonly string[];
+  /** All that it may write. These must exist, and none may have the hidden folder in it. */
+  readonly writable: readonly string[];
+  /** A driver that cannot bound files refuses it with NOT_SUPPORTED; otherwise it goes on without. */
+  readonly required: boolean;
 }
 
 /** Bounds of an instance with all that it starts: backstops, well above what it is expected to take. */

@@ -165,7 +165,8 @@ export async function createCore(
   });
   closers.add(() => supervisor.close());
   const jobs = createPlatformJobs({
-    ...{ driver: stores.runtime, environments: stores.environments, clock, log, place, host: '127.0.0.1' },
+    ...{ driver: stores.runtime, environments: stores.environments, clock, log, host: '127.0.0.1' },
+    place: () => ({ ...place(), sandbox, lent }),
     ...{ dir: home.jobs, home: home.path, records: openJobRecords(stores.state) },
     ...{ scheduler, directory, settings, learned, needs, wired, minted: stores.identity.minted },
     scopesOf: (tool) => scopesOf(unitId('job', `${tool}.`)),

@@ -33,8 +33,17 @@ export interface Blueprint {
   readonly values: Readonly<Record<string, string>>;
   /** What stands for `{args}` in the command. */
   readonly args?: readonly string[];
-  /** Where it is started; in its data without it. */
-  readonly cwd?: string;
+  /** Where a run of a tool works; a service works in its data. */
+  readonly work?: Work;
+}
+
+/** The folders of one run. */
+export interface Work {
+  readonly path: string;
+  /** Whether it was made for the run, and is not a folder of somebody's. */
+  readonly isOwn: boolean;
+  /** For its temporary files. */
+  readonly temporary: string;
 }
 
 const placeholder = /\{([a-z][\w.-]*)\}/gi;

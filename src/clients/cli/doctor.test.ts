@@ -21,7 +21,7 @@ const healthy: Facts = {
   memory: { total: 16 * GiB, free: 8 * GiB, cgroupLimit: null },
   cores: 2,
   gpu: null,
-  confinement: { memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', noUsers: null },
+  confinement: { memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', files: 'landlock', noUsers: null },
   home: { path: '/home/x/sutaz', writable: true, exists: true },
   key: { path: '/home/x/sutaz/keys/admin.key', mode: 0o600 },
   port: { number: 8080, free: true },
@@ -46,7 +46,7 @@ const cases: [string, Partial<Facts>, string[]][] = [
   ['a GPU whose driver fails', { gpu: { error: 'no driver' } }, ['warn gpu']],
   [
     'no control groups',
-    { confinement: { memory: 'rlimit', processes: 'user', cpu: 'none', noUsers: null } },
+    { confinement: { ...healthy.confinement, memory: 'rlimit', processes: 'user', cpu: 'none' } },
     ['warn limits'],
   ],
   [
@@ -54,6 +54,7 @@ const cases: [string, Partial<Facts>, string[]][] = [
     { confinement: { ...healthy.confinement, noUsers: 'the platform does not run as root' } },
     ['warn users'],
   ],
+  ['no Landlock', { confinement: { ...healthy.confinement, files: 'none' } }, ['warn tools']],
   ['a full disk', { disk: { free: GiB - 1 } }, ['fail disk']],
   ['little disk', { disk: { free: 10 * GiB - 1 } }, ['warn disk']],
   ['a disk that does not tell', { disk: null }, ['warn disk']],

@@ -110,7 +110,7 @@ function checkGpu({ gpu }: Facts): Check[] {
 }
 
 /** A user of its own is what keeps one service from another's data; the bounds are what keeps it from the rest of the machine. */
-function checkConfinement({ confinement: { memory, processes, cpu, noUsers } }: Facts): Check[] {
+function checkConfinement({ confinement: { memory, processes, cpu, files, noUsers } }: Facts): Check[] {
   const unbounded = [
     ...(memory === 'cgroup' ? [] : ['the memory of a service is bounded for each of its processes only']),
     ...(processes === 'cgroup' || noUsers === null ? [] : ['its processes are not counted']),
@@ -128,7 +128,15 @@ function checkConfinement({ confinement: { memory, processes, cpu, noUsers } }: 
           `services run as the platform's user: ${noUsers}`,
           'docs/sandbox.md says what it takes, and what stays open without.',
         );
-  return [bounds, users];
+  const tools =
+    files === 'landlock'
+      ? ok('tools', 'a run of a tool writes in its own folders alone')
+      : warn(
+          'tools',
+          'a run of a tool writes wherever its user may',
+          'Landlock keeps it to its folders: Linux 5.19 or newer with perl and setpriv, see docs/sandbox.md.',
+        );
+  return [bounds, users, tools];
 }
 
 function checkDisk({ disk, home }: Facts): Check {

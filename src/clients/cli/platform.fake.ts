@@ -129,7 +129,8 @@ async function run(argv: readonly string[], home: string, { io, composition, sig
       planOffline: () => Promise.reject(new Fault('INTERNAL', 'no test may come here')),
       validateCatalog: () => Promise.resolve({ checked: 0, problems: [] }),
       gpus: () => Promise.resolve(null),
-      confinement: () => Promise.resolve({ memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', noUsers: null }),
+      confinement: () =>
+        Promise.resolve({ memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', files: 'landlock', noUsers: null }),
       ...composition,
     },
   });

@@ -2,6 +2,7 @@ import type { InstanceSpec } from '#contracts/runtime';
 import type { Clock } from '#kernel/clock';
 import { cgroupOf, makeCgroup } from './_cgroups.ts';
 import { wrapperFor } from './_confine.ts';
+import type { Landlock } from './_landlock.ts';
 import { removeLimits, setLimits, unlimited, type LimitParents } from './_limits.ts';
 import { makeHandle, readRoot } from './_handle.ts';
 import type { Instances, Tracked } from './_instances.ts';
@@ -20,18 +21,19 @@ interface BeginDeps {
   /** The folder in which instances get their control groups. */
   readonly cgroups: string | null;
   readonly limits: LimitParents;
+  readonly landlock: Landlock | null;
 }
 
 /** Starts an instance in a control group of its own, where it can have one, and tracks it. Leaves nothing when it throws. */
 export async function beginInstance(spec: InstanceSpec, deps: BeginDeps): Promise<Tracked> {
-  const { procfs, instances, clock, cgroups } = deps;
+  const { procfs, instances, clock, cgroups, landlock } = deps;
   const cgroup = cgroups === null ? null : await makeCgroup(cgroups, spec.id);
   const { confine } = spec;
   const bounds = confine ? await setLimits(spec.id, confine.limits, cgroup?.path, deps.limits) : unlimited;
   let item: Tracked;
   try {
     const joined = [...(cgroup ? [cgroup.path] : []), ...bounds.folders];
-    const child = await spawnDetached(spec, confine ? wrapperFor(confine, joined, bounds.missing) : []);
+    const child = await spawnDetached(spec, confine ? wrapperFor(confine, joined, bounds.missing, landlock) : []);
     // Its exit can't have been told yet, and until then even an ended process keeps its line in the table.
     const groups = {
       ...(cgroup && { cgroup: cgroup.path }),

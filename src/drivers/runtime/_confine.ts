@@ -2,6 +2,7 @@ import type { Confinement } from '#contracts/runtime';
 import type { ControllerV1 } from '#kernel/cgroups';
 import { Fault } from '#kernel/faults';
 import { systemTool } from '#kernel/system-tools';
+import { landlocked, type Landlock } from './_landlock.ts';
 
 /**
  * Joins the groups, then becomes what follows. A process that was moved by the platform could have started others before,
@@ -16,16 +17,24 @@ const dataLimit = (memoryBytes: number): number => 2 * memoryBytes + 2 * 2 ** 30
 
 /**
  * The command before an instance's own that sets its bounds and its user: the shell joins the groups as the platform's
- * user, `prlimit` and `setpriv` (util-linux) do the rest, and each becomes the next, so that the process, its number and
- * its start stay the same.
+ * user, `prlimit` and `setpriv` (util-linux) do the rest, Perl bounds the files, and each becomes the next, so that the
+ * process, its number and its start stay the same.
  */
 export function wrapperFor(
-  { user, limits }: Confinement,
+  { user, limits, files }: Confinement,
   groups: readonly string[],
   missing: ReadonlySet<ControllerV1>,
+  landlock: Landlock | null,
 ): readonly string[] {
+  if (files?.required && landlock === null)
+    throw new Fault(
+      'NOT_SUPPORTED',
+      'Its files cannot be bounded: that takes Landlock (Linux 5.19), perl and setpriv.',
+    );
+  const bounded = landlock && files ? landlocked(landlock, files) : [];
   const join = ['/bin/sh', '-c', script, 'sh', String(groups.length), ...groups];
-  return [...join, ...limitsBySystem(limits, missing, user !== undefined), ...becoming(user)];
+  const isBounded = bounded.length > 0;
+  return [...join, ...limitsBySystem(limits, missing, user !== undefined), ...becoming(user, isBounded), ...bounded];
 }
 
 function limitsBySystem(
@@ -46,10 +55,14 @@ function limitsBySystem(
   ];
 }
 
-function becoming(user: Confinement['user']): readonly string[] {
+/** What is left to root where its files are bounded: to open those of others among them. */
+const powers = ['--inh-caps=-all', '--bounding-set=-all,+dac_override'];
+
+function becoming(user: Confinement['user'], isBounded: boolean): readonly string[] {
   const setpriv = systemTool('setpriv');
   if (setpriv === null && user) throw new Fault('NOT_SUPPORTED', 'A user of its own needs setpriv (util-linux).');
   if (setpriv === null) return [];
+  const without = !user && isBounded && process.getuid?.() === 0 ? powers : [];
   const as = user ? [`--reuid=${user.uid}`, `--regid=${user.gid}`, `--groups=${user.groups.join(',')}`] : [];
-  return [setpriv, '--no-new-privs', ...as, '--'];
+  return [setpriv, '--no-new-privs', ...as, ...without, '--'];
 }

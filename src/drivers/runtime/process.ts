@@ -9,6 +9,7 @@ import { unseenEnd } from './_exits.ts';
 import { createFreezing } from './_freeze.ts';
 import { readRoot } from './_handle.ts';
 import { createInstances, type Instances } from './_instances.ts';
+import { findLandlock, type Landlock } from './_landlock.ts';
 import { findLimitParents, noParents, sweepLimits, type LimitParents } from './_limits.ts';
 import type { Root, Seen } from './_members.ts';
 import { openProcfs, type Procfs } from './_procfs.ts';
@@ -27,6 +28,7 @@ export interface Enforced {
   readonly processes: 'cgroup' | 'user';
   readonly cpu: 'cgroup' | 'none';
   readonly freezing: 'cgroup' | 'signals';
+  readonly files: 'landlock' | 'none';
 }
 
 /** How old a look at the process table may be for `inspect`: instances asked about together share one. */
@@ -45,13 +47,14 @@ export default defineDriver<RuntimeDriver, ProcessOptions>({
     const limits = options.cgroups === null ? noParents : await findLimitParents();
     if (cgroups !== null) await sweepCgroups(cgroups);
     await sweepLimits(limits);
-    return createDriver(procfs, createInstances(procfs, host), { cgroups, limits }, host);
+    const means = { cgroups, limits, landlock: await findLandlock() };
+    return createDriver(procfs, createInstances(procfs, host), means, host);
   },
 });
 
 /** What bounds instances on this machine; `rlimit`: of each process, not of all together. */
 export async function enforcedHere(): Promise<Enforced> {
-  const [cgroups, parents] = await Promise.all([findCgroups(), findLimitParents()]);
+  const [cgroups, parents, landlock] = await Promise.all([findCgroups(), findLimitParents(), findLandlock()]);
   const second = cgroups === null ? [] : await controllersIn(cgroups);
   const has = (name: ControllerV1) => parents[name] !== null || second.includes(name);
   return {
@@ -59,6 +62,7 @@ export async function enforcedHere(): Promise<Enforced> {
     processes: has('pids') ? 'cgroup' : 'user',
     cpu: has('cpu') ? 'cgroup' : 'none',
     freezing: cgroups === null ? 'signals' : 'cgroup',
+    files: landlock === null ? 'none' : 'landlock',
   };
 }
 
@@ -78,7 +82,7 @@ function openLinux({ clock }: DriverHost): Procfs {
 function createDriver(
   procfs: Procfs,
   instances: Instances,
-  groups: { readonly cgroups: string | null; readonly limits: LimitParents },
+  means: { readonly cgroups: string | null; readonly limits: LimitParents; readonly landlock: Landlock | null },
   { clock }: DriverHost,
 ): RuntimeDriver {
   const freezing = createFreezing(procfs, instances, clock);
@@ -104,7 +108,7 @@ function createDriver(
       if (spec.container)
         throw new Fault('NOT_SUPPORTED', `${spec.unit} is a container, which runtime.process has none of.`);
       if (instances.get(spec.id)) throw new Fault('CONFLICT', `${spec.unit}: the instance ${spec.id} exists already.`);
-      const { handle } = await beginInstance(spec, { procfs, instances, clock, ...groups });
+      const { handle } = await beginInstance(spec, { procfs, instances, clock, ...means });
       if (!signal.aborted) return handle;
       await stop(handle, 0);
       throw abortFault(signal);

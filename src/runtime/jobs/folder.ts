@@ -35,8 +35,9 @@ export async function planFolder(ask: FolderAsk, own: string, home: string): Pro
   const path = await existing(named, cwd);
   const platform = await realpath(home);
   if (isWithin(path, platform)) throw bad(`${path} is in the platform's own home: name another folder.`);
+  if (isWithin(platform, path))
+    throw bad(`${path} has the platform's own home in it, keys and all: name a folder that has not.`);
   if (!copy) return { kind: 'place', path };
-  if (isWithin(platform, path)) throw bad(`${path} has the platform's own home in it, keys and all: it is not copied.`);
   return { kind: 'copy', path: own, from: path };
 }
 
@@ -60,7 +61,7 @@ function isWithin(path: string, folder: string): boolean {
   return way === '' || (!isAbsolute(way) && way !== '..' && !way.startsWith('../'));
 }
 
-/** Makes the folder. What is neither a file nor a folder nor a link (a socket, a pipe) is left out of a copy. */
+/** Makes the folder, unless it is somebody's. What is neither a file nor a folder nor a link (a socket, a pipe) is left out of a copy. */
 export async function makeFolder({ path, from }: FolderPlan, signal: AbortSignal): Promise<void> {
   if (from === undefined) return void (await mkdir(path, { recursive: true, mode: 0o700 }));
   await cp(from, path, {

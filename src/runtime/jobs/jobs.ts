@@ -153,6 +153,9 @@ async function see(run: Run, desk: Desk): Promise<void> {
     endByFault(run.abort.signal.aborted ? run.abort.signal.reason : error),
   );
   close(run, end, desk);
+  await rm(runFiles(run.dir).temporary, { recursive: true, force: true }).catch((error: unknown) =>
+    desk.log.warn('temporary files of a run could not be removed', { id: run.record.id, error: String(error) }),
+  );
   await prune(desk).catch((error: unknown) =>
     desk.log.warn('runs that have ended could not be removed', { error: String(error) }),
   );

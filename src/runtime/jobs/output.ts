@@ -12,6 +12,7 @@ export const runFiles = (folder: string) => ({
   stderr: join(folder, 'stderr'),
   stdin: join(folder, 'stdin'),
   work: join(folder, 'work'),
+  temporary: join(folder, 'tmp'),
 });
 
 const chunkBytes = 64 * 1024;

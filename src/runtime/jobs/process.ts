@@ -145,12 +145,17 @@ function untilStopped(
 }
 
 /** By itself, for want of memory, or because it was called off: that is what counts although it may have ended well. */
-function endOf({ code, signal: by, oomKilled }: ExitedStatus, signal: AbortSignal): ApiJobEnd {
+function endOf({ code, signal: by, oomKilled, limitBytes }: ExitedStatus, signal: AbortSignal): ApiJobEnd {
   if (signal.aborted) return { ...endByFault(signal.reason), code, signal: by };
-  if (oomKilled) return { reason: 'memory', code, signal: by, message: 'The kernel killed it for lack of memory.' };
+  if (oomKilled) return { reason: 'memory', code, signal: by, message: lackOfMemory(limitBytes) };
   const message = by === null ? `It ended with exit code ${code}.` : `It was ended by ${by}.`;
   return { reason: 'exited', code, signal: by, message };
 }
+
+const lackOfMemory = (limitBytes: number | undefined): string =>
+  limitBytes === undefined
+    ? 'The kernel killed it for lack of memory.'
+    : `It wanted more memory than it may have, and its limit is ${formatBytes(limitBytes)}.`;
 
 /** How a run ended that was called off or failed, as what it was ended by says. */
 export function endByFault(thrown: unknown): ApiJobEnd {

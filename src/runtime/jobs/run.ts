@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import type { ApiJob, ApiJobEnd, ApiJobEndReason } from '#contracts/jobs-api';
 import { newInstanceId, newSecret, unitId } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
@@ -88,6 +89,7 @@ export async function conduct(run: Run, deps: RunDeps): Promise<ApiJobEnd> {
   });
   run.progress = null;
   await makeFolder(run.folder, signal);
+  await mkdir(runFiles(run.dir).temporary, { recursive: true, mode: 0o700 });
   enter(run, 'queued');
   const leave = await deps.places.take(order.tool, order.concurrency, signal);
   try {
@@ -118,7 +120,8 @@ async function withKey(
   const key = newSecret('sutaz-j-');
   const identity = { id: newInstanceId(), unit, handle: null, host: deps.host, port: 0, key, startedAt };
   const working: Blueprint = {
-    ...{ ...blueprint, args: order.args, cwd: run.folder.path },
+    ...{ ...blueprint, args: order.args },
+    work: { path: run.folder.path, isOwn: run.folder.kind !== 'place', temporary: files.temporary },
     values: { ...blueprint.values, folder: run.folder.path, ...(order.model !== null && { model: order.model }) },
   };
   const place = { ...deps.place(), logFile: files.stdout };

@@ -15,8 +15,14 @@ const GiB = 2 ** 30;
  * Backstops: the ledger bounds what is expected, and learns; these end what has gone wrong before it takes the machine
  * along. So memory is twice the reservation, at least one GiB more, and a few hundred processes with some for each core.
  */
-export const limitsFor = ({ memoryBytes, cpu, cores }: Expected, processes?: number): InstanceLimits => ({
-  memoryBytes: Math.max(2 * memoryBytes, memoryBytes + GiB),
+export const limitsFor = (expected: Expected, processes?: number): InstanceLimits => ({
+  ...limitsOfRun(expected, processes),
+  memoryBytes: Math.max(2 * expected.memoryBytes, expected.memoryBytes + GiB),
+});
+
+/** A run of a tool has a limit that somebody set, and ends beyond it. */
+export const limitsOfRun = ({ memoryBytes, cpu, cores }: Expected, processes?: number): InstanceLimits => ({
+  memoryBytes,
   processes: processes ?? 512 + 32 * cores,
   cpuWeight: Math.min(10_000, Math.max(1, Math.round(100 * cpu))),
 });

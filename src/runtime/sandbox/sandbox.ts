@@ -1,15 +1,16 @@
 import { realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { delimiter, isAbsolute, join, resolve } from 'node:path';
-import type { Confinement, InstanceSpec } from '#contracts/runtime';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { InstanceLimits, InstanceSpec } from '#contracts/runtime';
 import { Fault } from '#kernel/faults';
 import { foreignIn, giveTo } from '#kernel/ownership';
 import type { Logger } from '#kernel/logger';
 import type { Blueprint } from '../blueprint.ts';
 import type { Lent } from '../lent.ts';
-import { limitsFor } from './limits.ts';
+import { limitsFor, limitsOfRun } from './limits.ts';
 import { makeFor, openWay } from './ownership.ts';
 import { whyNotReached, whyNoWay, type Someone } from './reach.ts';
+import { filesOfRun, giveRun, openWayTo } from './runs.ts';
 import { cardGroups, isOurs, ownerOf, userOf, whyNoUsers } from './users.ts';
 
 /** `auto`: as much as this machine can. `strict`: with a user of its own, or it does not start. */
@@ -50,7 +51,7 @@ export function createSandbox({ home, rules, lent, log }: SandboxOptions): Sandb
   const told = new Map<string, string>();
 
   const chooseUser = async (first: number, spec: InstanceSpec, of: Confined): Promise<Someone | string> => {
-    const { dataDir } = of.blueprint;
+    const { dataDir, work } = of.blueprint;
     const none = (await whyNone(first)) ?? (lent.has(dataDir) ? null : whyNotOurs(dataDir, first));
     if (none !== null) return none;
     // At once, so that two that start together never get the same.
@@ -60,6 +61,7 @@ export function createSandbox({ home, rules, lent, log }: SandboxOptions): Sandb
     const closed = await whyNoWay(await realpath(home), user);
     if (closed !== null) return closed;
     await openWay(home, first);
+    if (work) await openWayTo(work, first);
     const noWay = await whyNoWay(dataDir, user);
     if (noWay !== null) return noWay;
     for (const path of whatItReads(spec, of)) {
@@ -69,24 +71,35 @@ export function createSandbox({ home, rules, lent, log }: SandboxOptions): Sandb
     return user;
   };
 
-  return async (spec, of) => {
+  const confined = async (spec: InstanceSpec, of: Confined): Promise<InstanceSpec> => {
     const { firstUser, processes, ...general } = rules();
-    const { dataDir, unit, cpu = 1, sandbox: mode = general.mode } = of.blueprint;
+    const { dataDir, unit, cpu = 1, sandbox: mode = general.mode, work } = of.blueprint;
     if (mode === 'off') {
       await giveBack(dataDir, firstUser, lent);
       return spec;
     }
-    const limits = limitsFor({ memoryBytes: spec.memoryBytes, cpu, cores: availableParallelism() }, processes);
+    const expected = { memoryBytes: spec.memoryBytes, cpu, cores: availableParallelism() };
+    const limits = (work ? limitsOfRun : limitsFor)(expected, processes);
+    // The folder stays whose it is, where a user of its own could not write.
+    if (work?.isOwn === false) return { ...spec, confine: { limits } };
     const user = await chooseUser(firstUser, spec, of);
-    if (typeof user !== 'string') return asUser(spec, { user, limits }, user.uid, { home, dataDir, lent });
+    if (typeof user !== 'string') return asUser(spec, limits, user, { home, of: of.blueprint, lent });
     if (mode === 'strict') {
       const how = 'Mend that, or say `sandbox: auto` for it in sutaz.yaml.';
       throw new Fault('NOT_SUPPORTED', `${unit} is to run as a user of its own, and cannot: ${user}. ${how}`);
     }
-    if (told.get(unit) !== user) log.info('a service runs as the user of the platform', { unit, why: user });
-    told.set(unit, user);
+    if (told.get(dataDir) !== user) log.info('a service runs as the user of the platform', { unit, why: user });
+    told.set(dataDir, user);
     await giveBack(dataDir, firstUser, lent);
     return { ...spec, confine: { limits } };
+  };
+
+  return async (spec, of) => {
+    const { sandbox: mode = rules().mode, work } = of.blueprint;
+    const result = await confined(spec, of);
+    if (!work || !result.confine) return result;
+    const files = await filesOfRun(result, of, work, { home, required: mode === 'strict' && !work.isOwn });
+    return { ...result, confine: { ...result.confine, files } };
   };
 }
 
@@ -112,11 +125,15 @@ async function giveBack(dataDir: string, first: number, lent: Lent): Promise<voi
 
 async function asUser(
   spec: InstanceSpec,
-  confine: Confinement,
-  uid: number,
-  { home, dataDir, lent }: { readonly home: string; readonly dataDir: string; readonly lent: Lent },
+  limits: InstanceLimits,
+  user: Someone,
+  { home, of, lent }: Pick<SandboxOptions, 'home' | 'lent'> & { readonly of: Blueprint },
 ): Promise<InstanceSpec> {
-  if (lent.has(dataDir) || ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
+  const { uid, groups } = user;
+  const { dataDir, work } = of;
+  const confine = { user, limits };
+  if (work) await giveRun(work, dataDir, uid);
+  else if (lent.has(dataDir) || ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
   lent.clear(dataDir);
   // No account has this number: many programs ask for its name, and take these first.
   const named = { USER: 'sutaz', LOGNAME: 'sutaz', ...spec.env };
@@ -124,11 +141,13 @@ async function asUser(
   // Code that one user compiled is never run by another.
   const cache = join(home, 'cache', `node-${uid}`);
   await makeFor(cache, uid);
+  await openWay(dirname(cache), groups[0] ?? uid);
   return { ...spec, confine, env: { ...named, NODE_COMPILE_CACHE: cache } };
 }
 
 /** What must be readable for whoever it runs as: its program, its packages, its files, its model. */
 function whatItReads({ argv, env }: InstanceSpec, { blueprint, environment }: Confined): string[] {
+  const { dataDir, work, args = [] } = blueprint;
   const [program = ''] = argv;
   const folders = (env['PATH'] ?? '').split(delimiter);
   const programs = program.includes('/')
@@ -138,7 +157,10 @@ function whatItReads({ argv, env }: InstanceSpec, { blueprint, environment }: Co
   return [
     ...programs.slice(0, 1),
     ...(environment ? [environment.path, join(environment.bin, 'python')] : []),
-    ...argv.slice(1).filter((part) => isAbsolute(part) && !part.startsWith(blueprint.dataDir)),
+    // What somebody asks of a tool decides nothing of whom it runs as.
+    ...argv
+      .slice(1)
+      .filter((part) => isAbsolute(part) && !part.startsWith(dataDir) && part !== work?.path && !args.includes(part)),
     ...[blueprint.serviceDir, ...values.map(([, value]) => value)].filter((path) => path !== ''),
   ];
 }
