@@ -98,6 +98,30 @@ it('regression: a client that left while the service was reached gives its lease
   await until(() => door.world.leases === 0);
 });
 
+it('regression: a client that ended gives its lease back when the service says no more, and not while it does', async () => {
+  door = await openDoor((_, res) => res.end());
+  let service: Socket | undefined;
+  const seen = { end: false };
+  door.upstream.on('upgrade', (_: IncomingMessage, socket: Socket) => {
+    sockets.push((service = socket));
+    // It never ends its own side.
+    socket.on('error', () => undefined).on('end', () => (seen.end = true));
+    socket.resume().write('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n');
+  });
+  const { socket, got } = upgrade('/services/x/ws');
+  await until(() => got.text.includes('101'));
+  socket.end();
+  await until(() => seen.end);
+  door.clock.advance(9_000);
+  service?.write('more');
+  await until(() => got.text.endsWith('more'));
+  door.clock.advance(9_000);
+  expect(door.world.leases).toBe(1);
+  door.clock.advance(1_000);
+  await once(socket, 'close');
+  await until(() => door.world.leases === 0);
+});
+
 it('regression: a service that takes the connection and says nothing of TLS is given up', async () => {
   await openEcho();
   const mute = createTcp((socket) => void sockets.push(socket));

@@ -46,7 +46,7 @@ export async function passUpgrade(
     upgrade.socket.write(head);
     if (status !== 101) return await toldAlone(upgrade.socket, upstream);
     if (upgrade.head.byteLength > 0) upstream.write(upgrade.head);
-    await piped(upgrade.socket, upstream, line);
+    await piped(upgrade.socket, upstream, line, clock);
   } finally {
     upstream.destroy();
     upgrade.socket.destroy();
@@ -144,22 +144,41 @@ function toldAlone(client: Duplex, upstream: Socket): Promise<void> {
   });
 }
 
-function piped(client: Duplex, upstream: Socket, line: Line | null): Promise<void> {
-  return new Promise((resolve, reject) => {
-    for (const side of [client, upstream]) {
+/**
+ * Milliseconds of silence that one side has after the other has ended. It may have more to say, to one that only reads on; a
+ * client that is gone looks the same, and a service that never answers its end would hold the lease for good.
+ */
+const farewellMs = 10_000;
+
+function piped(client: Duplex, upstream: Socket, line: Line | null, clock: Clock): Promise<void> {
+  let cancel = () => undefined as void;
+  const piping = new Promise<void>((resolve, reject) => {
+    const wait = () => {
+      cancel();
+      cancel = clock.after(farewellMs, resolve);
+    };
+    for (const [side, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       // Closed while the other was being reached: that is not told again.
       if (side.destroyed) resolve();
       side.once('close', resolve);
       // An error is followed by close; unheard it would end the process.
       side.on('error', () => resolve());
-      // The other side may be frozen and not say good-bye, and it is not woken for that alone.
-      side.once('end', () => line?.isSilent() && resolve());
+      side.once('end', () => {
+        // The other side may be frozen and not say good-bye, and it is not woken for that alone.
+        if (line?.isSilent()) return resolve();
+        wait();
+        other.on('data', wait);
+      });
     }
     const through = (from: Duplex, to: Duplex) =>
       line ? from.pipe(gate(line)).on('error', reject).pipe(to) : from.pipe(to);
     through(client, upstream);
     through(upstream, client);
   });
+  return piping.finally(() => cancel());
 }
 
 /** Lets bytes through while the unit is awake. Else they wait, and what comes after them stays in its socket. */
