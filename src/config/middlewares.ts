@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bytes } from './fields.ts';
 
 /** Headers that the door answers for itself, or that speak of one connection or of the length of a body. */
 const kept: ReadonlySet<string> = new Set([
@@ -77,15 +78,27 @@ export const middlewareOptions = {
     .strictObject(fieldChanges)
     .refine((given) => Object.keys(given).length > 0, 'changes nothing')
     .describe('Fields of an answer in JSON; of a stream, of each event in JSON.'),
+  compress: z
+    .strictObject({
+      minimum: bytes.prefault('1KiB').describe('What is known to be shorter goes as it is.'),
+      codings: z
+        .array(z.enum(['zstd', 'br', 'gzip']))
+        .min(1)
+        .default(['zstd', 'br', 'gzip'])
+        .describe('Among what a client likes as well, the first.'),
+    })
+    .describe('Packs the answer as the client takes it.'),
 } as const;
 
 export type MiddlewareName = keyof typeof middlewareOptions;
 export type MiddlewareOptions = { readonly [N in MiddlewareName]: z.output<(typeof middlewareOptions)[N]> };
 export type HeaderChanges = MiddlewareOptions['requestHeaders'];
 export type RequestFields = MiddlewareOptions['requestJson'];
+export type Packing = MiddlewareOptions['compress'];
 export type AnswerFields = MiddlewareOptions['answerJson'];
 
-const { stripPrefix, addPrefix, requestHeaders, responseHeaders, requestJson, answerJson } = middlewareOptions;
+const { stripPrefix, addPrefix, requestHeaders, responseHeaders, requestJson, answerJson, compress } =
+  middlewareOptions;
 
 /** One middleware with its options. */
 export const step = z
@@ -96,6 +109,7 @@ export const step = z
     responseHeaders: responseHeaders.exactOptional(),
     requestJson: requestJson.exactOptional(),
     answerJson: answerJson.exactOptional(),
+    compress: compress.exactOptional(),
   })
   .refine(
     (given) => Object.keys(given).length === 1,

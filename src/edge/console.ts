@@ -4,18 +4,14 @@ import { systemCode } from '#kernel/faults';
 import { hash } from 'node:crypto';
 import type { Sessions } from '#security/sessions';
 import { setSession } from './auth.ts';
+import { sendFixed } from './compression/fixed.ts';
+import type { Fixed } from './compression/fixed.ts';
 import { onlyTakes } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { plainPage } from './waiting-page.ts';
 
-interface Asset {
-  readonly body: Buffer;
-  readonly type: string;
-  readonly etag: string;
-}
-
 /** The console's files, held in memory: they are few, and no path of a request ever reaches the disk. */
-export type ConsoleFiles = ReadonlyMap<string, Asset>;
+export type ConsoleFiles = ReadonlyMap<string, Fixed>;
 
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -33,7 +29,7 @@ export async function loadConsole(folder: string): Promise<ConsoleFiles> {
     if (systemCode(error) === 'ENOENT') return [];
     throw error;
   });
-  const files = new Map<string, Asset>();
+  const files = new Map<string, Fixed>();
   for (const entry of entries) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
@@ -49,7 +45,7 @@ export async function loadConsole(folder: string): Promise<ConsoleFiles> {
 const policy =
   "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-export function handleConsole(exchange: Exchange, files: ConsoleFiles, sessions: Sessions): void {
+export function handleConsole(exchange: Exchange, files: ConsoleFiles, sessions: Sessions): Promise<void> | void {
   const { path, res, method } = exchange;
   if (method !== 'GET' && method !== 'HEAD') throw onlyTakes(path, ['GET', 'HEAD']);
   if (path === '/console/open') return openSession(exchange, sessions);
@@ -58,16 +54,12 @@ export function handleConsole(exchange: Exchange, files: ConsoleFiles, sessions:
   // Every other address is a page of the console's own making.
   const asset = files.get(path) ?? (hashed ? undefined : files.get('/console/index.html'));
   if (!asset) return sendPage(exchange, 404, 'The console is not built', 'Build it with: npm run console');
-  const headers = {
-    etag: asset.etag,
+  return sendFixed(exchange, asset, {
     'content-security-policy': policy,
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
     'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache',
-  };
-  if (exchange.req.headers['if-none-match'] === asset.etag) return void res.writeHead(304, headers).end();
-  res.writeHead(200, { ...headers, 'content-type': asset.type, 'content-length': asset.body.byteLength });
-  res.end(method === 'HEAD' ? undefined : asset.body);
+  });
 }
 
 /** Turns a one-time link into a session. */

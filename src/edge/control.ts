@@ -23,7 +23,8 @@ import type { EnvironmentDesk } from './environment-routes.ts';
 import { route, sent, streamWork } from './control-route.ts';
 import type { ControlDeps, Handler, Route } from './control-route.ts';
 import { sendDescription } from './description.ts';
-import { decodeSegment, drained, onlyTakes, sendJson } from './exchange.ts';
+import { sendLarge } from './compression/large.ts';
+import { decodeSegment, drained, onlyTakes } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { jobRoutes } from './job-routes.ts';
 import type { JobDesk } from './job-routes.ts';
@@ -150,9 +151,16 @@ export async function handleControl(exchange: Exchange, deps: ControlDeps): Prom
   throw new Fault('NOT_FOUND', `There is no ${exchange.path}.`);
 }
 
+const jsonType = 'application/json; charset=utf-8';
+
 /** A stream and a text were sent by their handlers. */
-function sendReply(exchange: Exchange, { answer, events, text, status }: Operation, reply: unknown): void {
-  if (answer !== undefined && reply !== sent) return sendJson(exchange, status ?? 200, reply);
+function sendReply(
+  exchange: Exchange,
+  { answer, events, text, status }: Operation,
+  reply: unknown,
+): Promise<void> | void {
+  if (answer !== undefined && reply !== sent)
+    return sendLarge(exchange, status ?? 200, JSON.stringify(reply), jsonType);
   if (answer ?? events ?? text) return;
   exchange.res.writeHead(204, { 'x-sutaz-trace-id': exchange.traceId }).end();
 }

@@ -1,4 +1,6 @@
 import { hash } from 'node:crypto';
+import { sendFixed } from './compression/fixed.ts';
+import type { Fixed } from './compression/fixed.ts';
 import { onlyTakes } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 
@@ -8,8 +10,7 @@ export interface Description {
   html(): Promise<Page>;
 }
 
-interface Page {
-  readonly body: Buffer;
+interface Page extends Fixed {
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -32,14 +33,12 @@ const policyWith = (styleHash: string): string =>
 
 function page(body: Buffer, type: string, more: Readonly<Record<string, string>> = {}): Page {
   const headers = {
-    'content-type': type,
-    etag: `"${hash('sha256', body).slice(0, 32)}"`,
     'cache-control': 'no-cache',
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
     ...more,
   };
-  return { body, headers };
+  return { body, type, etag: `"${hash('sha256', body).slice(0, 32)}"`, headers };
 }
 
 /** A failure is told and tried again the next time. */
@@ -56,10 +55,8 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 
 /** Needs no key: the description is the same for everyone who has this version, and holds nothing of this platform. */
 export async function sendDescription(exchange: Exchange, made: Promise<Page>): Promise<void> {
-  const { res, req, method, path } = exchange;
+  const { method, path } = exchange;
   if (method !== 'GET' && method !== 'HEAD') throw onlyTakes(path, ['GET', 'HEAD']);
-  const { body, headers } = await made;
-  if (req.headers['if-none-match'] === headers.etag) return void res.writeHead(304, headers).end();
-  res.writeHead(200, { ...headers, 'content-length': body.byteLength });
-  res.end(method === 'HEAD' ? undefined : body);
+  const page = await made;
+  return sendFixed(exchange, page, page.headers);
 }

@@ -12,6 +12,7 @@ import { demandAccess } from './access.ts';
 import { auditChange } from './audited.ts';
 import { authenticate, demandOwnHost, demandService, serviceOfHost } from './auth.ts';
 import type { Identity } from './auth.ts';
+import { sendLarge } from './compression/large.ts';
 import { handleConsole, sendPage } from './console.ts';
 import type { ConsoleFiles } from './console.ts';
 import { handleControl } from './control.ts';
@@ -210,8 +211,8 @@ function sendReadiness(exchange: Exchange, { notReady }: DoorDeps): void {
   sendJson(exchange, why === null ? 200 : 503, why === null ? { status: 'ready' } : { status: 'not ready', why });
 }
 
-function sendMetrics(exchange: Exchange, { renderMetrics }: DoorDeps): void {
-  exchange.res.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(renderMetrics());
+function sendMetrics(exchange: Exchange, { renderMetrics }: DoorDeps): Promise<void> {
+  return sendLarge(exchange, 200, renderMetrics(), 'text/plain; version=0.0.4; charset=utf-8');
 }
 
 async function upgrade(exchange: Exchange, client: { socket: Duplex; head: Buffer }, deps: DoorDeps): Promise<void> {

@@ -1,6 +1,7 @@
 import type { MiddlewareName, MiddlewareOptions, Step } from '#config/middlewares';
 import { addPrefix } from './add-prefix.ts';
 import { answerJson } from './answer-json.ts';
+import { compress } from './compress.ts';
 import type { MakeMiddleware, Middleware } from './middleware.ts';
 import { requestHeaders } from './request-headers.ts';
 import { requestJson } from './request-json.ts';
@@ -15,6 +16,7 @@ const makers: { readonly [N in MiddlewareName]: MakeMiddleware<MiddlewareOptions
   responseHeaders,
   requestJson,
   answerJson,
+  compress,
 };
 
 export function makeMiddleware(step: Step): Middleware {

@@ -1,3 +1,5 @@
+import type { Packing } from '#config/middlewares';
+
 /** Names in lower case; several values of one name in a list. */
 export type Headers = Record<string, string | string[] | undefined>;
 export type JsonObject = Record<string, unknown>;
@@ -15,6 +17,8 @@ export interface Middleware {
   requestJson?(body: JsonObject): void;
   /** The answer's headers. */
   response?(headers: Headers): void;
+  /** The answer is packed, after all that changes it. */
+  readonly packing?: Packing;
   /** The answer's body, where it is a JSON object; of a stream, each event that is one. */
   answerJson?(body: JsonObject): void;
 }

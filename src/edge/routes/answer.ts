@@ -6,8 +6,8 @@ import { changedText, eventConverter, lineConverter } from './events.ts';
 import type { Converter } from './events.ts';
 import type { AnswerChanges } from './table.ts';
 
-type Given = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | undefined;
-type Chunk = string | Uint8Array;
+export type Given = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | undefined;
+export type Chunk = string | Uint8Array;
 
 /** Bytes of an answer in one piece that are held to be changed. */
 export const mostGathered = 16 * 2 ** 20;
@@ -28,7 +28,8 @@ interface Whole {
 export function changeAnswer(exchange: Exchange, changes: AnswerChanges): void {
   const { res, req } = exchange;
   if (changes.response.length === 0 && changes.answerJson.length === 0) return;
-  exchange.rewritten = changes.answerJson.length > 0;
+  const changesJson = changes.answerJson.length > 0;
+  exchange.rewritten ||= changesJson;
   const plain = {
     writeHead: res.writeHead.bind(res) as (status: number, headers: string[]) => ServerResponse,
     write: res.write.bind(res) as (chunk: Chunk, done?: () => void) => boolean,
@@ -44,7 +45,7 @@ export function changeAnswer(exchange: Exchange, changes: AnswerChanges): void {
   const writeHead = (status: number, second?: string | Given, third?: Given) => {
     const headers = takeHeaders(res, typeof second === 'string' ? third : second);
     // By what it is, whatever a middleware calls it.
-    const kind = exchange.rewritten && status < 400 ? kindOf(headers) : null;
+    const kind = changesJson && status < 400 ? kindOf(headers) : null;
     for (const one of changes.response) one(headers);
     whole = stream = null;
     if (kind === null) return begin(status, headers);
@@ -93,10 +94,10 @@ export function changeAnswer(exchange: Exchange, changes: AnswerChanges): void {
   Object.assign(res, { writeHead, write, end });
 }
 
-const doneOf = (...given: unknown[]): (() => void) | undefined =>
+export const doneOf = (...given: unknown[]): (() => void) | undefined =>
   given.find((one): one is () => void => typeof one === 'function');
 
-const bytesOf = (chunk: Chunk, encoding: unknown): Buffer =>
+export const bytesOf = (chunk: Chunk, encoding: unknown): Buffer =>
   typeof chunk === 'string'
     ? Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8')
     : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
@@ -132,7 +133,7 @@ function kindOf(headers: Headers): 'object' | 'events' | 'lines' | null {
 }
 
 /** All headers of the answer by name; those that were set before are taken from the response. */
-function takeHeaders(res: ServerResponse, given: Given): Headers {
+export function takeHeaders(res: ServerResponse, given: Given): Headers {
   const headers: Headers = {};
   for (const [name, value] of Object.entries(res.getHeaders())) {
     headers[name] = Array.isArray(value) ? value.map(String) : String(value);
@@ -155,7 +156,7 @@ function takeHeaders(res: ServerResponse, given: Given): Headers {
   return headers;
 }
 
-const listed = (headers: Headers): string[] =>
+export const listed = (headers: Headers): string[] =>
   Object.entries(headers).flatMap(([name, value]) =>
     value === undefined ? [] : [value].flat().flatMap((one) => [name, one]),
   );

@@ -8,6 +8,7 @@ import { guardOf } from '../guards.ts';
 import { handleService, isSession } from '../services.ts';
 import type { Address, ServiceDeps } from '../services.ts';
 import { changeAnswer } from './answer.ts';
+import { packAnswer } from './pack-answer.ts';
 import { changeBody, modelIn } from './body.ts';
 import { sendAnswer, sendRedirect } from './fixed.ts';
 import { byItsName, outsideUnit } from './outside.ts';
@@ -120,6 +121,7 @@ export function upgradeRoute(
 
 async function change(exchange: Exchange, route: CompiledRoute, deps: RouteDeps): Promise<void> {
   await changeBody(exchange, route, deps.limits().body);
+  if (route.packing) packAnswer(exchange, route.packing);
   changeRequest(exchange, route);
   changeAnswer(exchange, route);
 }

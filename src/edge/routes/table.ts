@@ -1,4 +1,5 @@
 import { conditionsOf, isProtected } from '#config/routes';
+import type { Packing } from '#config/middlewares';
 import type { AnyStep, Match, Route, RouteConfig } from '#config/routes';
 import { globOf } from '#kernel/glob';
 import { nameHost } from '#security/hosts';
@@ -18,6 +19,8 @@ export interface CompiledRoute extends AnswerChanges {
   readonly path: readonly ((path: string) => string)[];
   readonly request: readonly ((headers: Headers) => void)[];
   readonly requestJson: readonly ((body: JsonObject) => void)[];
+  /** Null where its answers go as they are. */
+  readonly packing: Packing | null;
   /** Null where it says nothing of the model. */
   readonly fitsModel: ((model: string) => boolean) | null;
 }
@@ -94,6 +97,7 @@ function compile(
     response: own.flatMap(({ response }) => response ?? []),
     requestJson: own.flatMap(({ requestJson }) => requestJson ?? []),
     answerJson: own.flatMap(({ answerJson }) => answerJson ?? []),
+    packing: own.findLast(({ packing }) => packing)?.packing ?? null,
     fitsModel: match.model === undefined ? null : globOf(match.model),
   };
 }
