@@ -11,14 +11,14 @@ const admin = principalWith('admin');
 const clerk = principalWith('user', ['keys']);
 const day = 86_400_000;
 
-function opened() {
+function opened(store = memoryState()) {
   const clock = fakeClock();
   const roles = createRoles({ reader: ['audit:read'] });
-  const keys = openKeys({ store: memoryState(), clock, roles });
+  const keys = openKeys({ store, clock, roles });
   const replaced: MadeKey[] = [];
   const first = keys.create({ name: 'the owner', principal: 'admin', roles: ['admin'], scopes: [], expiresAt: null });
   const owner = { id: () => first.facts.keyId, replace: async (made: MadeKey) => void replaced.push(made) };
-  return { clock, roles, keys, first, replaced, desk: createKeyDesk({ keys, roles, clock, owner }) };
+  return { clock, roles, keys, first, owner, replaced, desk: createKeyDesk({ keys, roles, clock, owner }) };
 }
 const code = (expected: string, message?: string | RegExp) =>
   expect.objectContaining({
@@ -113,5 +113,48 @@ describe('a key that there is', () => {
     expect(() => desk.revoke(admin, first.facts.keyId)).toThrow(code('CONFLICT'));
     const made = await desk.rotate(admin, first.facts.keyId, '1h');
     expect(replaced).toMatchObject([{ key: made.key }]);
+  });
+
+  /** A store whose so-manieth row from now on cannot be written. */
+  function failing() {
+    const store = memoryState();
+    let left = Infinity;
+    const table = (name: string) => {
+      const inner = store.table(name);
+      const put = (key: string, value: never) => {
+        if (--left === 0) throw new Error('the disk is full');
+        inner.put(key, value);
+      };
+      return { ...inner, put };
+    };
+    return { store: { ...store, table } as typeof store, failAt: (count: number) => void (left = count) };
+  }
+
+  it.each([1, 2])('a rotation whose row %i cannot be written leaves what was', async (row) => {
+    const { store, failAt } = failing();
+    const { desk, keys } = opened(store);
+    const old = desk.create(admin, { name: 'x' });
+    const before = keys.list();
+    failAt(row);
+    await expect(desk.rotate(admin, old.facts.keyId, '0s')).rejects.toThrow('the disk is full');
+    expect(keys.list()).toEqual(before);
+    expect(keys.verify(old.key)).not.toBeNull();
+  });
+
+  it("regression: the owner's goes on when the file cannot be written, and the new one is good before the old one ends", async () => {
+    const { store, failAt } = failing();
+    const { desk, keys, first, owner, replaced } = opened(store);
+    const before = keys.list();
+    owner.replace = () => Promise.reject(new Error('the disk is full'));
+    await expect(desk.rotate(admin, first.facts.keyId, '0s')).rejects.toThrow('the disk is full');
+    expect(keys.list()).toEqual(before);
+    owner.replace = async (made) => {
+      expect([keys.verify(first.key), keys.verify(made.key)]).not.toContain(null);
+      replaced.push(made);
+    };
+    // The new one is in the file by then.
+    failAt(2);
+    await expect(desk.rotate(admin, first.facts.keyId, '0s')).rejects.toThrow('the disk is full');
+    expect([keys.verify(first.key), keys.verify(replaced[0]?.key ?? '')]).not.toContain(null);
   });
 });

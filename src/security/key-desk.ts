@@ -74,9 +74,21 @@ export function createKeyDesk({ keys, roles, clock, owner }: KeyDeskDeps): KeyDe
     async rotate(by, keyId, overlap) {
       const facts = found(by, keyId);
       const overlapMs = durationOf(overlap, 'overlap');
-      const made = keys.rotate(keyId, overlapMs);
+      const made = keys.renew(keyId);
       if (!made) throw new Fault('CONFLICT', `The key ${keyId} has expired: make a new one.`);
-      if (facts.keyId === owner.id()) await owner.replace(made);
+      let isInFile = false;
+      try {
+        // The file comes first: whatever ends this here, the key in it is a good one.
+        if (facts.keyId === owner.id()) {
+          await owner.replace(made);
+          isInFile = true;
+        }
+        keys.retire(keyId, made.facts.keyId, overlapMs);
+      } catch (error) {
+        // Nobody will ever see the new one.
+        if (!isInFile) keys.revoke(made.facts.keyId);
+        throw error;
+      }
       return told(made);
     },
     revoke(by, keyId) {

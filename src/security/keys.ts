@@ -34,8 +34,10 @@ export interface Keys {
   verify(key: string): Principal | null;
   /** The same by the key's id, for what was opened with it earlier. */
   principalOf(keyId: string): Principal | null;
-  /** A new key for the same; the old one goes on for `overlapMs`. Null when no key of that id is good. */
-  rotate(keyId: string, overlapMs: number): MadeKey | null;
+  /** A new key for the same, beside the old one. Null when no key of that id is good. */
+  renew(keyId: string): MadeKey | null;
+  /** The old one goes on for `overlapMs`, and then its place is taken by the other. */
+  retire(keyId: string, by: string, overlapMs: number): void;
   /** It stops working at once. False when there is none of that id. */
   revoke(keyId: string): boolean;
   get(keyId: string): KeyFacts | null;
@@ -84,23 +86,19 @@ export function openKeys(deps: KeysDeps): Keys {
       return principal;
     },
     principalOf: (keyId) => table.holder(entryOf(keyId)),
-    rotate(keyId, overlapMs) {
+    renew(keyId) {
+      const entry = entryOf(keyId);
+      if (!entry || !table.holder(entry)) return null;
+      const { name, principal, roles, scopes, expiresAt } = entry.stored;
+      return create({ name, principal, roles, scopes, expiresAt: endOf(expiresAt) });
+    },
+    retire(keyId, by, overlapMs) {
       const digest = table.digestOf(keyId) ?? '';
       const entry = table.get(digest);
-      if (!entry || !table.holder(entry)) return null;
-      const { name, principal, roles, scopes } = entry.stored;
-      const ends = entry.stored.expiresAt === null ? null : Date.parse(entry.stored.expiresAt);
-      const made = create({ name, principal, roles, scopes, expiresAt: ends });
-      const end = Math.min(clock.wall() + overlapMs, ends ?? Infinity);
-      try {
-        const replaced = { expiresAt: new Date(end).toISOString(), replacedBy: made.facts.keyId };
-        table.put(digest, { ...entry.stored, ...replaced });
-      } catch (error) {
-        // Nobody will ever see the new one.
-        table.drop(hash('sha256', made.key), made.facts);
-        throw error;
-      }
-      return made;
+      // Revoked meanwhile: writing it again would revive it.
+      if (!entry) return;
+      const end = Math.min(clock.wall() + overlapMs, endOf(entry.stored.expiresAt) ?? Infinity);
+      table.put(digest, { ...entry.stored, expiresAt: new Date(end).toISOString(), replacedBy: by });
     },
     revoke(keyId) {
       const entry = entryOf(keyId);
@@ -119,3 +117,5 @@ export function openKeys(deps: KeysDeps): Keys {
     },
   };
 }
+
+const endOf = (expiresAt: string | null): number | null => (expiresAt === null ? null : Date.parse(expiresAt));
