@@ -98,5 +98,8 @@ it('savings are kept over a restart', async () => {
   const spared = async () => (await said<ApiSavings>('savings')).sparedByteSeconds;
   await expect.poll(spared, patience).toBeGreaterThan(after.sparedByteSeconds);
   const metrics = await (await platform.fetch('/metrics')).text();
-  expect(Number(/^sutaz_memory_spared_byte_seconds_total (\S+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+  expect(Number(/^sutaz_memory_spared_byte_seconds (\S+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+  // Regression: what reads rates takes a counter by its type, and people by its name.
+  const types = [...metrics.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type]) => ({ name, type }));
+  expect(types.filter(({ name, type }) => name.endsWith('_total') !== (type === 'counter'))).toEqual([]);
 });

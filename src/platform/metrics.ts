@@ -82,8 +82,8 @@ export function registerMetrics(
 export function registerSavings(metrics: Metrics, savings: Pick<Savings, 'report'>): void {
   const one = (value: number) => [{ labels: [], value }];
   metrics.gauge(
-    'sutaz_memory_spared_byte_seconds_total',
-    'Bytes spared against always-on, times the seconds that the platform ran.',
+    'sutaz_memory_spared_byte_seconds',
+    'Bytes spared against always-on, times the seconds that the platform ran; it falls while units hold more.',
     [],
     () => one(savings.report().sparedByteSeconds),
   );
