@@ -11,8 +11,8 @@ const about = `Sends requests through the door for as long as it takes, with a h
 open files. Ends with 1 when the memory after all of them is more than a tenth above that after the first hundred thousand.
 
 With --minutes it sends everything that clients do instead (requests, bodies, streams, streams that are left, WebSockets, wrong keys, a
-model), at a steady pace, and reads the platform's memory, handles and event loop each second (R29). Ends with 1 when its memory grows
-by more than 1 MiB in 10 minutes after the first three tenths, when handles or files grow, when p99 of the event loop is above 20 ms in
+model), at a steady pace, and reads the platform's handles and event loop each second, and its memory each time when everything was
+collected, twice a minute (R29). Ends with 1 when memory grows by more than 1 MiB in 10 minutes after the first three tenths, when handles or files grow, when p99 of the event loop is above 20 ms in
 the median second, or anything was answered wrong.
 
 Examples:
@@ -43,7 +43,11 @@ async function leaks(home: string, minutes: number, say: (text: string) => void)
   const found = await watchLeaks(home, minutes, say);
   const [first, last] = found.residentMib;
   say(`${found.asked} asked, ${found.left} of them left, ${Object.keys(found.wrong).length} ways to be wrong`);
-  say(`${first.toFixed(1)} to ${last.toFixed(1)} MiB resident: ${found.residentSlope.toFixed(2)} MiB in 10 minutes`);
+  const [before, after] = found.heapMib;
+  say(
+    `when all is collected, of the heap in use ${before.toFixed(1)} to ${after.toFixed(1)} MiB: ${found.heapSlope.toFixed(2)} in 10 minutes`,
+  );
+  say(`and resident ${first.toFixed(1)} to ${last.toFixed(1)} MiB: ${found.residentSlope.toFixed(2)} in 10 minutes`);
   say(
     `event loop p99 ${found.lagMs[0].toFixed(1)} ms in the median second, ${found.lagMs[1].toFixed(1)} ms in the worst hundredth`,
   );

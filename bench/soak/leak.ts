@@ -12,7 +12,8 @@ import type { Mix } from './mix.ts';
 interface Look {
   readonly kinds: Readonly<Record<string, number>>;
   readonly lagMs: number;
-  readonly heapBytes: number;
+  /** Now and then, of what is left when everything was collected. */
+  readonly live?: { readonly seconds: number; readonly heapBytes: number; readonly residentBytes: number };
 }
 
 interface Sample {
@@ -28,8 +29,11 @@ export interface Leak {
   readonly asked: number;
   readonly left: number;
   readonly wrong: Readonly<Record<string, number>>;
-  /** MiB in ten minutes, after the warm-up. */
+  /** MiB in ten minutes after the warm-up, each time when everything had been collected. */
+  readonly heapSlope: number;
   readonly residentSlope: number;
+  /** The same, the first and the last after the warm-up. */
+  readonly heapMib: readonly [first: number, last: number];
   readonly residentMib: readonly [first: number, last: number];
   /** By how much the last third of the time after the warm-up lies above the first, in medians. */
   readonly filesRise: number;
@@ -65,14 +69,29 @@ function handlesRise(looks: readonly Look[]): Record<string, number> {
   return Object.fromEntries([...kinds].map((kind) => [kind, rise(looks.map((look) => look.kinds[kind] ?? 0))]));
 }
 
+const ends = (readings: readonly { readonly value: number }[]): [number, number] => [
+  readings[0]?.value ?? NaN,
+  readings.at(-1)?.value ?? NaN,
+];
+
+function memoryOf(looks: readonly Look[]) {
+  const MiB = 2 ** 20;
+  const of = (bytes: (live: NonNullable<Look['live']>) => number) =>
+    looks.flatMap(({ live }) => (live ? [{ at: live.seconds / 600, value: bytes(live) / MiB }] : []));
+  const [heap, resident] = [of(({ heapBytes }) => heapBytes), of(({ residentBytes }) => residentBytes)];
+  return {
+    ...{ heapSlope: slope(heap), residentSlope: slope(resident) },
+    ...{ heapMib: ends(heap), residentMib: ends(resident) },
+  };
+}
+
 function judge(minutes: number, mix: Mix, samples: readonly Sample[], looks: readonly Look[]): Leak {
   const warmUpMinutes = warmUpShare * minutes;
   const warm = samples.filter(({ at }) => at >= warmUpMinutes);
   const warmLooks = looks.slice(Math.floor(warmUpShare * looks.length));
-  const resident = warm.map(({ at, residentMib }) => ({ at, value: residentMib }));
   const lags = warmLooks.map(({ lagMs }) => lagMs);
   const found = {
-    residentSlope: slope(resident) * 10,
+    ...memoryOf(warmLooks),
     filesRise: rise(warm.map(({ files }) => files)),
     handlesRise: handlesRise(warmLooks),
     lagMs: [quantile(lags, 0.5), quantile(lags, 0.99)] as const,
@@ -80,17 +99,14 @@ function judge(minutes: number, mix: Mix, samples: readonly Sample[], looks: rea
   const grown = Object.entries(found.handlesRise).filter(([, by]) => by > flat);
   const missed = [
     ...(mix.wrong.size === 0 ? [] : ['something was answered wrong']),
+    ...(found.heapSlope <= 1 ? [] : ['what is in use of the heap grew by more than 1 MiB in 10 minutes']),
     ...(found.residentSlope <= 1 ? [] : ['the resident memory grew by more than 1 MiB in 10 minutes']),
     ...(found.filesRise <= flat ? [] : ['open files grew']),
     ...grown.map(([kind]) => `${kind} grew`),
     ...(found.lagMs[0] <= 20 ? [] : ['p99 of the event loop is above 20 ms']),
   ];
-  return {
-    ...{ minutes, warmUpMinutes, asked: mix.asked, left: mix.left, wrong: Object.fromEntries(mix.wrong) },
-    residentMib: [resident[0]?.value ?? NaN, resident.at(-1)?.value ?? NaN],
-    ...found,
-    missed,
-  };
+  const { asked, left } = mix;
+  return { ...{ minutes, warmUpMinutes, asked, left, wrong: Object.fromEntries(mix.wrong) }, ...found, missed };
 }
 
 /** R29 leak: a mix of everything at a steady pace, and what of the platform grows. */
