@@ -1,9 +1,12 @@
-import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { exited, until } from './_processes.ts';
 
 const run = promisify(execFile);
 
@@ -61,11 +64,17 @@ export const importNodeImage = (tag: string, files: readonly string[], options: 
   );
 
 interface ImportOptions {
+  /** The engine's; the one of this machine without it. */
+  readonly socket?: string;
   /** Whom it runs as, by name and number; as root without it. */
   readonly user?: readonly [name: string, id: number];
 }
 
-async function importRoot(tag: string, fill: (root: string) => Promise<void>, { user }: ImportOptions): Promise<void> {
+async function importRoot(
+  tag: string,
+  fill: (root: string) => Promise<void>,
+  { user, socket }: ImportOptions,
+): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'sutaz-image-'));
   try {
     await mkdir(join(root, 'tmp'));
@@ -74,16 +83,83 @@ async function importRoot(tag: string, fill: (root: string) => Promise<void>, { 
     await mkdir(join(root, 'etc'));
     await writeFile(join(root, 'etc', 'passwd'), `root:x:0:0::/:/bin/sh\n${name}:x:${id}:${id}::/:/bin/sh\n`);
     const importing = `tar -C "$0" --owner=0 --group=0 -c . | docker import --change "USER $2" - "$1"`;
-    await run('sh', ['-c', importing, root, tag, name], { env: dockerEnv });
+    await run('sh', ['-c', importing, root, tag, name], { env: envOf(socket) });
   } finally {
     await rm(root, { recursive: true, force: true });
   }
 }
 
-const dockerEnv = { ...process.env, DOCKER_HOST: `unix://${dockerSocket}` };
+const envOf = (socket = dockerSocket) => ({ ...process.env, DOCKER_HOST: `unix://${socket}` });
 
 /** What the engine's own client says, so that the driver is not asked about itself. */
-export async function docker(...args: string[]): Promise<string> {
-  const { stdout, stderr } = await run('docker', args, { env: dockerEnv });
-  return `${stdout}${stderr}`.trim();
+export const docker = (...args: string[]): Promise<string> => dockerAt(dockerSocket)(...args);
+
+export const dockerAt =
+  (socket: string) =>
+  async (...args: string[]): Promise<string> => {
+    const { stdout, stderr } = await run('docker', args, { env: envOf(socket) });
+    return `${stdout}${stderr}`.trim();
+  };
+
+/** Why an engine of one's own cannot be had here; null where it can. */
+export async function whyNoOwnEngine(): Promise<string | null> {
+  if (process.getuid?.() !== 0) return 'an engine of its own needs root';
+  const found = await run('sh', ['-c', 'command -v dockerd && command -v docker && command -v busybox']).catch(
+    () => null,
+  );
+  return found ? null : 'there is no dockerd (Debian: docker.io), docker or busybox (busybox-static)';
+}
+
+export interface OwnEngine {
+  readonly socket: string;
+  readonly docker: (...args: string[]) => Promise<string>;
+  start(): Promise<void>;
+  /** As when it crashes: what it runs is not told. */
+  kill(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** An engine beside the machine's, which may be killed. It leaves the machine's firewall alone, and so the other's rules. */
+export async function ownEngine(...flags: readonly string[]): Promise<OwnEngine> {
+  const dir = await mkdtemp(join(tmpdir(), 'sutaz-dockerd-'));
+  const socket = join(dir, 'docker.sock');
+  const at = (name: string) => join(dir, name);
+  const args = [
+    ...['--host', `unix://${socket}`, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
+    ...['--iptables=false', '--ip-masq=false', '--bridge=none', ...flags],
+  ];
+  let child: ChildProcess | null = null;
+  const end = async (signal: NodeJS.Signals) => {
+    if (!child) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    await ended;
+    child = null;
+  };
+  const start = async () => {
+    // What is left of one that was killed keeps the next from starting.
+    for (const name of ['pid', 'exec/containerd/containerd.pid']) await rm(at(name), { force: true });
+    child = spawn('dockerd', args, { stdio: 'ignore' });
+    await until(() => answers(socket), 'the engine to answer', 60_000);
+  };
+  return {
+    socket,
+    docker: dockerAt(socket),
+    start,
+    async kill() {
+      const below = Number(await readFile(at('exec/containerd/containerd.pid'), 'utf8'));
+      await end('SIGKILL');
+      // It goes with its engine, a little later.
+      await until(() => exited(below), 'what the engine stands on to end');
+    },
+    async close() {
+      // Only an engine ends what lives on without it.
+      if (!child) await start();
+      const left = (await dockerAt(socket)('ps', '-aq')).split('\n').filter(Boolean);
+      if (left.length > 0) await dockerAt(socket)('rm', '-f', ...left);
+      await end('SIGTERM');
+      await run('umount', [at('data')]).catch(() => undefined);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
 }

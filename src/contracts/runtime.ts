@@ -112,6 +112,8 @@ export type InstanceStatus =
       readonly oomKilled: boolean;
       /** The bytes that it was allowed, where it was killed for wanting more. */
       readonly limitBytes?: number;
+      /** What is known beyond that, as the end of a sentence: `while the Docker engine was away`. */
+      readonly circumstance?: string;
     };
 
 export type ExitedStatus = Extract<InstanceStatus, { state: 'exited' }>;

@@ -1,5 +1,6 @@
 import type { ExitedStatus, InstanceHandle, InstanceSpec, RuntimeDriver } from '#contracts/runtime';
 import { systemClock } from '#kernel/clock';
+import { Fault } from '#kernel/faults';
 import { unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import type { Blueprint } from './blueprint.ts';
@@ -32,6 +33,8 @@ interface Failing {
   start?: boolean;
   thaw?: boolean;
   stop?: number;
+  /** What instances run on answers nothing. */
+  away?: boolean;
   pause?: () => Promise<void>;
 }
 
@@ -136,6 +139,7 @@ function driverOf(fakes: Fakes, failing: Failing, listeners: Listeners): Runtime
         : { state: 'exited', code: 3, signal: null, oomKilled: false },
     async stop(handle) {
       await failing.pause?.();
+      if (failing.away) throw new Fault('START_FAILED', 'no engine answers');
       if (failing.stop && failing.stop-- > 0) throw new Error('will not go');
       fakes.alive.delete(handle.id);
     },

@@ -188,6 +188,26 @@ describe('the supervisor', () => {
     expect(supervisor.endpoint(unit)).toMatchObject({ host: 'h', port: 1, key: 'k' });
   });
 
+  it('ends what an earlier record names before it starts another, and starts none while it cannot', async () => {
+    const failing = { away: true };
+    const { supervisor, fakes } = bench(failing);
+    const id = 'i-1' as InstanceId;
+    const handle: InstanceHandle = { driver: 'fake', version: 1, id, unit, state: { pid: 1 } };
+    const record: InstanceRecord = { id, unit, handle, host: 'h', port: 1, key: 'k', startedAt: '' };
+    fakes.alive.set(id, handle);
+    fakes.rows.set(unit, record);
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    expect(fakes.told.at(-1)).toContain('an earlier instance may still run: no engine answers');
+    expect([[...fakes.alive.keys()], fakes.rows.get(unit)]).toEqual([[id], record]);
+    failing.away = false;
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    expect(fakes.told.at(-1)).toBe('started');
+    expect([...fakes.alive.keys()]).toEqual([fakes.rows.get(unit)?.id]);
+    expect(fakes.alive.has(id)).toBe(false);
+  });
+
   it('takes over one whose handle was never noted, where its driver finds it', async () => {
     const { supervisor, fakes } = bench();
     const id = 'i-1' as InstanceId;

@@ -1,4 +1,4 @@
-import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
+import type { ExitedStatus, InstanceHandle, InstanceStatus } from '#contracts/runtime';
 import { deadline, sleep } from '#kernel/abort';
 import { Fault, toFault } from '#kernel/faults';
 import { parseUnitId } from '#kernel/ids';
@@ -10,6 +10,7 @@ import type { Errands } from './errands.ts';
 import { look } from './health.ts';
 import type { Failure, Instance, Running, Starting } from './instance.ts';
 import type { InstanceRecord } from './records.ts';
+import { endLeft } from './leftovers.ts';
 import { launch } from './start.ts';
 import type { StartDeps } from './start.ts';
 import { takeOver } from './takeover.ts';
@@ -62,13 +63,20 @@ interface Floor extends StartDeps {
   readonly starts: Map<UnitId, AbortController>;
   /** What is done for frozen ones. */
   readonly errands: Errands;
+  /** Units that the platform began without knowing what had become of their instances. */
+  readonly lost: Set<UnitId>;
+  /** Units whose last look at them failed. */
+  readonly unseen: Set<UnitId>;
 }
 
 export function createSupervisor({ log, host = '127.0.0.1', ...deps }: SupervisorOptions): Supervisor {
   const onError = (unit: UnitId, error: unknown) =>
     log.error('an instance operation failed', { unit, error: String(error) });
   const errands = createErrands(onError);
-  const floor: Floor = { ...deps, log, host, errands, instances: new Map(), failures: new Map(), starts: new Map() };
+  const floor: Floor = {
+    ...{ ...deps, log, host, errands, instances: new Map(), failures: new Map(), starts: new Map() },
+    ...{ lost: new Set(), unseen: new Set() },
+  };
   const { driver, instances } = floor;
   const turns = createTurns(onError);
   const buryLater = (record: Running, status: ExitedStatus) =>
@@ -101,28 +109,7 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       errands.callOff(unit);
       turns.take(unit, () => change(floor, unit, 'running'));
     },
-    async recover(known) {
-      const healthy = (record: Running) => isHealthy(floor, record);
-      const found = await Promise.all(
-        floor.records.list().map((one) =>
-          takeOver(one, known, healthy, { ...floor, log }).catch((error: unknown) => {
-            // One row that cannot be read, or one process that will not end, must not keep the platform from starting.
-            log.error('an instance of before the restart could not be taken over', {
-              unit: one.unit,
-              error: String(error),
-            });
-            return null;
-          }),
-        ),
-      );
-      return found.flatMap((one) => {
-        if (!one) return [];
-        const { record, state } = one;
-        instances.set(record.unit, state === 'frozen' ? { state, record, lookAt: -Infinity } : { state, record });
-        floor.outcomes.begun(one.record);
-        return [{ unit: one.record.unit, frozen: one.state === 'frozen' }];
-      });
-    },
+    recover: (known) => recover(floor, known),
     endpoint: (unit) => (instances.get(unit)?.state === 'running' ? running(unit) : null),
     record: running,
     starting(unit) {
@@ -130,7 +117,10 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       return instance?.state === 'starting' ? instance : null;
     },
     failure: (unit) => floor.failures.get(unit) ?? null,
-    survey: async () => void (await Promise.all([...instances.keys()].map((unit) => measure(floor, unit, buryLater)))),
+    async survey() {
+      for (const unit of floor.lost) turns.take(unit, () => endLost(floor, unit));
+      await Promise.all([...instances.keys()].map((unit) => measure(floor, unit, buryLater)));
+    },
     settled: turns.settled,
     async idle() {
       await turns.idle();
@@ -145,17 +135,44 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
   };
 }
 
+async function recover(floor: Floor, known: (unit: UnitId) => boolean): ReturnType<Supervisor['recover']> {
+  const healthy = (record: Running) => isHealthy(floor, record);
+  const found = await Promise.all(
+    floor.records.list().map((one) =>
+      takeOver(one, known, healthy, floor).catch((error: unknown) => {
+        // One row that cannot be read, or one process that will not end, must not keep the platform from starting.
+        floor.log.error('an instance of before the restart could not be taken over', {
+          unit: one.unit,
+          error: String(error),
+        });
+        floor.lost.add(one.unit);
+        return null;
+      }),
+    ),
+  );
+  return found.flatMap((one) => {
+    if (!one) return [];
+    const { record, state } = one;
+    floor.instances.set(record.unit, state === 'frozen' ? { state, record, lookAt: -Infinity } : { state, record });
+    floor.outcomes.begun(one.record);
+    return [{ unit: one.record.unit, frozen: one.state === 'frozen' }];
+  });
+}
+
 async function start(floor: Floor, unit: UnitId, memoryBytes: number, abort: AbortController): Promise<void> {
   const starting: Starting = { state: 'starting', abort, handle: null };
   floor.instances.set(unit, starting);
+  let isAlone = false;
   try {
+    await endLeft(unit, floor);
+    isAlone = true;
+    floor.lost.delete(unit);
     const record = await launch(unit, memoryBytes, starting, floor);
     floor.instances.set(unit, { state: 'running', record });
     floor.failures.delete(unit);
     floor.outcomes.started(unit);
   } catch (error) {
-    if (starting.handle) await end(floor, starting.handle, 2_000);
-    forget(floor, unit);
+    forget(floor, unit, starting.handle ? await end(floor, starting.handle, 2_000) : isAlone);
     // The stop that called it off tells of the end itself.
     if (abort.signal.reason === calledOff) return;
     const fault = toFault(error);
@@ -175,8 +192,7 @@ async function stop(floor: Floor, unit: UnitId): Promise<void> {
       // Its definition is gone: then so is what it said of this.
       () => 5_000,
     );
-    await end(floor, instance.record.handle, grace);
-    forget(floor, unit);
+    forget(floor, unit, await end(floor, instance.record.handle, grace));
   }
   floor.outcomes.stopped(unit);
 }
@@ -201,8 +217,7 @@ async function change(floor: Floor, unit: UnitId, to: 'frozen' | 'running'): Pro
     floor.errands.run(unit, (signal) => settle(floor, frozen, signal));
   } catch (error) {
     // Half frozen is neither: it is ended, and the next request starts it anew.
-    await end(floor, record.handle, 2_000);
-    forget(floor, unit);
+    forget(floor, unit, await end(floor, record.handle, 2_000));
     floor.outcomes.exited(unit, toFault(error).message);
   }
 }
@@ -241,15 +256,16 @@ const tryAgainMs = 1_000;
 
 /**
  * Ends an instance for good. A driver that fails at it is asked again a few times; then the platform goes on as if it
- * had, and says so in its log: a unit that stops for ever would keep its bytes from everyone else.
+ * had, and says so in its log: a unit that stops for ever would keep its bytes from everyone else. False then.
  */
-async function end(floor: Floor, handle: InstanceHandle, graceMs: number): Promise<void> {
+async function end(floor: Floor, handle: InstanceHandle, graceMs: number): Promise<boolean> {
   for (let left = 3; ; left--) {
     try {
-      return await floor.driver.stop(handle, graceMs);
+      await floor.driver.stop(handle, graceMs);
+      return true;
     } catch (error) {
       floor.log.error('an instance could not be ended', { unit: handle.unit, error: String(error), triesLeft: left });
-      if (left === 0) return;
+      if (left === 0) return false;
       await sleep(floor.clock, tryAgainMs);
     }
   }
@@ -271,11 +287,35 @@ async function measure(
     instance.lookAt = floor.clock.now() + frozenLookMs;
   }
   await floor.logs.bound(unit);
-  const status = await floor.driver.inspect(instance.record.handle);
+  const status = await inspect(floor, instance.record);
+  if (!status) return;
   const elsewhere = status.state === 'running' ? await weightElsewhere(floor, instance.record) : 0;
   if (floor.instances.get(unit) !== instance) return;
   if (status.state === 'exited') onExited(instance.record, status);
   else if (elsewhere !== null) floor.outcomes.measured(unit, status.memoryBytes + elsewhere);
+}
+
+/** Null while its driver cannot say, which is told once and leaves the others alone. */
+async function inspect({ driver, unseen, log }: Floor, { unit, handle }: Running): Promise<InstanceStatus | null> {
+  try {
+    const status = await driver.inspect(handle);
+    unseen.delete(unit);
+    return status;
+  } catch (error) {
+    if (!unseen.has(unit)) log.warn('an instance cannot be looked at', { unit, error: toFault(error).message });
+    unseen.add(unit);
+    return null;
+  }
+}
+
+/** Tried with each survey: whoever asks for the unit meanwhile ends it at its start. */
+async function endLost(floor: Floor, unit: UnitId): Promise<void> {
+  if (!floor.lost.has(unit)) return;
+  await endLeft(unit, floor).then(
+    () => floor.lost.delete(unit),
+    (error: unknown) =>
+      floor.log.debug('an instance of before the restart is not ended yet', { unit, error: String(error) }),
+  );
 }
 
 /** What it takes outside of its own processes, by its own word; null when it does not say, so that the last word holds. */
@@ -289,11 +329,12 @@ async function weightElsewhere(floor: Floor, { unit, host, port, weight }: Runni
   }
 }
 
-function forget(floor: Floor, unit: UnitId): void {
+/** The record of one that could not be ended stays, so that the next start, or the next platform, does so. */
+function forget(floor: Floor, unit: UnitId, ended = true): void {
   floor.instances.delete(unit);
   floor.errands.callOff(unit);
   try {
-    floor.records.delete(unit);
+    if (ended) floor.records.delete(unit);
   } catch (error) {
     // The disk may be full. The end is told all the same; the next process finds nothing of what the row names.
     floor.log.error('the record of an instance could not be removed', { unit, error: String(error) });
@@ -332,7 +373,12 @@ const calledOff = new Fault('CANCELLED', 'The start was called off.');
 /** Starting again cannot mend these: the definition or the machine must change. */
 const permanent: ReadonlySet<string> = new Set(['BAD_REQUEST', 'NOT_FOUND', 'NOT_SUPPORTED']);
 
-function howItEnded({ code, signal, oomKilled, limitBytes }: ExitedStatus): string {
+function howItEnded(status: ExitedStatus): string {
+  const { circumstance } = status;
+  return circumstance === undefined ? endOf(status) : `${endOf(status)} ${circumstance}`;
+}
+
+function endOf({ code, signal, oomKilled, limitBytes }: ExitedStatus): string {
   if (oomKilled && limitBytes !== undefined) {
     return `was killed by the kernel for lack of memory: it wanted more than its limit of ${formatBytes(limitBytes)} (${limitBytes} bytes)`;
   }

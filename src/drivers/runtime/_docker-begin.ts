@@ -32,6 +32,8 @@ export async function beginContainer(spec: Spec, signal: AbortSignal, deps: Begi
   try {
     made = await withWays(spec, network, deps, (hostAddress) => make(spec, image, { network, hostAddress }, deps));
   } catch (error) {
+    // It may have been made by an engine that left before it said so.
+    if (statusOf(error) === undefined) deps.containers.removeLater(spec.id);
     await deps.networks.release(network).catch(() => undefined);
     throw error;
   }
@@ -44,11 +46,10 @@ export async function beginContainer(spec: Spec, signal: AbortSignal, deps: Begi
     throwIfAborted(signal);
   } catch (error) {
     deps.containers.drop(item);
-    await deps.containers
-      .remove(made)
-      .catch((left: unknown) =>
-        deps.log.error('a container could not be removed', { id: spec.id, error: String(left) }),
-      );
+    await deps.containers.remove(made).catch((left: unknown) => {
+      deps.log.error('a container could not be removed', { id: spec.id, error: String(left) });
+      deps.containers.removeLater(spec.id);
+    });
     throw startFault(spec, error);
   }
   deps.containers.begin(item, 0n);

@@ -6,37 +6,53 @@ import { isRecord } from '#kernel/json';
 import { labels } from './_docker-container.ts';
 import type { Engine } from './_docker-engine.ts';
 
-/** Milliseconds before an engine that left is asked again. */
-const againMs = 1_000;
+/** Milliseconds before an engine that left is asked again: first, and at most. */
+const again = { first: 250, most: 10_000 };
 
-/**
- * Calls back with the id of each instance whose container ends, and with null whenever some may have ended unheard: at
- * the beginning, and after an engine was away.
- */
+/** How long an engine is left alone that did not answer so often. */
+export const againAfter = (failures: number): number =>
+  Math.min(again.most, again.first * 2 ** Math.max(0, failures - 1));
+
+export interface EventListener {
+  /** The container of an instance ended. */
+  ended(id: string): void;
+  /** From now on ends are heard. Some may have gone unheard before: at the beginning, or while the engine was away. */
+  listening(wasAway: boolean): void;
+}
+
+/** Tells of the containers that end, for as long as the signal lets it; an engine that leaves is waited for. */
 export function watchEnds(
   { docker }: Engine,
   owner: string,
   { clock, log, signal }: DriverHost,
-  onEnd: (id: string | null) => void,
+  listener: EventListener,
 ): void {
+  let failures = 0;
   const listen = async () => {
     const options: Dockerode.GetEventsOptions = {
       filters: { type: ['container'], event: ['die'], label: [`${labels.owner}=${owner}`] },
       abortSignal: signal,
     };
     const stream = await docker.getEvents(options);
-    onEnd(null);
+    const wasAway = failures > 0;
+    failures = 0;
+    if (wasAway) log.info('the Docker engine answers again', {});
+    listener.listening(wasAway);
     for await (const line of createInterface({ input: stream })) {
       const id = instanceIn(line);
-      if (id !== null) onEnd(id);
+      if (id !== null) listener.ended(id);
     }
+    throw new Error('it ended them');
   };
   const run = async () => {
     while (!signal.aborted) {
       await listen().catch((error: unknown) => {
-        if (!signal.aborted) log.warn('the events of the Docker engine broke off', { error: String(error) });
+        failures++;
+        // Once for each time that it is away.
+        if (failures === 1 && !signal.aborted)
+          log.warn('the events of the Docker engine broke off', { error: String(error) });
       });
-      await sleep(clock, againMs, signal).catch(() => undefined);
+      await sleep(clock, againAfter(failures), signal).catch(() => undefined);
     }
   };
   void run();

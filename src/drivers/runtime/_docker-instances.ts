@@ -1,19 +1,14 @@
 import type Dockerode from 'dockerode';
-import { sleep } from '#kernel/abort';
 import type { DriverHost } from '#contracts/driver';
-import type { ExitedStatus, InstanceHandle } from '#contracts/runtime';
-import { readState } from './_docker-container.ts';
+import type { InstanceHandle } from '#contracts/runtime';
+import { createBurials } from './_docker-burials.ts';
+import { labels, readState } from './_docker-container.ts';
 import { isGone, statusOf, type Engine } from './_docker-engine.ts';
 import { watchEnds } from './_docker-events.ts';
 import type { Gateways } from './_docker-gateways.ts';
 import { followLog, type LogFollow } from './_docker-log.ts';
 import type { Networks } from './_docker-networks.ts';
-import { createExits, unseenEnd, type Exits } from './_exits.ts';
-
-/** Milliseconds that the last lines of an ended container may take to arrive. */
-const lastLinesMs = 3_000;
-/** Milliseconds before an engine that does not answer is asked again. */
-const againMs = 1_000;
+import { createExits, type Exits } from './_exits.ts';
 
 export interface Container {
   readonly handle: InstanceHandle;
@@ -32,7 +27,9 @@ export interface Tracked extends Container {
   readonly ended: PromiseWithResolvers<void>;
   /** We sent SIGKILL: its end says nothing about memory. */
   killed: boolean;
-  ending: boolean;
+  /** It was to end, and its engine did not answer: it does so as soon as that is back. */
+  doomed: boolean;
+  burial: Promise<void> | null;
   stop: StopJob | null;
 }
 
@@ -55,6 +52,8 @@ export interface Containers {
   stop(item: Tracked, graceMs: number): Promise<void>;
   /** Removes a container with what it wrote beside its mounts, and its network where it was the last one in it. */
   remove(one: Container): Promise<void>;
+  /** An instance that came to nothing, whose container could not be removed, or may be there unheard of: once the engine answers. */
+  removeLater(id: string): void;
   close(): void;
 }
 
@@ -84,33 +83,34 @@ export function createContainers(
       .release(network)
       .catch((error: unknown) => log.warn('a network could not be removed', { network, error: String(error) }));
   };
-  /** Its last lines are fetched and it is removed before its end is told, so that an end is an end. */
-  const settle = async (item: Tracked) => {
-    await item.begun.promise;
-    if (item.ending || tracked.get(item.handle.id) !== item) return;
-    item.ending = true;
-    try {
-      const status = await endOf(item);
-      if (status === null) return void (item.ending = false);
-      await Promise.race([item.log?.done, sleep(clock, lastLinesMs)]);
-      item.log?.close();
-      await remove(item);
-      tracked.delete(item.handle.id);
-      item.ended.resolve();
-      exits.publish(item.handle, status);
-    } catch (error) {
-      item.ending = false;
-      log.warn('the end of a container could not be looked into', { id: item.handle.id, error: String(error) });
-      await sleep(clock, againMs, closing.signal).then(
-        () => settle(item),
-        () => undefined,
-      );
-    }
+  const { bury, settle } = createBurials({ tracked, exits, remove, clock, log, signal: closing.signal });
+  const stop = (item: Tracked, graceMs: number): Promise<void> => {
+    if (item.stop) item.stop.hasten(graceMs);
+    else item.stop = beginStop(item, graceMs, host, () => bury(item));
+    return item.stop.done;
   };
-  watchEnds(engine, owner, { clock, log, signal: closing.signal }, (id) => {
-    // Without an id some ends may have gone unheard.
-    for (const item of id === null ? [...tracked.values()] : [tracked.get(id)]) if (item) void settle(item);
-  });
+  const unwanted = new Set<string>();
+  watchEnds(
+    engine,
+    owner,
+    { clock, log, signal: closing.signal },
+    {
+      ended(id) {
+        const item = tracked.get(id);
+        if (item) void settle(item);
+      },
+      listening(wasAway) {
+        const circumstance = wasAway ? 'while the Docker engine was away' : undefined;
+        for (const item of [...tracked.values()]) void settle(item, circumstance);
+        if (!wasAway) return;
+        clear({ docker: engine.docker, owner, tracked, unwanted, networks, stop }).catch((error: unknown) =>
+          log.warn('what is left from before the Docker engine was away could not be removed', {
+            error: String(error),
+          }),
+        );
+      },
+    },
+  );
 
   return {
     exits,
@@ -118,7 +118,7 @@ export function createContainers(
     track(one) {
       const begun = Promise.withResolvers<void>();
       const ended = Promise.withResolvers<void>();
-      const item: Tracked = { ...one, begun, ended, log: null, killed: false, ending: false, stop: null };
+      const item: Tracked = { ...one, begun, ended, log: null, killed: false, doomed: false, burial: null, stop: null };
       tracked.set(one.handle.id, item);
       return item;
     },
@@ -133,11 +133,8 @@ export function createContainers(
     },
     get: (id) => tracked.get(id),
     all: () => [...tracked.values()],
-    stop(item, graceMs) {
-      if (item.stop) item.stop.hasten(graceMs);
-      else item.stop = beginStop(item, graceMs, host, () => settle(item));
-      return item.stop.done;
-    },
+    stop,
+    removeLater: (id) => void unwanted.add(id),
     close() {
       closing.abort();
       for (const item of tracked.values()) item.log?.close();
@@ -147,48 +144,29 @@ export function createContainers(
   };
 }
 
-/** How it ended; null while it runs. */
-async function endOf({ container, killed, limitBytes }: Tracked): Promise<ExitedStatus | null> {
-  try {
-    const { State } = await container.inspect();
-    return State.Running ? null : exitStatus(State, killed, limitBytes);
-  } catch (error) {
-    // Someone removed it.
-    if (isGone(error)) return unseenEnd;
-    throw error;
+interface ClearDeps {
+  readonly docker: Dockerode;
+  readonly owner: string;
+  readonly tracked: ReadonlyMap<string, Tracked>;
+  readonly unwanted: Set<string>;
+  readonly networks: Networks;
+  stop(item: Tracked, graceMs: number): Promise<void>;
+}
+
+/** What could not be ended or removed while the engine was away. */
+async function clear({ docker, owner, tracked, unwanted, networks, stop }: ClearDeps): Promise<void> {
+  for (const item of tracked.values()) if (item.doomed) await stop(item, 0);
+  for (const id of unwanted) {
+    const label = [`${labels.owner}=${owner}`, `${labels.instance}=${id}`];
+    for (const { Id } of await docker.listContainers({ all: true, filters: { label } })) {
+      await docker.getContainer(Id).remove({ force: true, v: true });
+    }
+    unwanted.delete(id);
   }
+  await networks.tidy();
 }
 
-/** What a shell, and the engine after it, adds to the number of the signal that ended a process. */
-const bySignal = 128;
-const signals: Readonly<Record<number, string>> = {
-  4: 'SIGILL',
-  6: 'SIGABRT',
-  7: 'SIGBUS',
-  8: 'SIGFPE',
-  9: 'SIGKILL',
-  11: 'SIGSEGV',
-};
-
-/**
- * The engine gives one number for a code and for a signal. Of those above 128 the ones are taken for signals that
- * no program chooses: a service that ends by `exit 143`, as Java does when asked to end, has ended by itself.
- */
-export function exitStatus(
-  { ExitCode, OOMKilled }: { readonly ExitCode: number; readonly OOMKilled: boolean },
-  killed: boolean,
-  limitBytes: number,
-): ExitedStatus {
-  const signal = signals[ExitCode - bySignal] ?? null;
-  // The mark stays when a child was killed and the service went on: it says nothing of an end in peace.
-  const oomKilled = OOMKilled && !killed && ExitCode !== 0;
-  return {
-    ...{ state: 'exited', code: signal === null ? ExitCode : null, signal, oomKilled },
-    ...(oomKilled && limitBytes > 0 && { limitBytes }),
-  };
-}
-
-function beginStop(item: Tracked, graceMs: number, { clock }: DriverHost, settle: () => Promise<void>): StopJob {
+function beginStop(item: Tracked, graceMs: number, { clock }: DriverHost, bury: () => Promise<void>): StopJob {
   const over = Promise.withResolvers<void>();
   let cancel = clock.after(graceMs, over.resolve);
   let at = clock.now() + graceMs;
@@ -203,15 +181,21 @@ function beginStop(item: Tracked, graceMs: number, { clock }: DriverHost, settle
       await signal(item.container, 'SIGKILL');
       await item.container.wait({ condition: 'not-running' }).catch(absent);
     }
-    await settle();
+    await bury();
     await item.ended.promise;
   };
+  const failed = (error: unknown) => {
+    item.doomed = true;
+    throw error;
+  };
   return {
-    done: run().finally(() => {
-      cancel();
-      clearInterval(hold);
-      item.stop = null;
-    }),
+    done: run()
+      .catch(failed)
+      .finally(() => {
+        cancel();
+        clearInterval(hold);
+        item.stop = null;
+      }),
     hasten(ms) {
       if (clock.now() + ms >= at) return;
       cancel();

@@ -5,6 +5,7 @@ import { sleep } from '#kernel/abort';
 import type { DriverHost } from '#contracts/driver';
 import { createFrames, type Frame } from './_docker-frames.ts';
 import { isGone } from './_docker-engine.ts';
+import { againAfter } from './_docker-events.ts';
 
 /** A container's output on its way into the instance's log file. */
 export interface LogFollow {
@@ -12,9 +13,6 @@ export interface LogFollow {
   readonly done: Promise<void>;
   close(): void;
 }
-
-/** Milliseconds before an engine that left is asked again. */
-const againMs = 1_000;
 
 /**
  * Appends what a container writes to a file. The engine keeps the output, so that nothing is lost while no platform runs:
@@ -55,7 +53,8 @@ export function followLog(
   const run = async () => {
     const file = await openLog(logFile);
     try {
-      for (;;) {
+      for (let failures = 1; ; failures++) {
+        const before = last;
         try {
           await copy(file);
           // An engine that stops ends the output of what goes on without it, too.
@@ -64,7 +63,8 @@ export function followLog(
           if (signal.aborted || isGone(error)) return;
           log.debug('the output of a container broke off', { logFile, error: String(error) });
         }
-        await sleep(clock, againMs, signal).catch(() => undefined);
+        if (last > before) failures = 1;
+        await sleep(clock, againAfter(failures), signal).catch(() => undefined);
       }
     } finally {
       await file.close();

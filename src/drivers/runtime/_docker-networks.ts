@@ -14,12 +14,15 @@ export interface Networks {
   /** Counts a container that an earlier platform put there. */
   hold(name: string): void;
   release(name: string): Promise<void>;
+  /** Removes those that could not be when their last container went. */
+  tidy(): Promise<void>;
   /** Where this machine is in it. */
   place(name: string): Promise<NetworkPlace>;
 }
 
 export function createNetworks(docker: Dockerode, owner: string): Networks {
   const users = new Map<string, number>();
+  const left = new Set<string>();
   /** One at a time: a network must not go between its being found and its first container. */
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -27,6 +30,14 @@ export function createNetworks(docker: Dockerode, owner: string): Networks {
     turn = mine.catch(() => undefined);
     return mine;
   };
+  // One with a container of an earlier platform in it stays, and goes with that.
+  const drop = (name: string) =>
+    docker
+      .getNetwork(name)
+      .remove()
+      .catch((error: unknown) => {
+        if (![403, 404].includes(statusOf(error) ?? 0)) throw error;
+      });
   const count = (name: string, by: number) => users.set(name, (users.get(name) ?? 0) + by);
   return {
     acquire: (group) =>
@@ -42,13 +53,16 @@ export function createNetworks(docker: Dockerode, owner: string): Networks {
         count(name, -1);
         if ((users.get(name) ?? 0) > 0) return;
         users.delete(name);
-        // One with a container of an earlier platform in it stays, and goes with that.
-        await docker
-          .getNetwork(name)
-          .remove()
-          .catch((error: unknown) => {
-            if (![403, 404].includes(statusOf(error) ?? 0)) throw error;
-          });
+        left.add(name);
+        await drop(name);
+        left.delete(name);
+      }),
+    tidy: () =>
+      inTurn(async () => {
+        for (const name of left) {
+          if ((users.get(name) ?? 0) === 0) await drop(name);
+          left.delete(name);
+        }
       }),
     async place(name) {
       const { IPAM } = (await docker.getNetwork(name).inspect()) as Dockerode.NetworkInspectInfo;

@@ -12,10 +12,10 @@ import {
   splitTag,
 } from './_docker-container.ts';
 import { engineFault, findSocket, whyNoEngine } from './_docker-engine.ts';
-import { instanceIn } from './_docker-events.ts';
+import { againAfter, instanceIn } from './_docker-events.ts';
 import { createFrames, nanoseconds } from './_docker-frames.ts';
 import { sumOfLayers } from './_docker-images.ts';
-import { exitStatus } from './_docker-instances.ts';
+import { exitStatus } from './_docker-burials.ts';
 import { networkName } from './_docker-networks.ts';
 import { numbersOf } from './_docker-owners.ts';
 
@@ -156,6 +156,12 @@ describe('an event', () => {
     expect(instanceIn('{"Actor":{"Attributes":{"ai.sutaz.instance":"i-1"}}}')).toBe('i-1');
     expect(instanceIn('{"Actor":{}}')).toBeNull();
     expect(instanceIn('half a li')).toBeNull();
+  });
+});
+
+describe('an engine that is away', () => {
+  it('is asked again after growing waits, which have a bound', () => {
+    expect([1, 2, 3, 4, 40].map(againAfter)).toEqual([250, 500, 1_000, 2_000, 10_000]);
   });
 });
 

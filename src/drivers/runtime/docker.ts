@@ -56,9 +56,15 @@ function createDriver(
     return found;
   };
 
+  /** What is asked of an engine that is away says so. */
+  const asking = <T>(work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => {
+      throw engineFault(error, socket);
+    });
+
   return {
     traits: { survivesRestart: true, enforcesMemory: false },
-    recover,
+    recover: (handle) => asking(recover(handle)),
 
     async start(spec, signal) {
       throwIfAborted(signal);
@@ -81,26 +87,24 @@ function createDriver(
 
     async find(id) {
       const label = [`${labels.owner}=${owner}`, `${labels.instance}=${id}`];
-      const [found] = await docker.listContainers({ all: true, filters: { label } });
+      const [found] = await asking(docker.listContainers({ all: true, filters: { label } }));
       return found ? handleFromLabels(found.Id, found.Labels) : null;
     },
 
     async prepare(image, options) {
-      await ensureImage(engine, image, options).catch((error: unknown) => {
-        throw engineFault(error, socket);
-      });
+      await asking(ensureImage(engine, image, options));
     },
 
     async inspect(handle) {
-      const found = await look(docker, handle);
+      const found = await asking(look(docker, handle));
       if (!found?.running) return containers.exits.of(handle.id) ?? unseenEnd;
-      return statusOfRunning(found.one.container, found);
+      return asking(statusOfRunning(found.one.container, found));
     },
 
     async stop(handle, graceMs) {
-      if (containers.get(handle.id) || (await recover(handle))) {
+      if (containers.get(handle.id) || (await asking(recover(handle)))) {
         const item = containers.get(handle.id);
-        if (item) await containers.stop(item, graceMs);
+        if (item) await asking(containers.stop(item, graceMs));
       }
     },
 
@@ -108,12 +112,12 @@ function createDriver(
     onExit: (listener) => containers.exits.listen(listener),
 
     async freeze(handle) {
-      const { one, frozen } = await living(handle);
-      if (!frozen) await one.container.pause();
+      const { one, frozen } = await asking(living(handle));
+      if (!frozen) await asking(one.container.pause());
     },
     async thaw(handle) {
-      const { one, frozen } = await living(handle);
-      if (frozen) await one.container.unpause();
+      const { one, frozen } = await asking(living(handle));
+      if (frozen) await asking(one.container.unpause());
     },
 
     async close() {
