@@ -199,9 +199,34 @@ describe('following the file', () => {
     expect(await source.refresh()).toBe(true);
     expect(source.problems()).toEqual([]);
     await rm(join(home, 'sutaz.yaml'));
-    await source.refresh();
+    expect(await afterAMoment()).toBe(true);
     expect(source.current()).toEqual(defaults);
   });
+
+  /** Reads again, with the moment that one takes which has lost all it said. */
+  async function afterAMoment(meanwhile: () => Promise<void> = async () => undefined): Promise<boolean> {
+    const waits = vi.spyOn(clock, 'after');
+    const read = source.refresh();
+    await vi.waitFor(() => expect(waits).toHaveBeenCalledWith(1_000, expect.any(Function)));
+    await meanwhile();
+    clock.advance(1_000);
+    return read.finally(() => waits.mockRestore());
+  }
+
+  it.each(['', '# nothing\n', null])(
+    'regression: a file that is caught while it is written (%j) takes no rule away',
+    async (text) => {
+      const whole = 'limits: { rules: [{ requests: 5/minute }] }\n';
+      const seen = vi.fn();
+      await write(whole);
+      await source.refresh();
+      source.onChange(seen);
+      await (text === null ? rm(join(home, 'sutaz.yaml')) : write(text));
+      expect(await afterAMoment(() => write(whole))).toBe(false);
+      expect(seen).not.toHaveBeenCalled();
+      expect(source.current().limits.rules).toHaveLength(1);
+    },
+  );
 
   it('asks what was found beyond the schema first, and says where; a change of what it names is one', async () => {
     let review: Review = { problems: [{ path: ['scheduler', 'hold'], message: 'not so long' }], changed: false };

@@ -97,6 +97,9 @@ export interface WatchConfigOptions extends LoadOptions {
   readonly pollMs?: number;
 }
 
+/** Milliseconds after which a file that says nothing any more is believed. */
+const bareMs = 1_000;
+
 /** Follows the file. A bad one is told in the log, once, and leaves running what ran. */
 export function watchConfig(options: WatchConfigOptions): ConfigSource {
   const { log } = options;
@@ -127,8 +130,17 @@ export function watchConfig(options: WatchConfigOptions): ConfigSource {
       }
     }
   };
-  const read = async (): Promise<boolean> => {
+  const bare = JSON.stringify(override(configSchema.parse({}), options.overrides ?? {}));
+  /** A file that is gone or empty may be one that is just being written, and would take every limit and rule with it. */
+  const loadSettled = async (): Promise<Parsed<Config>> => {
     const loaded = await loadConfig(options);
+    const hasLostAll = loaded.ok && JSON.stringify(loaded.value) === bare && JSON.stringify(current) !== bare;
+    if (!hasLostAll) return loaded;
+    await new Promise<void>((resolve) => void options.clock.after(bareMs, resolve));
+    return loadConfig(options);
+  };
+  const read = async (): Promise<boolean> => {
+    const loaded = await loadSettled();
     const reviewed = loaded.ok ? await Promise.all([...reviewers].map((review) => review(loaded.value))) : [];
     const found = loaded.ok ? await placed(file, reviewed) : loaded.problems;
     complain(found);
