@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
@@ -66,6 +67,8 @@ export const importNodeImage = (tag: string, files: readonly string[], options: 
 interface ImportOptions {
   /** The engine's; the one of this machine without it. */
   readonly socket?: string;
+  /** Bytes that it has beyond its programs, and that cannot be packed. */
+  readonly bytes?: number;
   /** Whom it runs as, by name and number; as root without it. */
   readonly user?: readonly [name: string, id: number];
 }
@@ -73,12 +76,13 @@ interface ImportOptions {
 async function importRoot(
   tag: string,
   fill: (root: string) => Promise<void>,
-  { user, socket }: ImportOptions,
+  { user, socket, bytes = 0 }: ImportOptions,
 ): Promise<void> {
   const root = await mkdtemp(join(tmpdir(), 'sutaz-image-'));
   try {
     await mkdir(join(root, 'tmp'));
     await fill(root);
+    if (bytes > 0) await writeFile(join(root, 'filling'), randomBytes(bytes));
     const [name, id] = user ?? ['root', 0];
     await mkdir(join(root, 'etc'));
     await writeFile(join(root, 'etc', 'passwd'), `root:x:0:0::/:/bin/sh\n${name}:x:${id}:${id}::/:/bin/sh\n`);
@@ -119,8 +123,14 @@ export interface OwnEngine {
   close(): Promise<void>;
 }
 
+interface OwnEngineOptions {
+  readonly flags?: readonly string[];
+  /** A disk of its own for what it keeps, so large. */
+  readonly dataBytes?: number;
+}
+
 /** An engine beside the machine's, which may be killed. It leaves the machine's firewall alone, and so the other's rules. */
-export async function ownEngine(...flags: readonly string[]): Promise<OwnEngine> {
+export async function ownEngine({ flags = [], dataBytes }: OwnEngineOptions = {}): Promise<OwnEngine> {
   const dir = await mkdtemp(join(tmpdir(), 'sutaz-dockerd-'));
   const socket = join(dir, 'docker.sock');
   const at = (name: string) => join(dir, name);
@@ -128,6 +138,8 @@ export async function ownEngine(...flags: readonly string[]): Promise<OwnEngine>
     ...['--host', `unix://${socket}`, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
     ...['--iptables=false', '--ip-masq=false', '--bridge=none', ...flags],
   ];
+  await mkdir(at('data'));
+  if (dataBytes !== undefined) await run('mount', ['-t', 'tmpfs', '-o', `size=${dataBytes}`, 'tmpfs', at('data')]);
   let child: ChildProcess | null = null;
   const end = async (signal: NodeJS.Signals) => {
     if (!child) return;
@@ -158,7 +170,8 @@ export async function ownEngine(...flags: readonly string[]): Promise<OwnEngine>
       const left = (await dockerAt(socket)('ps', '-aq')).split('\n').filter(Boolean);
       if (left.length > 0) await dockerAt(socket)('rm', '-f', ...left);
       await end('SIGTERM');
-      await run('umount', [at('data')]).catch(() => undefined);
+      // The disk of its own, and what an engine that was killed has mounted there.
+      for (let left = 2; left > 0; left--) await run('umount', [at('data')]).catch(() => undefined);
       await rm(dir, { recursive: true, force: true });
     },
   };

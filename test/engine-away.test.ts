@@ -27,7 +27,7 @@ describe.skipIf(why !== null).each([
 ] as const)('an engine that is killed, comes back and %s', (_, flags, lives) => {
   let engine: OwnEngine;
   beforeAll(async () => {
-    engine = await ownEngine(...flags);
+    engine = await ownEngine({ flags });
     await engine.start();
     await importImage(image, { socket: engine.socket });
   });

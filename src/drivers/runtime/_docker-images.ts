@@ -4,7 +4,8 @@ import type { ImageSpec } from '#contracts/runtime';
 import { abortFault, throwIfAborted } from '#kernel/abort';
 import { Fault } from '#kernel/faults';
 import { splitTag } from './_docker-container.ts';
-import { isGone, statusOf, wordsOf, type Engine } from './_docker-engine.ts';
+import { isGone, wordsOf, type Engine } from './_docker-engine.ts';
+import { pullFault } from './_docker-pull-fault.ts';
 
 /** An image that is here. */
 export interface Image {
@@ -96,11 +97,13 @@ async function pull(
     // A client that leaves ends the engine's pull; what it has of layers by then stays and is not fetched again.
     const stream = await docker.createImage({ ...from, abortSignal: signal });
     await new Promise<void>((resolve, reject) => {
-      docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()), add);
+      // What fails once it has begun is a line of its own, and no error to the client.
+      const take = (line: PullLine) => (line.error === undefined ? add(line) : reject(new Error(line.error)));
+      docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()), take);
     });
   } catch (error) {
     if (signal.aborted) throw abortFault(signal);
-    throw pullFault(image, error);
+    throw pullFault(image, wordsOf(error), error);
   }
 }
 
@@ -117,14 +120,4 @@ export function sumOfLayers(what: string, onProgress: OnProgress): (line: PullLi
     const sum = (of: 'done' | 'total') => [...layers.values()].reduce((bytes, layer) => bytes + layer[of], 0);
     onProgress({ phase: 'downloading', what, done: sum('done'), total: sum('total') });
   };
-}
-
-function pullFault(image: string, error: unknown): Fault {
-  const words = wordsOf(error);
-  const denied = /not found|denied|unauthorized|manifest unknown/i.test(words);
-  const what = denied
-    ? 'check its name and tag, or sign in to its registry with `docker pull`'
-    : 'its registry may be out of reach; an image that is here already is never fetched';
-  const code = statusOf(error) === 404 ? 'NOT_FOUND' : 'UPSTREAM_FAILED';
-  return new Fault(code, `The image ${image} could not be fetched (${words}): ${what}.`, { cause: error });
 }

@@ -18,6 +18,7 @@ import { sumOfLayers } from './_docker-images.ts';
 import { exitStatus } from './_docker-burials.ts';
 import { networkName } from './_docker-networks.ts';
 import { numbersOf } from './_docker-owners.ts';
+import { pullFault } from './_docker-pull-fault.ts';
 
 const container: ContainerSpec = {
   ...{ image: 'a/b:1', mounts: [], readOnly: false, init: true, limits: {} },
@@ -219,5 +220,22 @@ describe('who a container runs as', () => {
     ['nobody-here', null],
   ])('%j is %j', async (user, numbers) => {
     expect(await numbersOf(user, async (path) => files[path] ?? '')).toEqual(numbers);
+  });
+});
+
+describe('a pull that failed', () => {
+  it.each([
+    ['write /var/lib/docker/tmp/GetImageBlob1: no space left on device', 'DISK_FULL', /docker image prune/],
+    [
+      "pull access denied for a/b, repository does not exist or may require 'docker login'",
+      'NOT_FOUND',
+      /docker login/,
+    ],
+    ['Head "http://r/v2/a/manifests/1": no basic auth credentials', 'UPSTREAM_FAILED', /who asks/],
+    ['manifest for a/b:9 not found: manifest unknown: manifest unknown', 'NOT_FOUND', /its tag/],
+    ['http: server gave HTTP response to HTTPS client', 'UPSTREAM_FAILED', /insecure-registries/],
+    ['dial tcp 127.0.0.1:1: connect: connection refused', 'UPSTREAM_FAILED', /out of reach/],
+  ])('with %j says what can be done', (words, code, remedy) => {
+    expect(pullFault('a/b:1', words)).toMatchObject({ code, message: expect.stringMatching(remedy) });
   });
 });
