@@ -51,9 +51,9 @@ export interface Asked {
   readonly requests: number;
 }
 
-/** The models that the instance asked with its own key, by the accounts of the door. */
+/** The models that the instance, or the run of a job, asked with its own key, by the accounts of the door. */
 export async function modelsAskedBy(
-  { id }: ServiceDefinition,
+  { id, kind }: ServiceDefinition,
   { url, key }: Pick<TestPlatform, 'url' | 'key'>,
   signal: AbortSignal,
 ): Promise<Asked[]> {
@@ -61,7 +61,7 @@ export async function modelsAskedBy(
   const own = limits.find(({ name }) => name === rule)?.accounts ?? [];
   return own.flatMap(({ subject, quotas }) => {
     const [principal, asked] = subject.split(' ');
-    return principal === `service/${id}` && asked !== undefined
+    return principal === `${kind === 'job' ? 'job' : 'service'}/${id}` && asked !== undefined
       ? [{ model: asked, requests: quotas[0]?.used ?? 0 }]
       : [];
   });

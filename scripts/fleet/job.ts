@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ServiceDefinition } from '#catalog/service';
 import { createClient } from '#clients/sdk';
 import type { ApiJob } from '#contracts/jobs-api';
@@ -13,9 +16,12 @@ export async function useJob(
 ): Promise<Used & { readonly run: ApiJob }> {
   if (!verify || !('args' in verify)) throw new Error('Its definition does not say how it is run.');
   const client = createClient({ url, key });
-  const { id: run } = await client.startJob({ tool: id, args: verify.args }, { signal });
+  const folder = verify.files ? await folderWith(verify.files) : null;
+  const ask = { tool: id, args: verify.args, ...(folder !== null && { folder }) };
+  let run = '';
   let text = '';
   try {
+    ({ id: run } = await client.startJob(ask, { signal }));
     for await (const { event, data } of client.readJobOutput(run, {}, { signal })) {
       if (event === 'output') text += data.text;
       if (event === 'done') return { run: data, ...judged(data, text, verify) };
@@ -23,8 +29,15 @@ export async function useJob(
     throw new Error('Its output broke off.');
   } finally {
     // Does nothing to one that has ended.
-    await client.cancelJob(run);
+    if (run !== '') await client.cancelJob(run);
+    if (folder !== null) await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function folderWith(files: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'sutaz-fleet-job-'));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  return folder;
 }
 
 function judged(

@@ -98,6 +98,8 @@ async function tryJob(
     findings.startSeconds = seconds(Date.parse(endedAt) - Date.parse(startedAt));
   findings.pssBytes = bytes.peak;
   settle(used, findings);
+  const asked = await modelsAskedBy(definition, platform, signal);
+  if (asked.length > 0) findings.models = asked;
 }
 
 async function tryServer(

@@ -77,7 +77,7 @@ describe('a service', () => {
     [
       'id: chroma',
       'id: chroma\nverify: { path: /version, txt: 1 }',
-      'chroma.yaml:2:27: verify.txt: unknown key. Did you mean text? Known here: path, method, headers, body, status, text, json, args, command, env.',
+      'chroma.yaml:2:27: verify.txt: unknown key. Did you mean text? Known here: path, method, headers, body, status, text, json, args, files, command, env.',
     ],
     ['id: chroma', 'id: chroma\nreplicas: { min: 0 }', 'chroma.yaml:2:18: replicas.min: must be at least 1'],
     [

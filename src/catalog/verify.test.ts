@@ -9,6 +9,7 @@ describe('how a service is verified', () => {
     ['server', { command: ['psql', '-p', '{port}'], text: '1' }],
     ['engine', chat],
     ['job', { args: ['--version'] }],
+    ['job', { args: [], files: { prompt: 'Write it.' } }],
   ] as const)('a %s by %j', (kind, how) => expect(whyNotVerified(kind, verify.parse(how))).toBeNull());
 
   it.each([
@@ -20,8 +21,12 @@ describe('how a service is verified', () => {
     ['job', { path: '/health' }, 'a job is verified by a run'],
   ] as const)('not a %s by %j', (kind, how, why) => expect(whyNotVerified(kind, verify.parse(how))).toContain(why));
 
-  it.each([{}, { text: 'x' }, { path: '/x', args: ['y'] }, { path: '/x', status: 99 }, { command: [] }])(
-    'never by %j',
-    (how) => expect(verify.safeParse(how).success).toBe(false),
-  );
+  it.each([
+    {},
+    { text: 'x' },
+    { path: '/x', args: ['y'] },
+    { path: '/x', status: 99 },
+    { command: [] },
+    { args: [], files: { '../x': '' } },
+  ])('never by %j', (how) => expect(verify.safeParse(how).success).toBe(false));
 });

@@ -22,7 +22,11 @@ const call = z.strictObject({
 });
 
 const run = z.strictObject({
-  args: z.array(z.string()).min(1).describe('Jobs: the arguments of one run.'),
+  args: z.array(z.string()).describe('Jobs: the arguments of one run.'),
+  files: z
+    .record(z.string().regex(/^[^/]+$/, 'must be a name without a path'), z.string())
+    .exactOptional()
+    .describe('What stands in the folder that it works in, by names. Without it that is an empty one.'),
   text: text.exactOptional(),
 });
 
