@@ -3,27 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openBench } from './pull.fake.ts';
 import type { Bench } from './pull.fake.ts';
-import { digestOf, fakeServer, serve } from './server.fake.ts';
-import type { FakeServer, Handler } from './server.fake.ts';
+import { digestOf, serve } from './server.fake.ts';
+import type { Handler } from './server.fake.ts';
 
 const weights = randomBytes(50_000);
 const sha256 = digestOf(weights);
 const signal = new AbortController().signal;
 
 let bench: Bench;
-const servers: FakeServer[] = [];
-beforeEach(async () => {
-  bench = await openBench();
-});
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-  await bench.close();
-});
-const serving = async (handlers: Readonly<Record<string, Handler>>) => {
-  const server = await fakeServer(handlers);
-  servers.push(server);
-  return server;
-};
+beforeEach(async () => void (bench = await openBench()));
+afterEach(() => bench.close());
 const refusal = (pull: Promise<unknown>) =>
   pull.then(
     () => 'it was pulled',
@@ -35,8 +24,8 @@ describe('the Hugging Face hub', () => {
   const source = { kind: 'huggingface', repo: 'owner/model', file: 'sub/m.gguf', revision: 'main' } as const;
   /** A hub as it is: it tells digest and size, and redirects to a storage of another origin. */
   const hub = async (linked: string, bytes = weights) => {
-    const storage = await serving({ '/signed?key=hunter2': serve(bytes, { etag: '"s"', cuts: [20_000] }) });
-    const server = await serving({
+    const storage = await bench.serving({ '/signed?key=hunter2': serve(bytes, { etag: '"s"', cuts: [20_000] }) });
+    const server = await bench.serving({
       [path]: (_, response) =>
         void response
           .writeHead(302, {
@@ -81,7 +70,7 @@ describe('the Hugging Face hub', () => {
   });
 
   it('follows a renamed repository within the hub, and takes small files that have no digest', async () => {
-    const server = await serving({
+    const server = await bench.serving({
       [path]: (_, response) => void response.writeHead(307, { location: '/new/model/resolve/main/sub/m.gguf' }).end(),
       '/new/model/resolve/main/sub/m.gguf': serve(weights, { etag: '"0123"' }),
     });
@@ -95,7 +84,7 @@ describe('the Hugging Face hub', () => {
     [404, undefined, /does not exist/],
     [500, undefined, /answers 500/],
   ])('explains %i', async (status, token, reason) => {
-    const server = await serving({ [path]: (_, response) => void response.writeHead(status).end() });
+    const server = await bench.serving({ [path]: (_, response) => void response.writeHead(status).end() });
     const puller = bench.puller({ env: { HF_ENDPOINT: server.url, HF_TOKEN: token } });
     const message = await refusal(puller.pull('m', [source], { signal }));
     expect(message).toMatch(reason);
@@ -104,7 +93,7 @@ describe('the Hugging Face hub', () => {
 
   it('has thirty seconds to answer', async () => {
     const asked = Promise.withResolvers<void>();
-    const server = await serving({ [path]: () => asked.resolve() });
+    const server = await bench.serving({ [path]: () => asked.resolve() });
     const message = refusal(bench.puller({ env: { HF_ENDPOINT: server.url } }).pull('m', [source], { signal }));
     await asked.promise;
     bench.clock.advance(30_000);
@@ -125,8 +114,8 @@ describe('the Ollama registry', () => {
   };
 
   it('gives the layer with the weights, from wherever it redirects to', async () => {
-    const storage = await serving({ '/blob': serve(weights, { etag: '"1"' }) });
-    const server = await serving({
+    const storage = await bench.serving({ '/blob': serve(weights, { etag: '"1"' }) });
+    const server = await bench.serving({
       [manifestPath]: manifest(),
       [blobPath]: (_, response) => void response.writeHead(307, { location: `${storage.url}/blob` }).end(),
     });
@@ -137,7 +126,7 @@ describe('the Ollama registry', () => {
   });
 
   it('is held to the digest of its manifest', async () => {
-    const server = await serving({ [manifestPath]: manifest(), [blobPath]: serve(randomBytes(weights.length)) });
+    const server = await bench.serving({ [manifestPath]: manifest(), [blobPath]: serve(randomBytes(weights.length)) });
     const message = await refusal(
       bench.puller({ env: { OLLAMA_REGISTRY: server.url } }).pull('m', [source], { signal }),
     );
@@ -156,7 +145,7 @@ describe('the Ollama registry', () => {
       /more than a manifest can hold/,
     ],
   ])('explains %s', async (_, handler, reason) => {
-    const server = await serving({ [manifestPath]: handler });
+    const server = await bench.serving({ [manifestPath]: handler });
     const puller = bench.puller({ env: { OLLAMA_REGISTRY: server.url } });
     expect(await refusal(puller.pull('m', [source], { signal }))).toMatch(reason);
   });

@@ -4,51 +4,24 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ModelSource, Progress } from '#contracts/models';
 import { Fault } from '#kernel/faults';
-import { openBench } from './pull.fake.ts';
+import { faultOf, openBench, urlOf } from './pull.fake.ts';
 import type { FormatCheck } from './pull.ts';
 import type { Bench } from './pull.fake.ts';
-import { digestOf, fakeServer, serve } from './server.fake.ts';
-import type { FakeServer, Handler } from './server.fake.ts';
+import { digestOf, serve } from './server.fake.ts';
 
 const weights = randomBytes(300_000);
 const sha256 = digestOf(weights);
 const never = new AbortController().signal;
 
 let bench: Bench;
-const servers: FakeServer[] = [];
-beforeEach(async () => {
-  bench = await openBench();
-});
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-  await bench.close();
-});
-
-const serving = async (handlers: Readonly<Record<string, Handler>>) => {
-  const server = await fakeServer(handlers);
-  servers.push(server);
-  return server;
-};
-const url = (server: FakeServer, digest?: string, path = '/m.gguf'): ModelSource => ({
-  kind: 'url',
-  url: server.url + path,
-  ...(digest !== undefined && { sha256: digest }),
-});
-/** Digests are compared, not bytes: a matcher walks over them one by one. */
-const stored = async () => digestOf(await readFile(bench.store.get('m')?.path ?? 'none'));
-const fault = async (pull: Promise<unknown>) => {
-  const error: unknown = await pull.then(
-    () => new Error('it was pulled'),
-    (thrown: unknown) => thrown,
-  );
-  return error as Error & { readonly code: string; readonly details: Record<string, unknown> };
-};
+beforeEach(async () => void (bench = await openBench()));
+afterEach(() => bench.close());
 
 describe('a pull', () => {
   /** A server that sends the file's second part when it is told to. */
   const halting = async () => {
     let finish = (): void => undefined;
-    const server = await serving({
+    const server = await bench.serving({
       '/m.gguf'(_, response) {
         response.writeHead(200, { 'content-length': String(weights.length) });
         response.write(weights.subarray(0, 1000));
@@ -63,7 +36,7 @@ describe('a pull', () => {
     const puller = bench.puller();
     const begun = Promise.withResolvers<void>();
     const heard: Progress[] = [];
-    const sources = [url(server, known ? sha256 : undefined)];
+    const sources = [urlOf(server, known ? sha256 : undefined)];
     const first = puller.pull('m', sources, {
       signal: never,
       onProgress: ({ phase }) => phase === 'downloading' && begun.resolve(),
@@ -75,7 +48,7 @@ describe('a pull', () => {
     expect((await first).path).toBe((await second).path);
     expect(server.asked).toHaveLength(1);
     expect(heard[0]).toMatchObject({ phase: 'downloading', what: 'm.gguf' });
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
     expect(await bench.leftovers()).toEqual([]);
   });
 
@@ -84,9 +57,9 @@ describe('a pull', () => {
     const puller = bench.puller();
     const begun = Promise.withResolvers<void>();
     const leave = new AbortController();
-    const sources = [url(server, sha256)];
+    const sources = [urlOf(server, sha256)];
     const onProgress = ({ phase }: Progress) => phase === 'downloading' && begun.resolve();
-    const first = fault(puller.pull('m', sources, { signal: leave.signal, onProgress }));
+    const first = faultOf(puller.pull('m', sources, { signal: leave.signal, onProgress }));
     await begun.promise;
     const joined = Promise.withResolvers<void>();
     const second = puller.pull('n', sources, { signal: never, onProgress: () => joined.resolve() });
@@ -100,33 +73,33 @@ describe('a pull', () => {
   });
 
   it('fetches only what is damaged, and that very file', async () => {
-    const server = await serving({ '/m.gguf': serve(weights), '/now': serve(randomBytes(10)) });
+    const server = await bench.serving({ '/m.gguf': serve(weights), '/now': serve(randomBytes(10)) });
     const puller = bench.puller();
-    const { path } = await puller.pull('m', [url(server, sha256)], { signal: never });
-    await puller.pull('n', [url(server, sha256)], { signal: never });
+    const { path } = await puller.pull('m', [urlOf(server, sha256)], { signal: never });
+    await puller.pull('n', [urlOf(server, sha256)], { signal: never });
     await writeFile(path, weights.with(77, (weights[77] ?? 0) ^ 1));
     await bench.store.mark(sha256, { reason: 'a test says so', foundAt: 1 });
-    const moved = fault(puller.pull('m', [url(server, undefined, '/now')], { signal: never }));
+    const moved = faultOf(puller.pull('m', [urlOf(server, undefined, '/now')], { signal: never }));
     expect((await moved).message).toMatch(/instead of/);
-    await puller.pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
+    await puller.pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
     expect(bench.store.damage(sha256)).toBeNull();
-    await puller.pull('n', [url(server, sha256)], { signal: never });
+    await puller.pull('n', [urlOf(server, sha256)], { signal: never });
     expect(server.asked.map(({ path: asked }) => asked)).toEqual(['/m.gguf', '/now', '/m.gguf']);
   });
 
   it.each(['url', 'file'] as const)(
     'regression: puts a %s in the place of a damaged blob that nobody marked',
     async (kind) => {
-      const server = await serving({ '/m.gguf': serve(weights) });
+      const server = await bench.serving({ '/m.gguf': serve(weights) });
       const puller = bench.puller();
-      const { path } = await puller.pull('n', [url(server, sha256)], { signal: never });
+      const { path } = await puller.pull('n', [urlOf(server, sha256)], { signal: never });
       await writeFile(path, weights.with(77, (weights[77] ?? 0) ^ 1));
       const original = join(bench.dir, 'mine.gguf');
       await writeFile(original, weights);
-      const source: ModelSource = kind === 'url' ? url(server, sha256) : { kind, path: original, sha256 };
+      const source: ModelSource = kind === 'url' ? urlOf(server, sha256) : { kind, path: original, sha256 };
       await puller.pull('m', [source], { signal: never });
-      expect(await stored()).toBe(sha256);
+      expect(await bench.stored('m')).toBe(sha256);
       expect(bench.store.damage(sha256)).toBeNull();
       expect(digestOf(await readFile(original))).toBe(sha256);
       expect(await bench.leftovers()).toEqual([]);
@@ -134,54 +107,54 @@ describe('a pull', () => {
   );
 
   it('regression: marks a blob as damaged that it found so, though nothing better is to be had', async () => {
-    const server = await serving({ '/m.gguf': serve(weights) });
-    const { path } = await bench.puller().pull('n', [url(server, sha256)], { signal: never });
+    const server = await bench.serving({ '/m.gguf': serve(weights) });
+    const { path } = await bench.puller().pull('n', [urlOf(server, sha256)], { signal: never });
     await writeFile(path, weights.with(77, (weights[77] ?? 0) ^ 1));
     const found = digestOf(await readFile(path));
-    await fault(bench.puller().pull('m', [url(server, sha256, '/gone')], { signal: never }));
+    await faultOf(bench.puller().pull('m', [urlOf(server, sha256, '/gone')], { signal: never }));
     expect(bench.store.damage(sha256)).toEqual({ reason: `its SHA-256 is ${found}`, foundAt: bench.clock.wall() });
   });
 
   it('regression: reads a file that several sources promise once', async () => {
-    const server = await serving({ '/m.gguf': serve(weights) });
+    const server = await bench.serving({ '/m.gguf': serve(weights) });
     const puller = bench.puller();
-    await puller.pull('n', [url(server, sha256)], { signal: never });
+    await puller.pull('n', [urlOf(server, sha256)], { signal: never });
     await writeFile(bench.store.get('n')?.path ?? '', weights.with(77, (weights[77] ?? 0) ^ 1));
     const looks: string[] = [];
     const { blob } = bench.store;
     const store = { ...bench.store, blob: (digest: string) => (looks.push(digest), blob(digest)) };
     const gone = ['/1', '/2', '/3'].map((path) => ({ kind: 'file', path, sha256 }) as const);
-    await fault(bench.puller({ store }).pull('m', gone, { signal: never }));
+    await faultOf(bench.puller({ store }).pull('m', gone, { signal: never }));
     expect(looks).toEqual([sha256]);
   });
 
   it('asks for a newer file only when it is told to, and keeps the one before', async () => {
     let file = weights;
-    const server = await serving({ '/m.gguf': (...args) => serve(file)(...args) });
+    const server = await bench.serving({ '/m.gguf': (...args) => serve(file)(...args) });
     const puller = bench.puller();
-    await puller.pull('m', [url(server)], { signal: never });
+    await puller.pull('m', [urlOf(server)], { signal: never });
     file = randomBytes(1000);
-    await puller.pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
-    await puller.pull('m', [url(server)], { signal: never, update: true });
-    expect(await stored()).toBe(digestOf(file));
+    await puller.pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
+    await puller.pull('m', [urlOf(server)], { signal: never, update: true });
+    expect(await bench.stored('m')).toBe(digestOf(file));
     expect((await bench.store.rollback('m')).sha256).toBe(sha256);
-    await puller.pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
-    await puller.pull('m', [url(server)], { signal: never, byHand: true });
+    await puller.pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
+    await puller.pull('m', [urlOf(server)], { signal: never, byHand: true });
     expect(bench.store.get('m')).toMatchObject({ sha256: digestOf(file), held: false });
   });
 
   it('leaves a name where a person went back to, until a person pulls it', async () => {
     const newer = randomBytes(1000);
-    const server = await serving({ '/m.gguf': serve(weights), '/newer': serve(newer) });
+    const server = await bench.serving({ '/m.gguf': serve(weights), '/newer': serve(newer) });
     const puller = bench.puller();
-    await puller.pull('m', [url(server, sha256)], { signal: never });
-    const promised = [url(server, digestOf(newer), '/newer')];
+    await puller.pull('m', [urlOf(server, sha256)], { signal: never });
+    const promised = [urlOf(server, digestOf(newer), '/newer')];
     await puller.pull('m', promised, { signal: never });
     await bench.store.rollback('m');
     await puller.pull('m', promised, { signal: never });
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
     await puller.pull('m', promised, { signal: never, byHand: true });
     expect(bench.store.get('m')).toMatchObject({ sha256: digestOf(newer), held: false });
     expect(server.asked).toHaveLength(2);
@@ -189,18 +162,18 @@ describe('a pull', () => {
 
   it('refuses what is no model, goes to the next source, and loses nothing of what was there', async () => {
     const page = Buffer.from('<!doctype html>');
-    const server = await serving({ '/m.gguf': serve(weights), '/page': serve(page) });
+    const server = await bench.serving({ '/m.gguf': serve(weights), '/page': serve(page) });
     const check: FormatCheck = async (path, name) => {
       if ((await readFile(path)).equals(page)) throw new Fault('BAD_REQUEST', `${name} is not a model`);
     };
     const puller = bench.puller({ check });
-    await puller.pull('m', [url(server, undefined, '/page'), url(server)], { signal: never });
-    const failed = await fault(puller.pull('m', [url(server, digestOf(page), '/page')], { signal: never }));
+    await puller.pull('m', [urlOf(server, undefined, '/page'), urlOf(server)], { signal: never });
+    const failed = await faultOf(puller.pull('m', [urlOf(server, digestOf(page), '/page')], { signal: never }));
     expect(failed.message).toMatch(/\/page is not a model/);
     await writeFile(join(bench.dir, 'page'), page);
     const file = { kind: 'file', path: join(bench.dir, 'page'), sha256: digestOf(page) } as const;
-    expect((await fault(puller.pull('m', [file], { signal: never }))).message).toMatch(/is not a model/);
-    expect(await stored()).toBe(sha256);
+    expect((await faultOf(puller.pull('m', [file], { signal: never }))).message).toMatch(/is not a model/);
+    expect(await bench.stored('m')).toBe(sha256);
     expect((await bench.store.collect()).removed).toEqual([]);
   });
 });

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { link, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { ModelSource, Progress } from '#contracts/models';
+import type { Progress } from '#contracts/models';
 import { stallMs } from './download.ts';
 import { partialName } from './names.ts';
-import { openBench } from './pull.fake.ts';
+import { faultOf, openBench, urlOf } from './pull.fake.ts';
 import type { Bench } from './pull.fake.ts';
 import { digestOf, fakeServer, serve } from './server.fake.ts';
-import type { FakeServer, Handler } from './server.fake.ts';
+import type { Handler } from './server.fake.ts';
 import { writeChunk } from './sources/context.ts';
 
 const weights = randomBytes(300_000);
@@ -16,41 +16,15 @@ const sha256 = digestOf(weights);
 const never = new AbortController().signal;
 
 let bench: Bench;
-const servers: FakeServer[] = [];
-beforeEach(async () => {
-  bench = await openBench();
-});
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-  await bench.close();
-});
-
-const serving = async (handlers: Readonly<Record<string, Handler>>) => {
-  const server = await fakeServer(handlers);
-  servers.push(server);
-  return server;
-};
-const url = (server: FakeServer, digest?: string, path = '/m.gguf'): ModelSource => ({
-  kind: 'url',
-  url: server.url + path,
-  ...(digest !== undefined && { sha256: digest }),
-});
-/** Digests are compared, not bytes: a matcher walks over them one by one. */
-const stored = async () => digestOf(await readFile(bench.store.get('m')?.path ?? 'none'));
-const fault = async (pull: Promise<unknown>) => {
-  const error: unknown = await pull.then(
-    () => new Error('it was pulled'),
-    (thrown: unknown) => thrown,
-  );
-  return error as Error & { readonly code: string; readonly details: Record<string, unknown> };
-};
+beforeEach(async () => void (bench = await openBench()));
+afterEach(() => bench.close());
 
 describe('a download', () => {
   it('continues where it was cut, of the same version of the file', async () => {
-    const server = await serving({ '/m.gguf': serve(weights, { etag: '"1"', cuts: [100_000, 50_000] }) });
+    const server = await bench.serving({ '/m.gguf': serve(weights, { etag: '"1"', cuts: [100_000, 50_000] }) });
     const progress: Progress[] = [];
-    await bench.puller({}, server).pull('m', [url(server)], { signal: never, onProgress: (p) => progress.push(p) });
-    expect(await stored()).toBe(sha256);
+    await bench.puller({}, server).pull('m', [urlOf(server)], { signal: never, onProgress: (p) => progress.push(p) });
+    expect(await bench.stored('m')).toBe(sha256);
     const [first, ...later] = server.asked.map(({ headers }) => [headers.range, String(headers['if-range'])] as const);
     expect(first?.[0]).toBeUndefined();
     expect(later).toHaveLength(2);
@@ -64,50 +38,50 @@ describe('a download', () => {
   it('begins anew when the file changed meanwhile', async () => {
     const old = serve(randomBytes(300_000), { etag: '"old"', cuts: [100_000] });
     const fresh = serve(weights, { etag: '"new"' });
-    const server = await serving({
+    const server = await bench.serving({
       '/m.gguf': (request, response, turn) => (turn === 0 ? old : fresh)(request, response, turn),
     });
-    await bench.puller({}, server).pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
+    await bench.puller({}, server).pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
   });
 
   it('begins anew where the server knows no ranges', async () => {
-    const server = await serving({ '/m.gguf': serve(weights, { etag: '"1"', ranges: false, cuts: [100_000] }) });
-    await bench.puller({}, server).pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
+    const server = await bench.serving({ '/m.gguf': serve(weights, { etag: '"1"', ranges: false, cuts: [100_000] }) });
+    await bench.puller({}, server).pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
   });
 
   it('does not join parts that nothing identifies', async () => {
-    const server = await serving({ '/m.gguf': serve(weights, { cuts: [100_000] }) });
-    await bench.puller({}, server).pull('m', [url(server)], { signal: never });
+    const server = await bench.serving({ '/m.gguf': serve(weights, { cuts: [100_000] }) });
+    await bench.puller({}, server).pull('m', [urlOf(server)], { signal: never });
     expect(server.asked.map(({ headers }) => headers.range)).toEqual([undefined, undefined]);
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
   });
 
   it('is taken up by a later pull', async () => {
-    const cut = await serving({
+    const cut = await bench.serving({
       '/m.gguf': serve(weights, { etag: '"1"', cuts: Array<number>(9).fill(0).with(0, 90_000) }),
     });
-    const failed = await fault(bench.puller({}, cut).pull('m', [url(cut)], { signal: never }));
+    const failed = await faultOf(bench.puller({}, cut).pull('m', [urlOf(cut)], { signal: never }));
     expect(failed.message).toMatch(/came no further than \d+ of 300000 bytes in 5 tries/);
     expect(cut.asked).toHaveLength(6);
     const part = (await bench.leftovers()).find((path) => path.endsWith('.part')) ?? '';
     const had = (await stat(join(bench.dir, 'partial', part))).size;
     expect(had).toBeGreaterThan(0);
     cut.asked.push(...Array.from({ length: 9 }, () => ({ method: 'GET', path: '/m.gguf', headers: {} })));
-    await bench.puller({}, cut).pull('m', [url(cut)], { signal: never });
+    await bench.puller({}, cut).pull('m', [urlOf(cut)], { signal: never });
     expect(cut.asked.at(-1)?.headers.range).toBe(`bytes=${had}-`);
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
   });
 
   it('takes old bytes that turn out wrong for no fault of the server', async () => {
     const old = serve(randomBytes(300_000), { cuts: [100_000] });
     const fresh = serve(weights);
-    const server = await serving({
+    const server = await bench.serving({
       '/m.gguf': (request, response, turn) => (turn === 0 ? old : fresh)(request, response, turn),
     });
-    await bench.puller({}, server).pull('m', [url(server, sha256)], { signal: never });
-    expect(await stored()).toBe(sha256);
+    await bench.puller({}, server).pull('m', [urlOf(server, sha256)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
     expect(server.asked.map(({ headers }) => headers.range?.slice(0, 6))).toEqual([undefined, 'bytes=', undefined]);
   });
 
@@ -115,20 +89,20 @@ describe('a download', () => {
     const whole = serve(weights, { etag: '"1"' });
     let stalled = (): void => undefined;
     const waiting = new Promise<void>((resolve) => (stalled = resolve));
-    const server = await serving({
+    const server = await bench.serving({
       '/m.gguf'(request, response, turn) {
         if (turn > 0) return whole(request, response, turn);
         response.writeHead(200, { etag: '"1"', 'content-length': '300000' });
         response.write(weights.subarray(0, 1000), stalled);
       },
     });
-    const pulled = bench.puller().pull('m', [url(server)], { signal: never });
+    const pulled = bench.puller().pull('m', [urlOf(server)], { signal: never });
     await waiting;
     bench.clock.advance(stallMs);
     bench.clock.advance(stallMs);
     await pulled;
     expect(server.asked).toHaveLength(2);
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
   });
 
   it('waits for a busy server and follows redirects, five of them', async () => {
@@ -138,26 +112,26 @@ describe('a download', () => {
         void response.writeHead(302, { location: to }).end();
     const hops = Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`/${i}`, hop(`/${i + 1}`)]));
     const busy: Handler = (_, response) => void response.writeHead(503, { 'retry-after': '1' }).end();
-    const server = await serving({
+    const server = await bench.serving({
       ...hops,
       '/m.gguf': (request, response, turn) => (turn === 0 ? busy : hop('/0'))(request, response, turn),
       '/4': serve(weights),
       '/loop': hop('/loop'),
     });
-    await bench.puller().pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
+    await bench.puller().pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
     expect(
-      (await fault(bench.puller().pull('n', [url(server, undefined, '/loop')], { signal: never }))).message,
+      (await faultOf(bench.puller().pull('n', [urlOf(server, undefined, '/loop')], { signal: never }))).message,
     ).toMatch(/redirects more than 5 times/);
   });
 
   it('finds nothing left to do when its last byte was here already', async () => {
-    const server = await serving({ '/m.gguf': serve(weights, { etag: '"1"' }) });
+    const server = await bench.serving({ '/m.gguf': serve(weights, { etag: '"1"' }) });
     const folder = await bench.store.partial(`url-${partialName(`${server.url}/m.gguf`).replace('.part', '')}`);
     await writeFile(join(folder, partialName(`${server.url}/m.gguf`)), weights);
     await writeFile(join(folder, `${partialName(`${server.url}/m.gguf`)}.json`), '{"validator":"\\"1\\""}');
-    await bench.puller().pull('m', [url(server)], { signal: never });
-    expect(await stored()).toBe(sha256);
+    await bench.puller().pull('m', [urlOf(server)], { signal: never });
+    expect(await bench.stored('m')).toBe(sha256);
     expect(server.asked).toHaveLength(1);
   });
 });
@@ -166,27 +140,27 @@ describe('a pull', () => {
   it('goes to the next source when one is missing, gone or altered, and leaves nothing of them', async () => {
     const altered = Buffer.from(weights);
     altered[1234] = (altered[1234] ?? 0) ^ 1;
-    const server = await serving({ '/altered': serve(altered, { etag: '"1"' }), '/m.gguf': serve(weights) });
+    const server = await bench.serving({ '/altered': serve(altered, { etag: '"1"' }), '/m.gguf': serve(weights) });
     const gone = await fakeServer({});
     await gone.close();
     const sources = [
       { kind: 'file', path: join(bench.dir, 'none.gguf') } as const,
-      url(gone, sha256),
-      url(server, sha256, '/missing'),
-      url(server, sha256, '/altered'),
-      url(server, sha256),
+      urlOf(gone, sha256),
+      urlOf(server, sha256, '/missing'),
+      urlOf(server, sha256, '/altered'),
+      urlOf(server, sha256),
     ];
     const model = await bench.puller().pull('m', sources, { signal: never });
     expect(model.source).toBe(`url ${server.url}/m.gguf`);
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
     expect(await bench.leftovers()).toEqual([]);
   });
 
   it('tells the reason of every source when all fail', async () => {
-    const server = await serving({ '/altered': serve(weights) });
+    const server = await bench.serving({ '/altered': serve(weights) });
     const wrong = 'f'.repeat(64);
-    const sources = [{ kind: 'file', path: '/none.gguf' } as const, url(server), url(server, wrong, '/altered')];
-    const { code, message, details } = await fault(bench.puller().pull('m', sources, { signal: never }));
+    const sources = [{ kind: 'file', path: '/none.gguf' } as const, urlOf(server), urlOf(server, wrong, '/altered')];
+    const { code, message, details } = await faultOf(bench.puller().pull('m', sources, { signal: never }));
     expect(code).toBe('UPSTREAM_FAILED');
     expect(message).toContain('file /none.gguf: There is no file /none.gguf.');
     expect(message).toContain('does not have the file (404)');
@@ -200,16 +174,16 @@ describe('a pull', () => {
   });
 
   it('shows no secret of an address', async () => {
-    const server = await serving({});
+    const server = await bench.serving({});
     const secret = `${server.url.replace('://', '://user:hunter2@')}/m.gguf?key=hunter3`;
-    const failed = await fault(bench.puller().pull('m', [{ kind: 'url', url: secret }], { signal: never }));
+    const failed = await faultOf(bench.puller().pull('m', [{ kind: 'url', url: secret }], { signal: never }));
     expect(JSON.stringify([failed.message, failed.details])).not.toMatch(/hunter/);
     expect(server.asked[0]?.headers.authorization).toBe(`Basic ${Buffer.from('user:hunter2').toString('base64')}`);
   });
 
   it('is done once however many ask, and tells a late one how far it is', async () => {
     let finish = (): void => undefined;
-    const server = await serving({
+    const server = await bench.serving({
       '/m.gguf'(_, response) {
         response.writeHead(200, { 'content-length': String(weights.length) });
         response.write(weights.subarray(0, 1000));
@@ -220,10 +194,10 @@ describe('a pull', () => {
     const started = Promise.withResolvers<void>();
     const onProgress = (progress: Progress) => progress.done > 0 && started.resolve();
     bench.clock.advance(0);
-    const first = puller.pull('m', [url(server)], { signal: never, onProgress: () => started.resolve() });
+    const first = puller.pull('m', [urlOf(server)], { signal: never, onProgress: () => started.resolve() });
     await started.promise;
     const heard: Progress[] = [];
-    const second = puller.pull('m', [url(server)], {
+    const second = puller.pull('m', [urlOf(server)], {
       signal: never,
       onProgress: (p) => (onProgress(p), heard.push(p)),
     });
@@ -237,7 +211,7 @@ describe('a pull', () => {
 
   it('lets a caller go at once, and ends with the last one, keeping what it has', async () => {
     const left = Promise.withResolvers<void>();
-    const server = await serving({
+    const server = await bench.serving({
       '/m.gguf'(_, response) {
         response.writeHead(200, { etag: '"1"', 'content-length': String(weights.length) });
         response.write(weights.subarray(0, 1000));
@@ -247,8 +221,10 @@ describe('a pull', () => {
     const puller = bench.puller();
     const [one, two] = [new AbortController(), new AbortController()];
     const started = Promise.withResolvers<void>();
-    const first = fault(puller.pull('m', [url(server)], { signal: one.signal, onProgress: () => started.resolve() }));
-    const second = fault(puller.pull('m', [url(server)], { signal: two.signal }));
+    const first = faultOf(
+      puller.pull('m', [urlOf(server)], { signal: one.signal, onProgress: () => started.resolve() }),
+    );
+    const second = faultOf(puller.pull('m', [urlOf(server)], { signal: two.signal }));
     await started.promise;
     one.abort();
     expect((await first).code).toBe('CANCELLED');
@@ -261,37 +237,39 @@ describe('a pull', () => {
   });
 
   it('is not begun for a caller who has left', async () => {
-    const server = await serving({ '/m.gguf': serve(weights) });
-    expect((await fault(bench.puller().pull('m', [url(server)], { signal: AbortSignal.abort() }))).code).toBe(
+    const server = await bench.serving({ '/m.gguf': serve(weights) });
+    expect((await faultOf(bench.puller().pull('m', [urlOf(server)], { signal: AbortSignal.abort() }))).code).toBe(
       'CANCELLED',
     );
     expect(server.asked).toEqual([]);
   });
 
   it('asks nobody for what is here, under this name or another', async () => {
-    const server = await serving({ '/m.gguf': serve(weights) });
+    const server = await bench.serving({ '/m.gguf': serve(weights) });
     const puller = bench.puller();
-    const model = await puller.pull('m', [url(server, sha256)], { signal: never });
-    expect(await puller.pull('m', [url(server, sha256)], { signal: never })).toEqual(model);
-    expect((await puller.pull('n', [url(server, sha256)], { signal: never })).path).toBe(model.path);
+    const model = await puller.pull('m', [urlOf(server, sha256)], { signal: never });
+    expect(await puller.pull('m', [urlOf(server, sha256)], { signal: never })).toEqual(model);
+    expect((await puller.pull('n', [urlOf(server, sha256)], { signal: never })).path).toBe(model.path);
     expect(server.asked).toHaveLength(1);
   });
 
   it('fetches again what its definition now promises otherwise', async () => {
     const other = randomBytes(1000);
-    const server = await serving({ '/m.gguf': serve(weights), '/other': serve(other) });
+    const server = await bench.serving({ '/m.gguf': serve(weights), '/other': serve(other) });
     const puller = bench.puller();
-    await puller.pull('m', [url(server, sha256)], { signal: never });
-    await puller.pull('m', [url(server, digestOf(other), '/other')], { signal: never });
-    expect(await stored()).toBe(digestOf(other));
+    await puller.pull('m', [urlOf(server, sha256)], { signal: never });
+    await puller.pull('m', [urlOf(server, digestOf(other), '/other')], { signal: never });
+    expect(await bench.stored('m')).toBe(digestOf(other));
   });
 });
 
 describe('a full disk', () => {
   it('is seen before a byte is written, with the bytes on both sides', async () => {
-    const server = await serving({ '/m.gguf': serve(weights) });
+    const server = await bench.serving({ '/m.gguf': serve(weights) });
     const puller = bench.puller({ free: async () => 1000 });
-    const { code, message, details } = await fault(puller.pull('m', [url(server), url(server)], { signal: never }));
+    const { code, message, details } = await faultOf(
+      puller.pull('m', [urlOf(server), urlOf(server)], { signal: never }),
+    );
     expect(code).toBe('DISK_FULL');
     expect(message).toContain('300000 bytes');
     expect(details).toMatchObject({ needed: 300_000, free: 1000 });
@@ -299,7 +277,7 @@ describe('a full disk', () => {
   });
 
   it('ends the pull when it comes in the middle, and gives its bytes back', async () => {
-    const server = await serving({ '/m.gguf': serve(weights, { etag: '"1"' }) });
+    const server = await bench.serving({ '/m.gguf': serve(weights, { etag: '"1"' }) });
     let room = 100_000;
     const puller = bench.puller({
       async write(handle, chunk, position) {
@@ -308,7 +286,7 @@ describe('a full disk', () => {
         await writeChunk(handle, chunk, position);
       },
     });
-    const { code, message } = await fault(puller.pull('m', [url(server), url(server)], { signal: never }));
+    const { code, message } = await faultOf(puller.pull('m', [urlOf(server), urlOf(server)], { signal: never }));
     expect(code).toBe('DISK_FULL');
     expect(message).toMatch(/m\.gguf needs .* bytes\) free/);
     expect(server.asked).toHaveLength(1);
@@ -333,14 +311,16 @@ describe('a file', () => {
     const { path } = await puller.pull('m', [{ kind: 'file', path: original }], { signal: never });
     await link(path, join(bench.dir, 'again.gguf'));
     await puller.pull('n', [{ kind: 'file', path: join(bench.dir, 'again.gguf') }], { signal: never });
-    expect(await stored()).toBe(sha256);
+    expect(await bench.stored('m')).toBe(sha256);
     expect(await bench.leftovers()).toEqual([]);
   });
 
   it('with other bytes than promised is refused and stays', async () => {
     const original = join(bench.dir, 'mine.gguf');
     await writeFile(original, 'other');
-    const failed = await fault(bench.puller().pull('m', [{ kind: 'file', path: original, sha256 }], { signal: never }));
+    const failed = await faultOf(
+      bench.puller().pull('m', [{ kind: 'file', path: original, sha256 }], { signal: never }),
+    );
     expect(failed.message).toMatch(/instead of/);
     expect(await readFile(original, 'utf8')).toBe('other');
     expect(await bench.leftovers()).toEqual(['m']);
