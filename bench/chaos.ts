@@ -102,7 +102,10 @@ await main(async () => {
   const [ended, done] = await Promise.all([
     atRate(perSecond, ms, () => askAny(at, random)),
     befall(world, ms, mulberry32(seed + 1)),
-  ]);
+  ]).catch(async (error: unknown) => {
+    await world.end();
+    throw error;
+  });
   const broken = [
     ...new Set(wrongs(ended, done)),
     ...(await lost(world, done).then((count) => (count === 0 ? [] : [`${count} keys were lost`]))),

@@ -43,6 +43,8 @@ export interface StartOptions {
   /** Where it listens; anywhere without it. */
   readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Milliseconds that it may take to be ready (60,000). */
+  readonly readyMs?: number;
 }
 
 /** Starts a real platform, in a process of its own, as `./sutaz up` does once everything is installed. */
@@ -66,7 +68,7 @@ export async function startPlatform(options: StartOptions = {}): Promise<TestPla
   });
   let errors = '';
   child.stderr?.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-  const facts = await announced(child, home, () => errors);
+  const facts = await announced(child, home, { errors: () => errors, readyMs: options.readyMs ?? 60_000 });
   return platformAt(home, facts, child);
 }
 
@@ -90,7 +92,11 @@ interface Facts {
   readonly pid: number;
 }
 
-async function announced(child: ChildProcess, home: string, errors: () => string): Promise<Facts> {
+async function announced(
+  child: ChildProcess,
+  home: string,
+  { errors, readyMs }: { readonly errors: () => string; readonly readyMs: number },
+): Promise<Facts> {
   let found: Facts | undefined;
   await until(
     async () => {
@@ -102,7 +108,7 @@ async function announced(child: ChildProcess, home: string, errors: () => string
       return found !== undefined;
     },
     'the platform to be ready',
-    60_000,
+    readyMs,
   );
   return found as Facts;
 }
