@@ -1,7 +1,7 @@
 import type { ApiModel } from '#contracts/api';
 import { Fault } from '#kernel/faults';
 import { answerFrom } from './cache/to-client.ts';
-import { decodeSegment, onlyTakes, readBody, sendJson } from './exchange.ts';
+import { decodeSegment, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { forward } from './forward.ts';
 import type { ForwardDeps } from './forward.ts';
@@ -35,12 +35,10 @@ export function handleOpenai(exchange: Exchange, deps: OpenaiDeps): Promise<void
   const capability = Object.hasOwn(engineCalls, path) ? engineCalls[path] : undefined;
   const translated = Object.hasOwn(translators, path) ? translators[path] : undefined;
   if (capability ?? translated) {
-    if (method !== 'POST') throw onlyTakes(path, ['POST']);
     return capability ? callEngine(exchange, capability, deps) : translated?.(exchange, deps);
   }
   const named = /^\/v1\/models(?:\/(.+))?$/.exec(path);
   if (named) {
-    if (method !== 'GET' && method !== 'HEAD') throw onlyTakes(path, ['GET', 'HEAD']);
     return named[1] === undefined ? listModels(exchange, deps) : showModel(exchange, decodeSegment(named[1]), deps);
   }
   throw new Fault('NOT_FOUND', `There is no ${method} ${path}. Served here: ${[...served, '/v1/models'].join(', ')}.`);

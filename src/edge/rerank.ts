@@ -1,6 +1,6 @@
 import { isRecord } from '#kernel/json';
 import { askWhole } from './engine-call.ts';
-import { onlyTakes, parseObject, readBody, sendJson } from './exchange.ts';
+import { parseObject, readBody, sendJson } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { bad, flag, given, ignored, list, number, read, refused, required, text } from './fields.ts';
 import type { Field } from './fields.ts';
@@ -68,7 +68,6 @@ export function rankedAnswer(answer: Readonly<Record<string, unknown>>, call: Re
 }
 
 export async function handleRerank(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
-  if (exchange.method !== 'POST') throw onlyTakes(exchange.path, ['POST']);
   const call = rerankCall(parseObject(await readBody(exchange, deps.limits().body)));
   if (call.query === '') throw bad('query', 'query is empty.');
   const { query, documents } = call;

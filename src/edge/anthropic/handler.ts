@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Fault } from '#kernel/faults';
 import { isRecord } from '#kernel/json';
 import { askChunks, askWhole } from '../engine-call.ts';
-import { onlyTakes, parseObject, readBody, sendJson } from '../exchange.ts';
+import { parseObject, readBody, sendJson } from '../exchange.ts';
 import type { Exchange } from '../exchange.ts';
 import { timingHeader } from '../headers.ts';
 import { seeing } from '../images.ts';
@@ -19,12 +19,11 @@ const addresses: Readonly<Record<string, (exchange: Exchange, deps: OpenaiDeps, 
 
 /** Anthropic's API, as its clients speak it. */
 export async function handleAnthropic(exchange: Exchange, deps: OpenaiDeps): Promise<void> {
-  const { path, method } = exchange;
+  const { path } = exchange;
   const handle = Object.hasOwn(addresses, path) ? addresses[path] : undefined;
   if (!handle) {
     throw new Fault('NOT_FOUND', `There is no ${path}. Served here: ${Object.keys(addresses).join(', ')}.`);
   }
-  if (method !== 'POST') throw onlyTakes(path, ['POST']);
   await handle(exchange, deps, parseObject(await readBody(exchange, deps.limits().body)));
 }
 

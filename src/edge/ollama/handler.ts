@@ -5,7 +5,7 @@ import { isRecord } from '#kernel/json';
 import { openStream } from '../comments.ts';
 import type { Control } from '../control.ts';
 import { askChunks, askWhole } from '../engine-call.ts';
-import { onlyTakes, parseObject, readBody, sendJson } from '../exchange.ts';
+import { parseObject, readBody, sendJson } from '../exchange.ts';
 import type { Exchange } from '../exchange.ts';
 import { flag } from '../fields.ts';
 import { wakePlain } from '../forward.ts';
@@ -26,31 +26,24 @@ export interface OllamaDeps extends OpenaiDeps {
 
 type Handler = (exchange: Exchange, deps: OllamaDeps, body: unknown) => Promise<void> | void;
 
-interface Route {
-  readonly methods: readonly string[];
-  readonly handle: Handler;
-}
-
-const post = (handle: Handler): Route => ({ methods: ['POST'], handle });
-const look = (handle: Handler): Route => ({ methods: ['GET', 'HEAD'], handle });
-const cannot = (what: string): Route =>
-  post(() => {
+const cannot =
+  (what: string): Handler =>
+  () => {
     throw new Fault('NOT_SUPPORTED', what);
-  });
+  };
 
-const routes: Readonly<Record<string, Route>> = {
-  '/api/chat': post((exchange, deps, body) => generate(exchange, deps, 'chat', chatCall(body))),
-  '/api/generate': post((exchange, deps, body) => generate(exchange, deps, 'generate', generateCall(body))),
-  '/api/embed': post(embed),
-  '/api/embeddings': post(embedOne),
-  '/api/tags': look(tags),
-  '/api/ps': look(loaded),
-  '/api/version': look((exchange, { control }) =>
-    sendJson(exchange, 200, { version: control.state().platform.version }),
-  ),
-  '/api/show': post(show),
-  '/api/pull': post(pull),
-  '/api/delete': { methods: ['DELETE'], handle: remove },
+/** What they are asked by is in the door's guards. */
+const routes: Readonly<Record<string, Handler>> = {
+  '/api/chat': (exchange, deps, body) => generate(exchange, deps, 'chat', chatCall(body)),
+  '/api/generate': (exchange, deps, body) => generate(exchange, deps, 'generate', generateCall(body)),
+  '/api/embed': embed,
+  '/api/embeddings': embedOne,
+  '/api/tags': tags,
+  '/api/ps': loaded,
+  '/api/version': (exchange, { control }) => sendJson(exchange, 200, { version: control.state().platform.version }),
+  '/api/show': show,
+  '/api/pull': pull,
+  '/api/delete': remove,
   '/api/copy': cannot('A model gets another name in sutaz.yaml, under models.names.'),
   '/api/create': cannot('A model is made by a definition in the catalogue; see docs/definitions.md.'),
   '/api/push': cannot('Models are not sent anywhere.'),
@@ -59,13 +52,12 @@ const routes: Readonly<Record<string, Route>> = {
 /** Ollama's API, as its clients speak it. */
 export async function handleOllama(exchange: Exchange, deps: OllamaDeps): Promise<void> {
   const { path, method } = exchange;
-  const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-  if (!route) {
+  const handle = Object.hasOwn(routes, path) ? routes[path] : undefined;
+  if (!handle) {
     throw new Fault('NOT_FOUND', `There is no ${method} ${path}. Served here: ${Object.keys(routes).join(', ')}.`);
   }
-  if (!route.methods.includes(method)) throw onlyTakes(path, route.methods);
   const body = method === 'GET' || method === 'HEAD' ? {} : parseObject(await readBody(exchange, deps.limits().body));
-  await route.handle(exchange, deps, body);
+  await handle(exchange, deps, body);
 }
 
 async function generate(
