@@ -88,6 +88,12 @@ export const middlewareOptions = {
         .describe('Among what a client likes as well, the first.'),
     })
     .describe('Packs the answer as the client takes it.'),
+  httpCache: z
+    .strictObject({
+      memory: bytes.prefault('16MiB').describe('How much is kept.'),
+      shared: z.boolean().default(false).describe('Whether an answer to one caller may be given to another.'),
+    })
+    .describe('Keeps answers of a service as long as it declares.'),
 } as const;
 
 export type MiddlewareName = keyof typeof middlewareOptions;
@@ -97,7 +103,7 @@ export type RequestFields = MiddlewareOptions['requestJson'];
 export type Packing = MiddlewareOptions['compress'];
 export type AnswerFields = MiddlewareOptions['answerJson'];
 
-const { stripPrefix, addPrefix, requestHeaders, responseHeaders, requestJson, answerJson, compress } =
+const { stripPrefix, addPrefix, requestHeaders, responseHeaders, requestJson, answerJson, compress, httpCache } =
   middlewareOptions;
 
 /** One middleware with its options. */
@@ -110,6 +116,7 @@ export const step = z
     requestJson: requestJson.exactOptional(),
     answerJson: answerJson.exactOptional(),
     compress: compress.exactOptional(),
+    httpCache: httpCache.exactOptional(),
   })
   .refine(
     (given) => Object.keys(given).length === 1,

@@ -2,6 +2,7 @@ import type { MiddlewareName, MiddlewareOptions, Step } from '#config/middleware
 import { addPrefix } from './add-prefix.ts';
 import { answerJson } from './answer-json.ts';
 import { compress } from './compress.ts';
+import { httpCache } from './http-cache.ts';
 import type { MakeMiddleware, Middleware } from './middleware.ts';
 import { requestHeaders } from './request-headers.ts';
 import { requestJson } from './request-json.ts';
@@ -17,6 +18,7 @@ const makers: { readonly [N in MiddlewareName]: MakeMiddleware<MiddlewareOptions
   requestJson,
   answerJson,
   compress,
+  httpCache,
 };
 
 export function makeMiddleware(step: Step): Middleware {

@@ -1,4 +1,5 @@
 import type { Packing } from '#config/middlewares';
+import type { HttpCache } from '../http-cache/serve.ts';
 
 /** Names in lower case; several values of one name in a list. */
 export type Headers = Record<string, string | string[] | undefined>;
@@ -19,6 +20,8 @@ export interface Middleware {
   response?(headers: Headers): void;
   /** The answer is packed, after all that changes it. */
   readonly packing?: Packing;
+  /** Answers of a service are kept in it, as they were before anything changed them. */
+  readonly keeping?: HttpCache;
   /** The answer's body, where it is a JSON object; of a stream, each event that is one. */
   answerJson?(body: JsonObject): void;
 }

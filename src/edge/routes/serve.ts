@@ -5,6 +5,7 @@ import { authenticate, demandOwnHost, demandService } from '../auth.ts';
 import type { Exchange } from '../exchange.ts';
 import { forward } from '../forward.ts';
 import { guardOf } from '../guards.ts';
+import { throughHttpCache } from '../http-cache/serve.ts';
 import { handleService, isSession } from '../services.ts';
 import type { Address, ServiceDeps } from '../services.ts';
 import { changeAnswer } from './answer.ts';
@@ -80,7 +81,7 @@ async function toService(exchange: Exchange, route: CompiledRoute, service: stri
   if (isSession(exchange)) return handleService(exchange, { ...address, prefix: address.prefix || '/' }, deps);
   deps.limiter.admit(exchange, service);
   await change(exchange, route, deps);
-  return handleService(exchange, address, deps);
+  return keptOr(exchange, route, address, deps, () => handleService(exchange, address, deps));
 }
 
 async function toOutside(exchange: Exchange, route: CompiledRoute, url: string, deps: RouteDeps): Promise<void> {
@@ -96,7 +97,19 @@ async function toOutside(exchange: Exchange, route: CompiledRoute, url: string, 
   await change(exchange, route, deps);
   const stream = (exchange.req.headers.accept ?? '').trim().startsWith('text/event-stream');
   const onward = { unit: outsideUnit(url), path, prefix, body: exchange.gathered, stream };
-  return forward(exchange, onward, { ...deps, waker: deps.routes.outside, upstreams: byItsName(deps.upstreams) });
+  const outside = { ...deps, waker: deps.routes.outside, upstreams: byItsName(deps.upstreams) };
+  return keptOr(exchange, route, { path, prefix }, deps, () => forward(exchange, onward, outside));
+}
+
+/** What the route's cache has, where it has one, or what the target says. */
+function keptOr(
+  exchange: Exchange,
+  { keeping }: CompiledRoute,
+  { path, prefix }: Pick<Address, 'path' | 'prefix'>,
+  { clock }: RouteDeps,
+  onward: () => Promise<void>,
+): Promise<void> {
+  return keeping ? throughHttpCache(keeping, exchange, { path, prefix, onward }, clock) : onward();
 }
 
 async function onInDoor(exchange: Exchange, route: CompiledRoute, deps: RouteDeps): Promise<'on'> {

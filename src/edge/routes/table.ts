@@ -3,6 +3,7 @@ import type { Packing } from '#config/middlewares';
 import type { AnyStep, Match, Route, RouteConfig } from '#config/routes';
 import { globOf } from '#kernel/glob';
 import { nameHost } from '#security/hosts';
+import type { HttpCache } from '../http-cache/serve.ts';
 import { makeMiddleware } from '../middlewares/index.ts';
 import type { Headers, JsonObject, Middleware } from '../middlewares/middleware.ts';
 
@@ -19,6 +20,8 @@ export interface CompiledRoute extends AnswerChanges {
   readonly path: readonly ((path: string) => string)[];
   readonly request: readonly ((headers: Headers) => void)[];
   readonly requestJson: readonly ((body: JsonObject) => void)[];
+  /** Null where nothing is kept of its answers. */
+  readonly keeping: HttpCache | null;
   /** Null where its answers go as they are. */
   readonly packing: Packing | null;
   /** Null where it says nothing of the model. */
@@ -97,6 +100,7 @@ function compile(
     response: own.flatMap(({ response }) => response ?? []),
     requestJson: own.flatMap(({ requestJson }) => requestJson ?? []),
     answerJson: own.flatMap(({ answerJson }) => answerJson ?? []),
+    keeping: own.findLast(({ keeping }) => keeping)?.keeping ?? null,
     packing: own.findLast(({ packing }) => packing)?.packing ?? null,
     fitsModel: match.model === undefined ? null : globOf(match.model),
   };
