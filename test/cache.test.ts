@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import Anthropic from '@anthropic-ai/sdk';
 import { Ollama } from 'ollama';
@@ -9,16 +12,33 @@ import type { TestPlatform } from './_platform.ts';
 import { prepared } from './_prepared.ts';
 import { until } from './_processes.ts';
 
+/** A server that is not ours, and what came to it. */
+const asked: string[] = [];
+const elsewhere = createServer((req, res) => {
+  asked.push(`${req.method} ${req.url}`);
+  const headers = { etag: '"1"', 'cache-control': 'max-age=600', 'content-type': 'text/plain' };
+  if (req.headers['if-none-match'] === '"1"') return void res.writeHead(304, headers).end();
+  res.writeHead(200, headers).end('The same line.\n'.repeat(500));
+});
 const config = (shared: boolean) => `models: { context: 1024, slots: 2 }
 cache: { memory: 16MiB, age: 1h, shared: ${shared} }
+routes:
+  away:
+    match: { path: /away/* }
+    to: { url: "http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}" }
+    with: [{ stripPrefix: /away }, { httpCache: {} }, { compress: {} }]
 `;
 
 let platform: TestPlatform;
 beforeAll(async () => {
+  await once(elsewhere.listen(0, '127.0.0.1'), 'listening');
   await prepared(testHome(), 'all-minilm');
   platform = await startPlatform({ config: config(false) });
 });
-afterAll(async () => void (await platform.stop()));
+afterAll(async () => {
+  elsewhere.close();
+  await platform.stop();
+});
 
 const model = 'smollm2:135m';
 const hit = /^sutaz; hit; ttl=3[56]\d\d$/;
@@ -131,17 +151,38 @@ describe('answers that are kept', () => {
   });
 });
 
+it('what a server declares good for a while is kept for a route, and packed for each client as it likes', async () => {
+  const read = async (coding: string, more: Record<string, string> = {}) => {
+    const response = await platform.fetch('/away/page?x=1', { headers: { 'accept-encoding': coding, ...more } });
+    const { status, headers } = response;
+    const text = await response.text();
+    return { status, text, said: headers.get('cache-status'), coding: headers.get('content-encoding') };
+  };
+  const text = 'The same line.\n'.repeat(500);
+  expect(await read('br')).toEqual({ status: 200, text, said: 'sutaz; fwd=uri-miss; stored', coding: 'br' });
+  const kept = expect.stringMatching(/^sutaz; hit; ttl=(600|59\d)$/);
+  expect(await read('gzip')).toEqual({ status: 200, text, said: kept, coding: 'gzip' });
+  expect(await read('identity')).toEqual({ status: 200, text, said: kept, coding: null });
+  // Without a word of its own, this client would ask for it anew.
+  const has = { 'if-none-match': 'W/"1"', 'cache-control': 'max-age=600' };
+  expect(await read('gzip', has)).toEqual({ status: 304, text: '', said: kept, coding: null });
+  expect(asked).toEqual(['GET /page?x=1']);
+  await (await platform.fetch('/away/page?x=1', { method: 'DELETE' })).text();
+  expect((await read('br')).said).toBe('sutaz; fwd=uri-miss; stored');
+  expect(asked).toEqual(['GET /page?x=1', 'DELETE /page?x=1', 'GET /page?x=1']);
+});
+
 describe('answers between callers', () => {
   const key = async (body: object) => ((await ask('/sutaz/v1/keys', body)).answer as unknown as ApiMadeKey).key;
   const call = { model: 'all-minilm', input: 'between callers' };
-  const asked = async (by: string) => (await ask('/v1/embeddings', call, by)).said;
+  const saidTo = async (by: string) => (await ask('/v1/embeddings', call, by)).said;
 
   it('are each their own, and those of all keys of one', async () => {
     const ada = await key({ name: 'ada', principal: 'ada', roles: ['user'] });
     const other = await key({ name: 'ada again', principal: 'ada', roles: ['user'] });
     const bob = await key({ name: 'bob', principal: 'bob', roles: ['user'] });
-    expect([await asked(ada), await asked(bob)]).toEqual([miss, miss]);
-    expect(await asked(other)).toMatch(hit);
+    expect([await saidTo(ada), await saidTo(bob)]).toEqual([miss, miss]);
+    expect(await saidTo(other)).toMatch(hit);
   });
 
   it('are for all where they are shared, but for who may not use the model', async () => {
@@ -150,8 +191,8 @@ describe('answers between callers', () => {
     await writeFile(join(platform.home, 'sutaz.yaml'), config(true));
     const settings = async () => (await (await platform.fetch('/sutaz/v1/cache')).json()) as { shared: boolean };
     await until(async () => (await settings()).shared, 'the cache to be shared', 10_000);
-    expect(await asked(ada)).toBe(miss);
-    expect(await asked(bob)).toMatch(hit);
+    expect(await saidTo(ada)).toBe(miss);
+    expect(await saidTo(bob)).toMatch(hit);
     const refused = await ask('/v1/embeddings', call, stranger);
     expect([refused.status, refused.said]).toEqual([403, null]);
   });

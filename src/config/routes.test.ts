@@ -50,6 +50,11 @@ middlewares:
     ['{ match: { path: /x }, with: [{ requestHeaders: { rename: { X: Authorization } } }] }', "is the door's own"],
     ['{ match: { path: /x }, with: [{ requestJson: { set: { a.__proto__.b: 1 } } }] }', 'must be a field such as'],
     ['{ match: { path: /x }, with: [{ use: ../mine.ts }] }', 'must be in the home folder'],
+    [
+      '{ match: { path: /x }, to: { model: y }, with: [{ httpCache: {} }] }',
+      'answers of models are kept by cache.memory',
+    ],
+    ['{ match: { path: /x }, to: { service: y }, with: [{ compress: { codings: [lzw] } }] }', 'codings'],
   ])('%s says what is wrong', (text, message) => expect(route(text).join('\n')).toContain(message));
 
   it.each(['/sutaz', '/sutaz/*', '/console/x', '/healthz', '/readyz', '/metrics', '/mcp', '/docs', '/docs/*'])(

@@ -210,6 +210,14 @@ function* ownProblems(
       message: `no middlewares are called ${used}.${didYouMean(used, known)}`,
     };
   }
+  const stepsOf = (used: string | AnyStep) => (typeof used === 'string' ? (config.middlewares[used] ?? []) : [used]);
+  const place = (one.with ?? []).findIndex((used) => stepsOf(used).some((made) => 'httpCache' in made));
+  if (place >= 0 && one.to?.service === undefined && one.to?.url === undefined) {
+    yield {
+      path: ['routes', id, 'with', place],
+      message: 'httpCache is for what goes to a service or a url: answers of models are kept by cache.memory',
+    };
+  }
 }
 
 const isDoorName = (host: string, hosts: readonly string[]): boolean =>

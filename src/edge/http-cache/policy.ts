@@ -44,9 +44,12 @@ function policyOf(asked: AskedFor, status: number, headers: Headers): CachePolic
 }
 
 function plain({ method, url, headers }: AskedFor) {
+  const { pragma, ...rest } = headers;
   const said = headers['cache-control'];
-  const given = said === undefined ? headers : { ...headers, 'cache-control': directives(said, loosening) };
-  return { method: method === 'HEAD' ? 'GET' : method, url, headers: { ...given } };
+  // What is older says nothing beside what took its place (RFC 9111, section 5.4).
+  const older = said === undefined && pragma !== undefined ? { pragma } : {};
+  const own = said === undefined ? older : { 'cache-control': directives(said, loosening) };
+  return { method: method === 'HEAD' ? 'GET' : method, url, headers: { ...rest, ...own } };
 }
 
 /** Null where the answer may not be kept, or is no use when it is: it is never fresh, and cannot be asked about. */

@@ -148,6 +148,8 @@ describe('callers', () => {
     [{ 'cache-control': 'no-store' }, 'sutaz; fwd=bypass; detail=no-store'],
     [{ range: 'bytes=0-1' }, 'sutaz; fwd=bypass; detail=range-or-body'],
     [{ 'cache-control': 'max-stale' }, 'sutaz; hit; ttl=50'],
+    [{ pragma: 'no-cache' }, 'sutaz; fwd=request; stored'],
+    [{ 'cache-control': 'max-age=20', pragma: 'no-cache' }, 'sutaz; hit; ttl=50'],
   ])('who say %j', async (headers, status) => {
     await openWith(saying({ 'cache-control': 'max-age=60' }));
     await get();
