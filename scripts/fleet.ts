@@ -6,14 +6,16 @@ import { parseArgs } from 'node:util';
 import type { ServiceDefinition } from '#catalog/service';
 import { Fault } from '#kernel/faults';
 import { didYouMean } from '#kernel/nearest';
-import { formatBytes, parseDuration } from '#kernel/quantities';
+import { formatBytes, parseBytes, parseDuration } from '#kernel/quantities';
 import { endLeftovers } from '../test/_leftovers.ts';
 import { builtInCatalog } from '../test/_prepared.ts';
 import { absentProgram, planTrial, versionOf } from './fleet/plan.ts';
 import type { Machine } from './fleet/plan.ts';
-import { noteVerified } from './fleet/record.ts';
+import { noteVerified, readVerified } from './fleet/record.ts';
 import type { Verification } from './fleet/record.ts';
 import { inShelter, shelter } from './fleet/shelter.ts';
+import { isProven, noteTogether, renderTogether } from './fleet/together-record.ts';
+import { visitTogether } from './fleet/together.ts';
 import { tryService } from './fleet/trial.ts';
 
 const help = `Starts each service of the catalogue that this machine can run, uses it once through the door, puts it to sleep, wakes it, stops it,
@@ -22,11 +24,15 @@ accounts of the door (n8n, Flowise and Langflow are given a flow that asks one).
 
 npm run test:fleet -- [ID...]
   --limit TIME  for each service, its packages included (15m)
+  --together    all that were verified on one platform, visited one after the other while its memory is looked at twice a second;
+                --limit is then its memory (4GiB). What is found is written to catalog/together.json; ends with 1 when a visit
+                failed, or more than the limit was reserved or in use
   --home DIR    where the platforms live; kept, so that packages are fetched once. Without it a temporary one
   --json        what was found as JSON, and nothing else
 
 Example:
-  npm run test:fleet -- chroma node-red --limit 10m`;
+  npm run test:fleet -- chroma node-red --limit 10m
+  npm run test:fleet -- --together --limit 4GiB`;
 
 const wrong = (message: string) => new Fault('BAD_REQUEST', `${message} See npm run test:fleet -- --help.`);
 
@@ -92,16 +98,50 @@ async function verifyAll(definitions: readonly ServiceDefinition[], known: Reado
   return all;
 }
 
+/** How long one service may take where nothing else is said. */
+const eachTakes = '15m';
+
+async function together(
+  ids: readonly string[],
+  { limit = '4GiB', home, json }: { limit?: string; home?: string; json?: boolean },
+): Promise<number> {
+  const limitBytes = parseBytes(limit);
+  if (limitBytes === null) throw wrong(`--limit is an amount of memory such as 4GiB with --together, not "${limit}".`);
+  const services = new Map([...(await builtInCatalog()).services].map(([id, { definition }]) => [id, definition]));
+  const verified = (await readVerified()).filter(({ outcome }) => outcome === 'verified').map(({ id }) => id);
+  const definitions = chosen(ids.length > 0 ? ids : verified, services);
+  const visited = new Set(definitions.map(({ id }) => id));
+  const others = [...services.keys()].filter((id) => !visited.has(id));
+  const interrupt = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort());
+  const folder = home ?? (await mkdtemp('/var/tmp/sutaz-fleet-'));
+  try {
+    const found = await visitTogether(definitions, others, {
+      ...{ home: folder, limitBytes, limitMs: parseDuration(eachTakes) ?? 0, signal: interrupt.signal },
+      say: (text) => void (json || console.log(text)),
+    });
+    if (json) console.log(JSON.stringify(found, null, 2));
+    if (interrupt.signal.aborted) return 130;
+    // A part of them proves nothing of all.
+    if (ids.length === 0) await noteTogether(found);
+    if (!json) console.log(renderTogether(found), ...found.over);
+    return isProven(found) ? 0 : 1;
+  } finally {
+    if (home === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
-      ...{ limit: { type: 'string', default: '15m' }, home: { type: 'string' } },
+      ...{ limit: { type: 'string' }, home: { type: 'string' }, together: { type: 'boolean' } },
       ...{ json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
     },
   });
   if (values.help) return (console.log(help), 0);
-  const limitMs = parseDuration(values.limit);
+  if (values.together) return together(positionals, values);
+  const limitMs = parseDuration(values.limit ?? eachTakes);
   if (limitMs === null) throw wrong(`--limit is a duration such as 10m, not "${values.limit}".`);
   const catalog = await builtInCatalog();
   const services = new Map([...catalog.services].map(([id, { definition }]) => [id, definition]));

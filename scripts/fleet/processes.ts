@@ -52,12 +52,28 @@ export async function instancePss(instance: string, root: number): Promise<numbe
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
+/** PSS in bytes of a platform's own process and of all that run for it, whoever their parent is by now. */
+export async function pssOfPlatform(home: string, root: number): Promise<number> {
+  const all = pids();
+  const parents = new Map(all.map((pid) => [pid, parentOf(pid)]));
+  const isOurs = (pid: number): boolean => {
+    for (let at = pid; at > 1; at = parents.get(at) ?? 0) if (at === root) return true;
+    return worksBelow(pid, home);
+  };
+  const sizes = await Promise.all(all.filter(isOurs).map((pid) => pssBytes(pid).catch(() => 0)));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+const worksBelow = (pid: number, home: string): boolean => {
+  const folder = `${join(home, 'services')}/`;
+  const cwd = quietly(() => readlinkSync(`/proc/${pid}/cwd`));
+  return `${cwd}/`.startsWith(folder) || `\0${environ(pid)}`.includes(`\0HOME=${folder}`);
+};
+
 /** Processes that a platform on `home` has started: they work below its services' folders, or call one their own. */
 export function processesBelow(home: string): string[] {
-  const folder = `${join(home, 'services')}/`;
   return pids().flatMap((pid) => {
-    const cwd = quietly(() => readlinkSync(`/proc/${pid}/cwd`));
-    if (!`${cwd}/`.startsWith(folder) && !`\0${environ(pid)}`.includes(`\0HOME=${folder}`)) return [];
+    if (!worksBelow(pid, home)) return [];
     const argv = quietly(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'))
       .replaceAll('\0', ' ')
       .trim();
