@@ -68,6 +68,7 @@ describe('a program that the machine lacks', () => {
   it('is no failure of the service', () => {
     expect(absentProgram(service(both), missing)).toBe('a');
     expect(absentProgram(service(both), "ollama is not on this machine's PATH. Install it.")).toBe('ollama');
+    expect(absentProgram(service(both), 'jaeger is not on this machine. To have it: a release.')).toBe('jaeger');
     expect(absentProgram(service(both), 'it ended with code 1')).toBeNull();
   });
 

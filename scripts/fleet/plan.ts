@@ -41,7 +41,7 @@ export function absentProgram({ run }: ServiceDefinition, error: string): string
   if (run.process?.python || run.process?.node) return null;
   return (
     /the command "([^"]+)" was not found/.exec(error)?.[1] ??
-    /(\S+) is not on this machine's PATH/.exec(error)?.[1] ??
+    /(\S+) is not on this machine(?:'s PATH|\. To have it)/.exec(error)?.[1] ??
     null
   );
 }

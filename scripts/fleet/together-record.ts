@@ -17,7 +17,7 @@ const visit = {
 const record = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('answered'), ...visit, call: z.string(), status: z.number() }),
   z.strictObject({ outcome: z.literal('failed'), ...visit, error: z.string() }),
-  z.strictObject({ outcome: z.literal('too-large'), ...visit, why: z.string() }),
+  z.strictObject({ outcome: z.enum(['too-large', 'not-here']), ...visit, why: z.string() }),
 ]);
 
 const document = z.strictObject({
@@ -55,13 +55,14 @@ export const isProven = ({ over, visits }: Together): boolean =>
 export function renderTogether(found: Together | null): string {
   if (found === null) return '';
   const { visits, limitBytes, wantedBytes, peak, over } = found;
-  const [answered, large, failed] = (['answered', 'too-large', 'failed'] as const).map((outcome) =>
+  const [answered, large, absent, failed] = (['answered', 'too-large', 'not-here', 'failed'] as const).map((outcome) =>
     visits.filter((one) => one.outcome === outcome),
-  ) as [Visit[], Visit[], Visit[]];
+  ) as [Visit[], Visit[], Visit[], Visit[]];
   const stopped = visits.reduce((sum, one) => sum + one.stopped.length, 0);
   const names = (some: readonly Visit[]) => some.map(({ id }) => id).join(', ');
   const rest = [
     ...(large.length > 0 ? [`Larger than that alone: ${names(large)}.`] : []),
+    ...(absent.length > 0 ? [`Not on that machine: ${names(absent)}.`] : []),
     ...(failed.length > 0 ? [`Failed: ${names(failed)}.`] : []),
     ...(over.length > 0 ? [`The limit was passed at ${over.length} of ${found.samples} looks.`] : []),
   ];

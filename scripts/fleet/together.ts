@@ -9,6 +9,7 @@ import { formatBytes } from '#kernel/quantities';
 import { startPlatform } from '../../test/_platform.ts';
 import type { TestPlatform } from '../../test/_platform.ts';
 import { useJob } from './job.ts';
+import { absentProgram } from './plan.ts';
 import { processesBelow } from './processes.ts';
 import type { Together, Visit } from './together-record.ts';
 import { use } from './use.ts';
@@ -107,6 +108,7 @@ async function visited(definition: ServiceDefinition, need: number, visiting: Vi
     return { outcome: 'answered', ...facts(), call: what, status: answer.status };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
+    if (absentProgram(definition, message) !== null) return { outcome: 'not-here', ...facts(), why: message };
     const late = limit.aborted ? 'took too long: ' : '';
     return { outcome: 'failed', ...facts(), error: `${late}${message}`.slice(0, 2_000) };
   }

@@ -65,7 +65,9 @@ async function asked(url: string, init: RequestInit & { readonly signal: AbortSi
     const response = await fetch(url, init);
     const text = await response.text();
     const after = Number(response.headers.get('retry-after') ?? 1);
-    const isWaking = response.status === 503 && response.headers.get('x-sutaz-source') === 'gateway';
+    const isGateway = response.status === 503 && response.headers.get('x-sutaz-source') === 'gateway';
+    // What could not be started is left alone for longer than anybody waits here.
+    const isWaking = isGateway && !text.includes('"START_FAILED"');
     if (!isWaking) return { status: response.status, text };
     await sleep(systemClock, after * 1000, init.signal);
   }
