@@ -5,7 +5,7 @@ import { flag } from './fields.ts';
 
 /** What the control API tells of the packages that services run from, and does to them. */
 export interface EnvironmentDesk {
-  /** Looks at every file: seconds for a large home. */
+  /** Seconds for a large home, where they were not weighed before. */
   list(): Promise<ApiEnvironments>;
   /** Removes what no definition and no instance runs from. */
   prune(dryRun: boolean): Promise<ApiPruned>;

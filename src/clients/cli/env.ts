@@ -9,7 +9,7 @@ export const envLs = defineCommand({
   arguments: '',
   about:
     'Lists the environments of Python and Node packages that services run from: what each weighs on disk, how much of that\n' +
-    'others or the cache hold too, and the services that run from it. Looks at every file: a large home takes some seconds.',
+    'others or the cache hold too, and the services that run from it. Each is weighed once, which takes seconds for a large one.',
   options: {},
   examples: ['sutaz env ls', "sutaz env ls --json | jq '.environments[] | select(.users == [])'"],
   async run(_values, _words, context) {

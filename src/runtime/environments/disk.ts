@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sizeOf } from './weigh.ts';
 
 /** Tells of everything below a folder, links unfollowed. What goes while it is looked at is left out. */
 export async function walk(path: string, onEntry: (stats: Stats) => void): Promise<void> {
@@ -64,6 +65,3 @@ export async function freedBy(going: readonly string[], caches: readonly string[
   for (const { stats, links } of files.values()) if (links >= stats.nlink) bytes += sizeOf(stats);
   return bytes;
 }
-
-/** Of blocks of 512 bytes, which is what the system counts in whatever those of the file system are. */
-const sizeOf = ({ blocks }: Stats): number => blocks * 512;

@@ -4,11 +4,13 @@ import type { OnProgress } from '#contracts/models';
 import { createSingleFlight } from '#kernel/single-flight';
 import { createBuilder } from './builder.ts';
 import { cachesOf, pruneCaches } from './caches.ts';
-import { createScale, freedBy, walk } from './disk.ts';
+import { freedBy } from './disk.ts';
 import { environmentFolders, folderName, readMarker, wishesOf, type ReadyMarker } from './folders.ts';
 import { createPythonRecipes, nodeRecipe, type Recipe } from './recipes.ts';
 import { isOnPath } from './programs.ts';
 import { toolEnvironment } from './tool-env.ts';
+import { bytesTogether, linkedBytes, openWeights } from './weights.ts';
+import type { Weights } from './weights.ts';
 import type {
   Environment,
   EnvironmentList,
@@ -31,6 +33,7 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
   await mkdir(temporary, { recursive: true });
   const flights = createSingleFlight<ReadyMarker>();
   const builder = createBuilder(options);
+  const weights = openWeights(dir);
   const pythonRecipe = createPythonRecipes(options.python);
   const known = await readMarkers(dir);
   const ready = new Map(known.flatMap((marker) => wishesOf(marker).map((wish) => [wish, marker])));
@@ -75,7 +78,7 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
       return (wish !== undefined && ready.get(wish)?.id) || null;
     },
 
-    list: () => weighAll(dir),
+    list: () => weighAll(dir, weights),
 
     async prune(keep, { dryRun } = { dryRun: false }) {
       const kept = new Set(keep);
@@ -96,6 +99,7 @@ export async function openEnvironments(options: EnvironmentsOptions): Promise<En
       // A store must not lose what a build under way has just put there.
       if (!dryRun && builder.isIdle) freed += await emptied(temporary);
       if (!dryRun && builder.isIdle) freed += await pruneCaches({ dir, env, clock, log });
+      if (!dryRun) await weights.forget(await environmentFolders(dir));
       return { removed, freed };
     },
   };
@@ -109,19 +113,17 @@ async function emptied(folder: string): Promise<number> {
   return freed;
 }
 
-async function weighAll(dir: string): Promise<EnvironmentList> {
-  const together = createScale();
-  const environments: EnvironmentUsage[] = [];
-  for (const { id, kind, packages, interpreter, builtAt } of await readMarkers(dir)) {
-    const path = join(dir, id);
-    const own = createScale();
-    await walk(path, (stats) => {
-      own.add(stats);
-      together.add(stats);
-    });
-    environments.push({ id, kind, packages, path, interpreter, builtAt, ...own.weight() });
-  }
-  return { environments, bytes: together.weight().bytes };
+async function weighAll(dir: string, weights: Weights): Promise<EnvironmentList> {
+  const markers = await readMarkers(dir);
+  const found = await weights.all(markers);
+  const environments = markers.flatMap(({ id, kind, packages, interpreter, builtAt }, i): EnvironmentUsage[] => {
+    const weight = found[i];
+    if (!weight) return [];
+    const sharedBytes = linkedBytes(weight);
+    const bytes = weight.aloneBytes + sharedBytes;
+    return [{ id, kind, packages, path: join(dir, id), interpreter, builtAt, bytes, sharedBytes }];
+  });
+  return { environments, bytes: bytesTogether(found) };
 }
 
 /** Undefined where a definition has nothing for this machine: it has no environment here. */

@@ -76,7 +76,7 @@ export interface Environments {
   ensurePython(spec: PythonSpec, options: EnsureOptions): Promise<Environment>;
   /** The id of the environment that `ensure` would find built; null when it would have to build it, or there is none. */
   find(run: Pick<ProcessRun, 'node' | 'python'>): string | null;
-  /** Walks every file: seconds for a large home. */
+  /** Looks at every file of those that it has not weighed before: seconds for a large home. */
   list(): Promise<EnvironmentList>;
   /**
    * Removes the environments not named and what broken builds left, and then from the caches what no environment needs.
