@@ -6,6 +6,7 @@ import { builtInCatalog } from '../../test/_prepared.ts';
 import { readVerified } from './record.ts';
 import type { Verification } from './record.ts';
 import { renderServices, withServices } from './table.ts';
+import { readTogether, renderTogether } from './together-record.ts';
 
 const service = (id: string, gpu = 'none') =>
   serviceSchema.parse({
@@ -42,12 +43,13 @@ describe('the table of services', () => {
   });
 
   it('is not written where its place is unknown', () => {
-    expect(() => withServices('# A readme', '')).toThrow('marks');
+    expect(() => withServices('# A readme', [])).toThrow('marks');
   });
 
   it('of README.md is up to date: run `npm run schema`', async () => {
     const readme = readFileSync(join(import.meta.dirname, '..', '..', 'README.md'), 'utf8');
     const definitions = [...(await builtInCatalog()).services.values()].map(({ definition }) => definition);
-    expect(readme).toBe(withServices(readme, renderServices(definitions, await readVerified())));
+    const parts = [renderServices(definitions, await readVerified()), renderTogether(await readTogether())];
+    expect(readme).toBe(withServices(readme, parts));
   });
 });

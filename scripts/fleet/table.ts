@@ -73,9 +73,9 @@ function table(title: string, columns: readonly string[], rows: readonly (readon
 }
 
 /** The document with its generated part replaced. */
-export function withServices(document: string, services: string): string {
+export function withServices(document: string, parts: readonly string[]): string {
   const begin = document.indexOf(marks.begin);
   const end = document.indexOf(marks.end);
   if (begin < 0 || end < begin) throw new Error('README.md has lost the marks around its services.');
-  return `${document.slice(0, begin + marks.begin.length)}\n\n${services}\n${document.slice(end)}`;
+  return `${document.slice(0, begin + marks.begin.length)}\n\n${parts.filter(Boolean).join('\n')}\n${document.slice(end)}`;
 }

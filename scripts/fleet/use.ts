@@ -3,6 +3,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Agent, Headers, fetch } from 'undici';
+import type { RequestInit } from 'undici';
 import type { ServiceDefinition } from '#catalog/service';
 import type { Verify, VerifyCall } from '#catalog/verify';
 import type { ApiUnit } from '#contracts/api';
@@ -59,10 +61,13 @@ async function useCall(
   return { what: `${method} ${call.path}`, answer, fault: faultOf(answer, { status, text, json }) };
 }
 
+/** The signal ends a call. Left to itself `fetch` does after five minutes, in which an agent on a busy machine has not said a word. */
+const patient = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+
 /** Asks until the service is awake: a request that waited too long for that is told when to come back. */
 async function asked(url: string, init: RequestInit & { readonly signal: AbortSignal }): Promise<Answer> {
   for (;;) {
-    const response = await fetch(url, init);
+    const response = await fetch(url, { ...init, dispatcher: patient });
     const text = await response.text();
     const after = Number(response.headers.get('retry-after') ?? 1);
     const isGateway = response.status === 503 && response.headers.get('x-sutaz-source') === 'gateway';
