@@ -53,7 +53,8 @@ export const platformOperations = {
   listEnvironments: {
     ...{ method: 'GET', path: '/environments', scope: 'state:read', topic: 'state', answer: 'ApiEnvironments' },
     summary: 'List the packages that services run from: what they weigh, what they share, who uses them',
-    detail: 'Each is weighed once after it was built, and again after a prune: the first time a large home takes some seconds.',
+    detail:
+      'Each is weighed once after it was built, and again after a prune: the first time a large home takes some seconds.',
   },
   pruneEnvironments: {
     ...{ method: 'POST', path: '/environments/prune', scope: 'services:manage', topic: 'state' },
