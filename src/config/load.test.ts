@@ -17,7 +17,7 @@ const defaults = configSchema.parse({});
 describe('the defaults', () => {
   it('are what the issue and the design say', () => {
     expect(defaults).toEqual({
-      listen: { host: '127.0.0.1', port: 8080, hosts: [], plain: 'local', trust: [] },
+      listen: { host: '127.0.0.1', port: 8080, hosts: [], plain: 'local', workers: 1, trust: [] },
       memory: {},
       scheduler: {
         minResidency: 500,

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { workersOf } from '#config/static';
 import type { Config } from '#config/static';
 import { trackConnections } from '#edge/connections';
 import type { Connections } from '#edge/connections';
@@ -19,6 +21,8 @@ import type { Moving } from '#edge/moving';
 import { trustsOf } from '#edge/protocols/peer';
 import { speakProtocols } from '#edge/protocols/speak';
 import type { Protocols } from '#edge/protocols/speak';
+import { createWorkers } from '#edge/workers/workers';
+import type { Workers } from '#edge/workers/workers';
 import { createUpstreams } from '#edge/transport/upstreams';
 import { controlBase, operation } from '#contracts/operations';
 import { sleep } from '#kernel/abort';
@@ -54,6 +58,8 @@ export interface Front {
   /** Calls that are changing something now. */
   readonly changes: () => readonly string[];
   readonly connections: Connections;
+  /** Those of clients are closed when these have none, either. */
+  readonly workers: Workers | null;
   readonly mcp: McpServing;
   readonly protocols: Protocols;
 }
@@ -116,15 +122,33 @@ export async function createFront(
   });
   const { limits } = config.current();
   const onHandedOver = (socket: Socket) => connections.forget(socket);
-  const protocols = speakProtocols(door, { clock, limits, onHandedOver });
+  const workers = await openWorkers(door, { config, clock, log });
+  const protocols = speakProtocols(door, { clock, limits, onHandedOver, workers });
   // After that, so that it knows of a connection before its first byte says what it speaks.
   const connections = trackConnections(door);
-  closers.add(() => {
+  closers.add(async () => {
     protocols.close();
-    return closeNow(door, connections);
+    await closeNow(door, connections).finally(() => workers?.close());
   });
   const changes = trackChanges(door, `${controlBase}${operation('restart').path}`);
-  return { server: door, connections, protocols, mcp, moving, changes };
+  return { server: door, connections, workers, protocols, mcp, moving, changes };
+}
+
+/** Null where this process speaks TLS itself, or nobody does. */
+async function openWorkers(
+  door: Server,
+  { config, clock, log }: Pick<AppOptions, 'config' | 'clock' | 'log'>,
+): Promise<Workers | null> {
+  const { listen: settings, limits } = config.current();
+  const count = settings.tls === undefined ? 1 : workersOf(settings.workers, availableParallelism());
+  if (count === 1) return null;
+  log.info('TLS is spoken in processes of its own', { workers: count });
+  return createWorkers({
+    ...{ count, clock, log, handshakeMs: limits.headerTimeout },
+    take: (socket) => void door.emit('connection', socket),
+    // Node counts those that were sent away no more.
+    onOpen: (open) => void (door.maxConnections = Math.max(0, limits.connections - open)),
+  });
 }
 
 const peersOf = ({ tls, plain, trust }: Config['listen']): DoorDeps['peers'] => ({
@@ -154,14 +178,19 @@ export const listenOn = (door: Server, listener: NetServer): void => void door.l
  * Takes no new connections and closes none of those there are. Resolves when the last has closed, or when the signal
  * aborts. Not by the HTTP server's own `close`: that ends kept connections at once, perhaps just as a request arrives.
  */
-export function emptied({ server, protocols, mcp }: Front, signal: AbortSignal): Promise<void> {
+export function emptied({ server, workers, protocols, mcp }: Front, signal: AbortSignal): Promise<void> {
   mcp.endSubscriptions();
   // Those of HTTP/2 are told to open another one, which is the way it has for that.
   protocols.drain();
   return new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true });
-    NetServer.prototype.close.call(server, () => resolve());
+    NetServer.prototype.close.call(server, () => whenEmpty(workers, resolve));
   });
+}
+
+function whenEmpty(workers: Workers | null, then: () => void): void {
+  if (workers) workers.whenEmpty(then);
+  else then();
 }
 
 /** Milliseconds between looks for connections that are not needed any more while the door drains. */
@@ -173,9 +202,13 @@ const upgradedMs = 2_000;
  * No new connection; what is under way may finish until the time, in milliseconds, is up. A connection whose request has
  * ended stays open for its next one: those are closed as they become free.
  */
-export async function drain({ server, connections, protocols, mcp }: Front, clock: Clock, ms: number): Promise<void> {
+export async function drain(
+  { server, connections, workers, protocols, mcp }: Front,
+  clock: Clock,
+  ms: number,
+): Promise<void> {
   let open = true;
-  server.close(() => (open = false));
+  server.close(() => whenEmpty(workers, () => (open = false)));
   protocols.drain();
   mcp.endSubscriptions();
   const began = clock.now();

@@ -1,8 +1,10 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SecureContextOptions, Server as TlsServer, TLSSocket } from 'node:tls';
+import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#kernel/clock';
+import type { Pair } from '../workers/messages.ts';
+import type { Workers } from '../workers/workers.ts';
 import { protocolOf } from './first-bytes.ts';
 import type { Protocol } from './first-bytes.ts';
 import { createSessions } from './http2.ts';
@@ -16,12 +18,14 @@ export interface ProtocolDeps {
   };
   /** Told of a connection that is no longer one of HTTP/1.1, or not yet. */
   readonly onHandedOver: (socket: Socket) => void;
+  /** Others who speak TLS for it; null where it does so itself. */
+  readonly workers?: Workers | null;
 }
 
 /** What the listener speaks beside HTTP/1.1. */
 export interface Protocols {
   /** Certificate and key for connections from now on; those that are open keep theirs. */
-  secure(pair: SecureContextOptions): void;
+  secure(pair: Pair): void;
   /** HTTP/2 clients are told to ask elsewhere. */
   drain(): void;
   close(): void;
@@ -31,7 +35,8 @@ export interface Protocols {
  * Lets the listener of HTTP/1.1 take HTTP/2 and TLS on the same port: the first bytes of a connection decide, once. Node's
  * own handler gets what is left, with those bytes, so that a request of HTTP/1.1 costs nothing more.
  */
-export function speakProtocols(server: Server, { clock, limits, onHandedOver }: ProtocolDeps): Protocols {
+export function speakProtocols(server: Server, deps: ProtocolDeps): Protocols {
+  const { clock, limits, onHandedOver, workers = null } = deps;
   const http1 = server.listeners('connection') as ((socket: Duplex) => void)[];
   const sessions = createSessions((req, res) => server.emit('request', req, res), limits);
   let tls: TlsServer | null = null;
@@ -44,10 +49,15 @@ export function speakProtocols(server: Server, { clock, limits, onHandedOver }: 
     socket.allowHalfOpen = false;
     take(socket);
   };
+  const speakTls = (secure: TlsServer) => (socket: Socket) => {
+    const here = () => void secure.emit('connection', socket);
+    if (workers) workers.offer(socket, here);
+    else here();
+  };
   const decide = (socket: Socket, protocol: Protocol) => {
     const secure = protocol === 'tls' ? tls : null;
     if (protocol === 'http2') return handOver(socket, sessions.take);
-    if (secure) return handOver(socket, () => secure.emit('connection', socket));
+    if (secure) return handOver(socket, speakTls(secure));
     plain(socket);
     socket.resume();
   };
@@ -61,6 +71,7 @@ export function speakProtocols(server: Server, { clock, limits, onHandedOver }: 
     secure(pair) {
       if (tls) tls.setSecureContext(pair);
       else tls = listenTls(pair, server, limits.headerTimeout);
+      workers?.secure(pair);
     },
     drain: () => sessions.drain(),
     close: () => sessions.close(),
@@ -69,7 +80,7 @@ export function speakProtocols(server: Server, { clock, limits, onHandedOver }: 
 
 const isSecured = (socket: Socket): socket is TLSSocket => 'encrypted' in socket && socket.encrypted === true;
 
-function listenTls(pair: SecureContextOptions, server: Server, handshakeTimeout: number): TlsServer {
+function listenTls(pair: Pair, server: Server, handshakeTimeout: number): TlsServer {
   const tls = process.getBuiltinModule('node:tls').createServer({
     ...{ ...pair, handshakeTimeout },
     ALPNProtocols: ['h2', 'http/1.1'],
