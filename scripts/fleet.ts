@@ -20,7 +20,7 @@ import { tryService } from './fleet/trial.ts';
 
 const help = `Starts each service of the catalogue that this machine can run, uses it once through the door, puts it to sleep, wakes it, stops it,
 looks whether anything is left, and writes what it found to catalog/verified.json: also which models it asked with its own key, by the
-accounts of the door (n8n, Flowise and Langflow are given a flow that asks one). Ends with 1 when one failed.
+map (n8n, Flowise and Langflow are given a flow that asks one). Ends with 1 when one failed.
 
 npm run test:fleet -- [ID...]
   --limit TIME  for each service, its packages included (15m)

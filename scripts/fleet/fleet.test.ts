@@ -133,6 +133,15 @@ describe('catalog/verified.json', () => {
     expect(await readVerified(file)).toEqual([one('a'), one('b')]);
   });
 
+  it('is left as it is when what was found could not be read again', async () => {
+    await noteVerified([one('a')], new Set(['a', 'b']), file);
+    const figures = { startSeconds: null, pssBytes: null, sleep: null, way: 'process', version: null } as const;
+    const call = { what: 'sutaz run b --help', status: NaN };
+    const broken: Verification = { outcome: 'failed', id: 'b', date: '2026-11-01', ...figures, call, error: 'no' };
+    await expect(noteVerified([broken], new Set(['a', 'b']), file)).rejects.toThrow('status');
+    expect(await readVerified(file)).toEqual([one('a')]);
+  });
+
   it('is left as it is when it cannot be understood', async () => {
     await writeFile(file, '{ "services": [{ "id": 1 }] }');
     await expect(noteVerified([one('a')], new Set(['a']), file)).rejects.toThrow('outcome');

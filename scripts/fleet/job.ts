@@ -8,14 +8,16 @@ import type { TestPlatform } from '../../test/_platform.ts';
 import { faultOf } from './answer.ts';
 import type { Used } from './use.ts';
 
+export type Door = Pick<TestPlatform, 'url' | 'key'>;
+
 /** One run of a job, as its users have it. `run` is what the platform knows of it at its end. */
 export async function useJob(
   { id, verify }: ServiceDefinition,
-  { url, key }: Pick<TestPlatform, 'url' | 'key'>,
+  door: Door,
   signal: AbortSignal,
 ): Promise<Used & { readonly run: ApiJob }> {
   if (!verify || !('args' in verify)) throw new Error('Its definition does not say how it is run.');
-  const client = createClient({ url, key });
+  const client = createClient(door);
   const folder = verify.files ? await folderWith(verify.files) : null;
   const ask = { tool: id, args: verify.args, ...(folder !== null && { folder }) };
   let run = '';
@@ -45,7 +47,8 @@ function judged(
   said: string,
   { args, text: wanted }: { readonly args: readonly string[]; readonly text?: string | undefined },
 ): Used {
-  // Where it did not end by itself, the reason is all that there is of an answer.
-  const answer = { status: end?.code ?? NaN, text: end?.reason === 'exited' ? said : `${end?.message ?? ''} ${said}` };
+  // Where it did not end by itself there is no answer, and the reason is all that can be told.
+  if (end?.reason !== 'exited' || end.code === null) throw new Error(`${end?.message ?? ''} ${said}`.trim());
+  const answer = { status: end.code, text: said };
   return { what: `sutaz run ${tool} ${args.join(' ')}`, answer, fault: faultOf(answer, { status: 0, text: wanted }) };
 }

@@ -22,7 +22,7 @@ const trial = {
   models: z
     .array(z.strictObject({ model: z.string(), requests: z.number() }))
     .exactOptional()
-    .describe('Models that it asked at the door with the key of its instance, and how often; absent where none.'),
+    .describe('Models that it asked at the door with keys of its own, and how often; absent where none.'),
 };
 
 const record = z.discriminatedUnion('outcome', [
@@ -62,5 +62,6 @@ export async function noteVerified(
   file = verifiedFile,
 ): Promise<void> {
   const services = merged(await readVerified(file), found, known);
-  await writeFile(file, `${JSON.stringify({ services }, null, 2)}\n`);
+  // JSON has no NaN: what would not be read again is not written.
+  await writeFile(file, `${JSON.stringify(document.parse({ services }), null, 2)}\n`);
 }

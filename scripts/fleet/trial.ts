@@ -10,7 +10,7 @@ import { sleep } from '#kernel/abort';
 import { systemClock } from '#kernel/clock';
 import { startPlatform } from '../../test/_platform.ts';
 import type { TestPlatform } from '../../test/_platform.ts';
-import { accounts, askedByItself, modelsAskedBy } from './asking.ts';
+import { askedByItself, modelsAskedBy } from './asking.ts';
 import { useJob } from './job.ts';
 import { versionOf } from './plan.ts';
 import type { Way } from './plan.ts';
@@ -74,11 +74,11 @@ async function onPlatform(definition: ServiceDefinition, way: Way, place: Place,
 
 /** `sutaz.yaml` for the trial, as JSON, which YAML is too. */
 function settingsFor(definition: ServiceDefinition, way: Way): string {
-  const model = modelFor(definition);
+  const own = modelFor(definition);
   const idle = { after: `${idleSeconds}s` };
-  if (model !== null) return JSON.stringify({ models: { settings: { [model]: { engine: definition.id, idle } } } });
+  if (own !== null) return JSON.stringify({ models: { settings: { [own]: { engine: definition.id, idle } } } });
   const isServer = definition.kind === 'server';
-  return JSON.stringify({ services: { [definition.id]: { run: way, ...(isServer && { idle }) } }, limits: accounts });
+  return JSON.stringify({ services: { [definition.id]: { run: way, ...(isServer && { idle }) } } });
 }
 
 /** An engine is tried by the model that its call asks for. */
@@ -141,9 +141,9 @@ async function noteModels(
 ): Promise<void> {
   const said = await askedByItself(definition, platform, signal);
   const asked = await modelsAskedBy(definition, platform, signal);
-  if (said !== null) say(`  it was told: ${said}`);
+  if (said !== null) say(`  it was told: ${said.slice(0, 1_000)}`);
   if (asked.length > 0) findings.models = asked;
-  else if (said !== null) throw new Error('it was answered by a model, but the door saw nothing of its key');
+  else if (said !== null) throw new Error('it was answered by a model, but the map has nothing of its key');
 }
 
 const seconds = (ms: number): number => Number((ms / 1000).toFixed(ms < 1000 ? 3 : 1));

@@ -12,6 +12,46 @@ const root = join(import.meta.dirname, '..', '..', 'catalog');
 const files = await readFolders([{ path: root, origin: 'built-in' }]);
 const catalog = buildCatalog(files);
 
+/** What the catalogue is to have by name, and the definition that stands for it. */
+const promised: Readonly<Record<string, string>> = {
+  ...{ AgentGPT: 'agentgpt', AgentZero: 'agent-zero', Aider: 'aider', AnythingLLM: 'anythingllm', AutoGPT: 'autogpt' },
+  ...{
+    AutoGen: 'autogen-studio',
+    BigAGI: 'big-agi',
+    'Browser-Use': 'browser-use',
+    ChromaDB: 'chroma',
+    ComfyUI: 'comfyui',
+  },
+  ...{ Consul: 'consul', CrewAI: 'crewai', Dify: 'dify', 'docling-serve': 'docling-serve', Documind: 'documind' },
+  ...{ FAISS: 'faiss', FinRobot: 'finrobot', Flowise: 'flowise', 'GPT-Engineer': 'gpt-engineer', Gradio: 'gradio' },
+  ...{ Grafana: 'grafana', Haystack: 'hayhooks', Jaeger: 'jaeger', Jupyter: 'jupyter', LangChain: 'langgraph' },
+  ...{ LangFlow: 'langflow', Langfuse: 'langfuse', Letta: 'letta', LiteLLM: 'litellm', LlamaIndex: 'llama-index' },
+  ...{ 'llama.cpp server': 'llama-server', LocalAI: 'localai', Loki: 'loki', MetaGPT: 'metagpt', Milvus: 'milvus' },
+  ...{ MLflow: 'mlflow', n8n: 'n8n', 'Node-RED': 'node-red', Ollama: 'ollama', 'Open WebUI': 'open-webui' },
+  ...{ OpenHands: 'openhands', PentestGPT: 'pentestgpt', pgvector: 'pgvector', PostgreSQL: 'postgres' },
+  ...{
+    PrivateGPT: 'private-gpt',
+    Prometheus: 'prometheus',
+    Qdrant: 'qdrant',
+    RabbitMQ: 'rabbitmq',
+    RAGFlow: 'ragflow',
+  },
+  ...{
+    Redis: 'redis',
+    SearXNG: 'searxng',
+    ShellGPT: 'shell-gpt',
+    Skyvern: 'skyvern',
+    'speech to text': 'speech-to-text',
+  },
+  ...{
+    Streamlit: 'streamlit',
+    TabbyML: 'tabby',
+    'text to speech': 'text-to-speech',
+    vLLM: 'vllm',
+    Weaviate: 'weaviate',
+  },
+};
+
 describe('the built-in catalogue', () => {
   it('is right', () => {
     expect(catalog.disabled.flatMap(({ problems }) => problems.map(formatProblem))).toEqual([]);
@@ -27,6 +67,8 @@ describe('the built-in catalogue', () => {
     expect(sources('gemma3:270m')).toEqual(['huggingface', 'ollama', 'python']);
     expect(catalog.models.size).toBeGreaterThanOrEqual(5);
   });
+
+  it.each(Object.entries(promised))('has %s', (_, id) => expect(catalog.services.has(id)).toBe(true));
 
   it('names each file after its id', () => {
     for (const [id, { path }] of [...catalog.services, ...catalog.models]) {
