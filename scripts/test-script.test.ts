@@ -34,7 +34,7 @@ beforeEach(() => {
       `if [ "$FAILS" = "$3" ]; then echo '${report(2)}' > "$file"; exit 1; fi\necho '${report(0)}' > "$file"`,
   );
   // So that .ci/run finds everything and installs nothing.
-  for (const tool of ['python3', 'chromium', 'ps']) script(`bin/${tool}`, 'exit 0');
+  for (const tool of ['python3', 'chromium', 'ps', 'busybox', 'dockerd']) script(`bin/${tool}`, 'exit 0');
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -44,7 +44,8 @@ function script(path: string, body: string) {
 }
 
 function run(command: string, fails = '') {
-  const env = { PATH: `${join(root, 'bin')}:/usr/bin:/bin`, FAILS: fails };
+  // With an engine named, .ci/run starts none of its own.
+  const env = { PATH: `${join(root, 'bin')}:/usr/bin:/bin`, FAILS: fails, DOCKER_HOST: 'unix:///nowhere' };
   const { status, stdout, stderr } = spawnSync(join(root, command), { env, encoding: 'utf8' });
   return { status, lines: stdout.trimEnd().split('\n'), stderr };
 }
