@@ -28,7 +28,12 @@ describe.skipIf(!executablePath)('the console in a real browser', () => {
     platform = await startPlatform({
       config: 'models: { context: 2048, slots: 2 }',
       memory: '1200MiB',
-      catalog: { 'services/echo.yaml': echoService('echo', { dir: `${root}test` }) },
+      catalog: {
+        'services/echo.yaml': echoService('echo', {
+          dir: `${root}test`,
+          extra: "consumes: { openai: { X_URL: '{openai.url}' } }",
+        }),
+      },
     });
     browser = await chromium.launch({ executablePath: executablePath ?? '', args: [...args, ...quiet] });
     context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
@@ -66,6 +71,10 @@ describe.skipIf(!executablePath)('the console in a real browser', () => {
     await page.waitForSelector('[data-testid="unit-row-service/echo"][data-state="ready"]');
     expect(await row.getAttribute('data-state')).toBe('ready');
     expect(await page.getByTestId('events').textContent()).toContain('is ready');
+    await page.getByTestId('wiring-toggle').click();
+    await expect
+      .poll(() => page.getByTestId('wiring').textContent())
+      .toMatch(/echo sutaz-i-\w{4}….*openaithe platform/);
     await page.getByTestId('stop-service/echo').click();
     await page.waitForSelector('[data-testid="unit-row-service/echo"][data-state="cold"]');
   });

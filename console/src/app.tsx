@@ -7,6 +7,7 @@ import { SectionLinks } from './shell/section-links.tsx';
 import { SignedOut } from './shell/signed-out.tsx';
 import { useConsole } from './store/context.tsx';
 import { UnitSection } from './units/unit-section.tsx';
+import { WiringSection } from './wiring/wiring-section.tsx';
 
 export function App() {
   const signedOut = useConsole((state) => state.connection.status === 'signed-out');
@@ -21,9 +22,10 @@ export function App() {
         <main className="page">
           <MemorySection />
           <UnitSection />
-          <aside className="side" aria-label="Chat and events">
+          <aside className="side" aria-label="Chat, events and wiring">
             <ChatSection />
             <EventSection />
+            <WiringSection />
           </aside>
         </main>
       </div>

@@ -1,9 +1,10 @@
 import { chatEvents } from './chat.ts';
 import { decodeLedger, decodeLogEntry, decodeState, decodeUnit, fields, list, parseJson } from './decode.ts';
+import { decodeMap } from './decode-map.ts';
 import { ApiProblem, problemFrom } from './problem.ts';
 import { readSse } from './sse.ts';
 import type { SseItem } from './sse.ts';
-import type { ChatEvent, ChatMessage, PlatformEvent, PlatformState, UnitAction } from './types.ts';
+import type { ChatEvent, ChatMessage, PlatformEvent, PlatformState, UnitAction, WiringMap } from './types.ts';
 
 export interface ChatRequest {
   readonly model: string;
@@ -17,6 +18,8 @@ export interface Client {
   act(unit: string, action: UnitAction, signal?: AbortSignal): Promise<void>;
   /** The whole state first, then every change. Ends when the connection does; it does not reconnect by itself. */
   events(signal: AbortSignal): AsyncIterable<PlatformEvent>;
+  /** Who consumes what of whom. */
+  map(signal?: AbortSignal): Promise<WiringMap>;
   /** The ids that `chat` takes as a model. */
   models(signal?: AbortSignal): Promise<readonly string[]>;
   /** The answer as it is made. Throws when the stream breaks off before its end. */
@@ -53,6 +56,9 @@ export function createClient(options: ClientOptions = {}): Client {
     async *events(signal) {
       const response = await send('/sutaz/v1/events', { signal, accept: 'text/event-stream' });
       for await (const item of readSse(stream(response))) yield platformEvent(item);
+    },
+    async map(signal) {
+      return decodeMap(await json(await send('/sutaz/v1/map', { signal })));
     },
     async models(signal) {
       const { data } = fields(await json(await send('/v1/models', { signal })));

@@ -3,7 +3,8 @@
  * imports this file, and nothing of the platform reaches the page.
  */
 import type { ApiEvent, ApiLedger, ApiProgress, ApiState, ApiUnit } from '../../../src/contracts/api.ts';
-import type { Ledger, LogEntry, Platform, Progress, Tier, Unit } from './types.ts';
+import type { ApiMap } from '../../../src/contracts/map-api.ts';
+import type { Ledger, LogEntry, Platform, Progress, Tier, Unit, WiringMap } from './types.ts';
 
 type Covers<Wire extends Page, Page> = Wire;
 
@@ -13,5 +14,6 @@ export type Checked = [
   Covers<ApiLedger, Ledger>,
   Covers<ApiProgress, Progress>,
   Covers<ApiEvent, LogEntry>,
+  Covers<ApiMap, WiringMap>,
   Covers<ApiState['platform'], Platform>,
 ];

@@ -128,3 +128,31 @@ export type ChatEvent =
   | { readonly type: 'text'; readonly delta: string }
   | { readonly type: 'finish'; readonly reason: string }
   | { readonly type: 'usage'; readonly usage: ChatUsage };
+
+/** Who consumes what of whom. */
+export interface WiringMap {
+  readonly edges: readonly WiringEdge[];
+  readonly shared: readonly Shared[];
+}
+
+export interface WiringEdge {
+  /** `service/chroma`, `model/smollm2:135m`; `door` for the platform itself. */
+  readonly from: string;
+  readonly to: string;
+  /** Null where the other is only needed, or was asked without being bound to. */
+  readonly capability: string | null;
+  readonly way: 'door' | 'direct';
+  /** Null where they do not pass through the door. */
+  readonly requests: number | null;
+  readonly lastSeen: string | null;
+  /** How the key of the consumer's present instance begins; null where it does not run. */
+  readonly key: string | null;
+}
+
+/** A provider that several have an account at. */
+export interface Shared {
+  readonly provider: string;
+  readonly users: readonly string[];
+  readonly bytes: number;
+  readonly sparedBytes: number;
+}

@@ -3,6 +3,7 @@ const sections = [
   ['units', 'Services'],
   ['chat', 'Chat'],
   ['events', 'Events'],
+  ['wiring', 'Wiring'],
 ] as const;
 
 /** On a narrow screen the parts lie below each other, and fifty services are a long way to scroll. */

@@ -57,6 +57,7 @@ function fakePlatform() {
     events,
     state: unused,
     act: unused,
+    map: unused,
     models: unused,
     chat: () => {
       throw new Error('not used here');

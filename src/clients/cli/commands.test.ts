@@ -79,6 +79,21 @@ describe('ps', () => {
     `);
   });
 
+  test('shows what several spare by one provider', async () => {
+    platform.routes['GET /sutaz/v1/state'] = json(state(chroma));
+    const shared = [
+      { provider: 'service/redis', users: ['service/a', 'service/b', 'service/c'], bytes: GiB, sparedBytes: 2 * GiB },
+      { provider: 'service/postgres', users: ['service/a'], bytes: GiB, sparedBytes: 0 },
+    ];
+    platform.routes['GET /sutaz/v1/map'] = json({ since: '', nodes: [], edges: [], shared });
+    expect((await platform.run(['ps'])).out).toContain('\nShared: redis by 3; 2 GiB spared (sutaz map)\n');
+    expect(JSON.parse((await platform.run(['ps', '--json'])).out)).toMatchObject({ shared });
+    // An earlier release has no map.
+    platform.routes['GET /sutaz/v1/map'] = json({ detail: 'no such address' }, 404);
+    const { code, out } = await platform.run(['ps']);
+    expect([code, out.includes('Shared')]).toEqual([0, false]);
+  });
+
   test('shows graphics cards and busy threads where there are any', async () => {
     const [card, busy] = [
       { id: 'gpu0', name: 'Tesla T4', totalBytes: 16 * GiB, limitBytes: 12 * GiB, reservedBytes: 5 * GiB },

@@ -1,4 +1,5 @@
 import type { ApiDevice, ApiLedger, ApiState, ApiUnit, ApiUnitState } from '#contracts/api';
+import type { ApiShared } from '#contracts/map-api';
 import { formatBytes, formatDuration } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
 import { painter } from './style.ts';
@@ -18,13 +19,15 @@ export const ps = defineCommand({
   examples: ['sutaz ps', 'sutaz ps --all', 'sutaz ps --json | jq \'.units[] | select(.state == "ready") | .id\''],
   async run(values, _words, context) {
     const client = await context.connect();
+    // A platform of an earlier release knows no map: what it shows of the rest is worth having.
+    const map = client.readMap().catch(() => null);
     const state = await client.readState();
+    const shared = (await map)?.shared ?? [];
     if (context.json)
-      return context.printJson(values.all ? state : { ...state, units: state.units.filter(isOfInterest) });
+      return context.printJson({ ...state, ...(!values.all && { units: state.units.filter(isOfInterest) }), shared });
     const paint = painter(context.outTty, context.env);
-    context.out(
-      renderPs(state, { all: values.all ?? false, width: context.outTty ? context.columns() : Infinity, paint }),
-    );
+    const width = context.outTty ? context.columns() : Infinity;
+    context.out(renderPs(state, { all: values.all ?? false, width, paint, shared }));
   },
 });
 
@@ -36,16 +39,17 @@ export interface PsOptions {
   readonly all: boolean;
   readonly width: number;
   readonly paint: Paint;
+  readonly shared?: readonly ApiShared[];
 }
 
-export function renderPs({ ledger, units }: ApiState, { all, width, paint }: PsOptions): string {
+export function renderPs({ ledger, units }: ApiState, { all, width, paint, shared = [] }: PsOptions): string {
   const shown = units.filter((unit) => all || isOfInterest(unit)).sort(byWakefulness);
   const hidden = units.length - shown.length;
   const shows = (ledger.devices ?? []).length > 0 ? columns : columns.filter(({ title }) => title !== 'VRAM');
   const table = shown.length === 0 ? '' : `\n${renderTable(shows, shown, { width, paint })}`;
   const rest = hidden === 0 ? '' : `\n${paint('dim', `${hidden} more, never used: sutaz ps --all`)}\n`;
   const cards = (ledger.devices ?? []).map((device) => `${deviceLine(device)}\n`).join('');
-  return `${ledgerLine(ledger)}\n${cards}${threadsLine(ledger)}${table}${rest}`;
+  return `${ledgerLine(ledger)}\n${cards}${threadsLine(ledger)}${sparedLine(shared)}${table}${rest}`;
 }
 
 /** One graphics card. */
@@ -59,6 +63,15 @@ function threadsLine({ threads }: ApiLedger): string {
   if (!threads || threads.total === null || threads.busy === 0) return '';
   const waits = threads.waiting.length === 0 ? '' : `; ${threads.waiting.length} units wait for some`;
   return `Processor: ${threads.busy} threads busy on ${threads.total} cores${waits}\n`;
+}
+
+/** Told where several are awake on one provider that each would else have its own of. */
+function sparedLine(shared: readonly ApiShared[]): string {
+  const several = shared.filter(({ users }) => users.length > 1);
+  if (several.length === 0) return '';
+  const bytes = several.reduce((sum, { sparedBytes }) => sum + sparedBytes, 0);
+  const names = several.map(({ provider, users }) => `${provider.slice(provider.indexOf('/') + 1)} by ${users.length}`);
+  return `Shared: ${names.join(', ')}; ${formatBytes(bytes)} spared (sutaz map)\n`;
 }
 
 export const ledgerLine = ({ limitBytes, limitReason, reservedBytes, measuredBytes, freeBytes }: ApiLedger): string =>
