@@ -242,6 +242,8 @@ describe('services of a platform', () => {
     expect(await tries(platform, 'read', `/proc/${platform.pid}/environ`)).toBe('EACCES');
     expect(await tries(platform, 'write', join(home, 'services', 'prober', 'x'))).toBe('done');
     expect((await stat(join(home, 'services', 'prober', 'x'))).uid).toBe(one.uid);
+    // Regression: the folder above it was closed to them, and Node went without compiled code.
+    expect(await tries(platform, 'write', join(one.env['NODE_COMPILE_CACHE'] ?? '', 'x'))).toBe('done');
   });
 
   it.skipIf(noUsers !== null)(
