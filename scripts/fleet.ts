@@ -4,11 +4,13 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ServiceDefinition } from '#catalog/service';
+import type { RuntimeDriver } from '#contracts/runtime';
 import { Fault } from '#kernel/faults';
 import { didYouMean } from '#kernel/nearest';
 import { formatBytes, parseBytes, parseDuration } from '#kernel/quantities';
 import { endLeftovers } from '../test/_leftovers.ts';
 import { builtInCatalog } from '../test/_prepared.ts';
+import { openEngine, whyNotFetched } from './fleet/containers.ts';
 import { absentProgram, planTrial, versionOf } from './fleet/plan.ts';
 import type { Machine } from './fleet/plan.ts';
 import { noteVerified, readVerified } from './fleet/record.ts';
@@ -61,6 +63,8 @@ function lineOf(one: Verification): string {
 
 interface Run {
   readonly machine: Machine;
+  /** The engine of containers; null where none answers. */
+  readonly engine: RuntimeDriver | null;
   readonly home: string;
   readonly limitMs: number;
   readonly signal: AbortSignal;
@@ -77,6 +81,11 @@ async function verified(definition: ServiceDefinition, run: Run): Promise<Verifi
   run.say(definition.id);
   const limit = AbortSignal.timeout(run.limitMs);
   const signal = AbortSignal.any([run.signal, limit]);
+  const { docker } = definition.run;
+  if (plan.way === 'docker' && docker && run.engine) {
+    const why = await whyNotFetched(run.engine, docker, { ...run, signal });
+    if (why !== null) return notHere(why);
+  }
   const found = await tryService(definition, plan.way, { ...run, shelter: shelter(), signal });
   await endLeftovers(run.home);
   if (found.outcome === 'verified') return found;
@@ -163,10 +172,11 @@ async function main(): Promise<number> {
     const interrupt = new AbortController();
     for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort());
     const home = values.home ?? join(base, 'platform');
-    const machine = { hasGpu: existsSync('/dev/nvidia0'), hasDocker: false };
+    const engine = await openEngine();
+    const machine = { hasGpu: existsSync('/dev/nvidia0'), hasDocker: engine !== null };
     const say = (text: string) => void (values.json || console.log(text));
-    const run = { machine, home, limitMs: limitMs ?? 0, signal: interrupt.signal, say };
-    const all = await verifyAll(definitions, new Set(services.keys()), run);
+    const run = { machine, engine, home, limitMs: limitMs ?? 0, signal: interrupt.signal, say };
+    const all = await verifyAll(definitions, new Set(services.keys()), run).finally(() => engine?.close());
     if (values.json) console.log(JSON.stringify({ services: all }, null, 2));
     if (interrupt.signal.aborted) return 130;
     return all.some(({ outcome }) => outcome === 'failed') ? 1 : 0;

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseStrict } from '#config/strict';
 import { serviceSchema } from '#catalog/service';
+import type { DockerRun } from '#catalog/service';
+import { Fault } from '#kernel/faults';
 import { faultOf } from './answer.ts';
+import { whyNotFetched } from './containers.ts';
 import { absentProgram, planTrial, versionOf } from './plan.ts';
 import { merged, noteVerified, readVerified } from './record.ts';
 import type { Verification } from './record.ts';
@@ -23,6 +26,27 @@ function service(run: string, more = '') {
 const bare = { hasGpu: false, hasDocker: false };
 const both = '{ process: { command: [a] }, docker: { image: "a/a:1.2", port: 80 } }';
 const container = '{ docker: { image: "localhost:5000/a/a", port: 80 } }';
+
+describe('the image of a container', () => {
+  const { docker } = service(container).run;
+  const asked = async (fault: Fault | null) => {
+    const said: string[] = [];
+    const prepare = async () => {
+      if (fault) throw fault;
+    };
+    const fetching = { signal: new AbortController().signal, say: (text: string) => void said.push(text) };
+    return { why: await whyNotFetched({ prepare }, docker as DockerRun, fetching), said };
+  };
+
+  it('is had, or it is recorded why not, in words that say nothing of this machine', async () => {
+    expect(await asked(null)).toEqual({ why: null, said: [] });
+    expect(await asked(new Fault('UPSTREAM_FAILED', 'proxy 10.0.0.1 refused'))).toEqual({
+      why: 'a container only, and its registry could not be reached',
+      said: ['  proxy 10.0.0.1 refused'],
+    });
+    expect((await asked(new Fault('INTERNAL', 'x'))).why).toBe('a container only, and its image could not be fetched');
+  });
+});
 
 describe('how a service is tried', () => {
   it.each([

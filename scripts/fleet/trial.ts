@@ -11,6 +11,7 @@ import { systemClock } from '#kernel/clock';
 import { startPlatform } from '../../test/_platform.ts';
 import type { TestPlatform } from '../../test/_platform.ts';
 import { askedByItself, modelsAskedBy } from './asking.ts';
+import { containersBelow } from './containers.ts';
 import { useJob } from './job.ts';
 import { versionOf } from './plan.ts';
 import type { Way } from './plan.ts';
@@ -67,7 +68,8 @@ async function onPlatform(definition: ServiceDefinition, way: Way, place: Place,
   }
   const files = place.shelter ? (await strayFiles(place.shelter)).filter((file) => !before.has(file)) : [];
   const open = await Promise.all(ports.map(async (port) => ((await isListening(port)) ? [`port ${port}`] : [])));
-  const left = [...processesBelow(place.home), ...open.flat(), ...files.map((file) => `file ${file}`)];
+  const boxes = way === 'docker' ? await containersBelow(place.home) : [];
+  const left = [...processesBelow(place.home), ...boxes, ...open.flat(), ...files.map((file) => `file ${file}`)];
   await rm(data, { recursive: true, force: true });
   if (left.length > 0) throw new Error(`it left behind: ${left.join(', ')}`);
 }
@@ -164,9 +166,14 @@ async function started(client: Client, name: string, { signal, say }: Place): Pr
 
 /** PSS in bytes; of what has no process here what the platform measured. */
 async function weightOf(client: Client, name: string, signal: AbortSignal): Promise<number | null> {
-  const { instance, bytes } = await client.readUnit(name, {}, { signal });
-  const pss = instance?.pid ? await instancePss(instance.id, instance.pid) : 0;
-  return pss > 0 ? pss : bytes.measured;
+  for (let looks = 1; ; looks++) {
+    const { instance, bytes } = await client.readUnit(name, {}, { signal });
+    const pss = instance?.pid ? await instancePss(instance.id, instance.pid) : 0;
+    if (pss > 0) return pss;
+    // A container is weighed by the platform alone, with its next survey.
+    if (bytes.measured !== null || instance?.way !== 'docker' || looks === 20) return bytes.measured;
+    await sleep(systemClock, 250, signal);
+  }
 }
 
 async function asleep(client: Client, name: string, signal: AbortSignal): Promise<'frozen' | 'cold'> {

@@ -13,7 +13,7 @@ import { lastWritten } from './_docker-log.ts';
 import { createNetworks } from './_docker-networks.ts';
 import { unseenEnd } from './_exits.ts';
 
-export { whyNoEngine } from './_docker-engine.ts';
+export { findSocket, whyNoEngine } from './_docker-engine.ts';
 
 export interface DockerOptions {
   /** What is this platform's on an engine that others may use, too: lower-case letters and digits. */
