@@ -199,8 +199,8 @@ describe.skipIf(why !== null)('containers', () => {
       setInterval(() => undefined, 1_000);`);
     await platform.kill9();
     const handle = JSON.parse(platform.line) as InstanceHandle;
-    expect(await driver.find?.(one.id)).toEqual(handle);
-    expect(await driver.find?.(newInstanceId())).toBeNull();
+    expect(await driver.find?.(one.id, one.unit)).toEqual(handle);
+    expect(await driver.find?.(newInstanceId(), one.unit)).toBeNull();
     const before = (await log(one)).length;
     expect(await driver.recover(handle)).toEqual(handle);
     await until(async () => (await log(one)).length > before + 200, 'more lines');
@@ -214,7 +214,7 @@ describe.skipIf(why !== null)('containers', () => {
     const [one, other] = [await setup(), await setup()];
     const spec = one.spec('sleep 60');
     await one.driver.start(spec, never);
-    expect(await other.driver.find?.(spec.id)).toBeNull();
+    expect(await other.driver.find?.(spec.id, spec.unit)).toBeNull();
   });
 
   it('leaves the last words of one that ended while no platform ran, and nothing else', async () => {

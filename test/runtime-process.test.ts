@@ -120,6 +120,21 @@ describe('a plain process', () => {
     expect(ends).toEqual([{ state: 'exited', code: null, signal: null, oomKilled: false }]);
   });
 
+  it('regression: is found by its id when the platform was killed between starting and noting it, and ended', async () => {
+    const { driver, script } = await setup();
+    const place = script('while :; do sleep 0.02; done');
+    const spec = { ...place, id: newInstanceId(), unit: unitId('service', 'unnoted'), memoryBytes: 0 };
+    const { unit, state } = await startedEarlier(spec);
+    const { pid, startTicks } = state as { pid: number; startTicks: number };
+    const found = await driver.find?.(spec.id, spec.unit);
+    expect(found).toMatchObject({ id: spec.id, unit, state: { pid, startTicks } });
+    expect(await driver.find?.(newInstanceId(), spec.unit)).toBeNull();
+    if (found) await driver.recover(found);
+    if (found) await driver.stop(found, 0);
+    await until(() => exited(pid), 'its end');
+    expect(await driver.find?.(spec.id, spec.unit)).toBeNull();
+  });
+
   it('is not mistaken for a later process with its pid', async () => {
     const { driver, spec, reopen } = await setup();
     const handle = await driver.start(spec('sleep 30'), never);

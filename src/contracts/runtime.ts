@@ -138,7 +138,7 @@ export interface RuntimeDriver extends Driver {
    * An instance that an earlier process started and had no time to note the handle of. Absent where nothing of an
    * instance but its handle leads to it.
    */
-  find?(id: InstanceId): Promise<InstanceHandle | null>;
+  find?(id: InstanceId, unit: UnitId): Promise<InstanceHandle | null>;
   /** Fetches what an instance is made of, where that is not here yet; `start` does so too, and tells nobody how far it is. */
   prepare?(image: ImageSpec, options: { signal: AbortSignal; onProgress: OnProgress }): Promise<void>;
   /** Memory is the proportional set size (PSS) of everything the instance runs, in bytes. */

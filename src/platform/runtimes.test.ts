@@ -82,8 +82,9 @@ describe('processes and containers as one', () => {
   });
 
   it('looks for no container where there can be none', async () => {
-    const both = createRuntimes(noting('process').driver, undefined, () => 'there is no engine');
-    expect(await both.find?.(newInstanceId())).toBeNull();
+    const processes = { ...noting('process').driver, find: () => Promise.resolve(null) };
+    const both = createRuntimes(processes, undefined, () => 'there is no engine');
+    expect(await both.find?.(newInstanceId(), spec.unit)).toBeNull();
     await expect(both.start(spec, never)).rejects.toMatchObject({ code: 'NOT_SUPPORTED' });
     await both.close();
   });

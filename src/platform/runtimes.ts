@@ -36,7 +36,11 @@ export function createRuntimes(
     traits: processes.traits,
     start: async (spec, signal) => (spec.container ? await containers() : processes).start(spec, signal),
     recover: async (handle) => (await of(handle)).recover(handle),
-    find: async (id) => (whyNone() === null ? ((await (await containers()).find?.(id)) ?? null) : null),
+    async find(id, unit) {
+      const process = await processes.find?.(id, unit);
+      if (process || whyNone() !== null) return process ?? null;
+      return (await (await containers()).find?.(id, unit)) ?? null;
+    },
     prepare: async (image, options) => (await containers()).prepare?.(image, options),
     inspect: async (handle) => (await of(handle)).inspect(handle),
     stop: async (handle, graceMs) => (await of(handle)).stop(handle, graceMs),

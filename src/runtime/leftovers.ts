@@ -31,7 +31,7 @@ export async function endLeft(unit: UnitId, { driver, records, log }: LeftDeps):
   records.delete(unit);
 }
 
-async function endOne({ id, handle }: InstanceRecord, driver: RuntimeDriver): Promise<void> {
-  const known = handle ?? (await driver.find?.(id)) ?? null;
+async function endOne({ id, unit, handle }: InstanceRecord, driver: RuntimeDriver): Promise<void> {
+  const known = handle ?? (await driver.find?.(id, unit)) ?? null;
   if (known) await driver.stop(known, graceMs);
 }

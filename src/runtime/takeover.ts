@@ -23,7 +23,7 @@ export async function takeOver(
   { driver, records, log }: { driver: RuntimeDriver; records: Records; log: Logger },
 ): Promise<Recovered | null> {
   const { unit } = record;
-  const noted = record.handle ?? (await driver.find?.(record.id)) ?? null;
+  const noted = record.handle ?? (await driver.find?.(record.id, unit)) ?? null;
   const handle = noted && (await driver.recover(noted));
   const status = handle && (await driver.inspect(handle));
   if (!handle || !status || status.state === 'exited') {

@@ -1,7 +1,9 @@
 import type { InstanceHandle, InstanceSpec } from '#contracts/runtime';
 import { Fault } from '#kernel/faults';
+import type { InstanceId, UnitId } from '#kernel/ids';
 import { isCgroupOf } from './_cgroups.ts';
 import { marker, type Root } from './_members.ts';
+import { hasEnded } from './_procfs.ts';
 import type { ProcessEntry, Procfs } from './_procfs.ts';
 import type { SpawnedProcess } from './_spawn.ts';
 
@@ -29,6 +31,19 @@ export function makeHandle(spec: InstanceSpec, child: SpawnedProcess, procfs: Pr
   }
   const state: ProcessState = { pid: child.pid, startTicks: entry.startTicks, bootId: procfs.bootId, ...groups };
   return { driver: 'runtime.process', version: 1, id: spec.id, unit: spec.unit, state };
+}
+
+/**
+ * The handle of an instance whose start was not noted any more: its first process is the oldest one that leads a session and
+ * was started with the instance's marker. Its control group is not known then, and it is frozen by signals.
+ */
+export function findHandle(id: InstanceId, unit: UnitId, procfs: Procfs): InstanceHandle | null {
+  const [root] = [...procfs.table(0).values()]
+    .filter((one) => one.session === one.pid && !hasEnded(one) && procfs.variable(one, marker) === id)
+    .sort((a, b) => a.startTicks - b.startTicks);
+  if (!root) return null;
+  const state: ProcessState = { pid: root.pid, startTicks: root.startTicks, bootId: procfs.bootId };
+  return { driver: 'runtime.process', version: 1, id, unit, state };
 }
 
 /** The root a handle stands for; null when the machine was started anew since, and nothing of it can be left. */

@@ -7,7 +7,7 @@ import { beginInstance } from './_begin.ts';
 import { cgroupOf, controllersIn, findCgroups, sweepCgroups } from './_cgroups.ts';
 import { unseenEnd } from './_exits.ts';
 import { createFreezing } from './_freeze.ts';
-import { readRoot } from './_handle.ts';
+import { findHandle, readRoot } from './_handle.ts';
 import { createInstances, type Instances } from './_instances.ts';
 import { findLandlock, type Landlock } from './_landlock.ts';
 import { findLimitParents, noParents, sweepLimits, type LimitParents } from './_limits.ts';
@@ -123,6 +123,8 @@ function createDriver(
       await instances.sweep(root);
       return null;
     },
+
+    find: async (id, unit) => findHandle(id, unit, procfs),
 
     async inspect(handle) {
       const root = readRoot(handle, procfs.bootId);
