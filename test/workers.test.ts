@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { Agent, request } from 'node:https';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -247,8 +248,11 @@ describe('a platform with workers', () => {
     const all = workers();
     const broken = stream(500, 20).catch((error: unknown) => String(error));
     await until(async () => (await platform.unit('echo')).leases === 1, 'the stream to begin');
+    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('sutaz-door-'));
+    const before = folders().length;
     await platform.kill9();
     await until(() => all.every(exited), 'the workers to end');
+    expect(folders().length).toBeLessThan(before);
     expect(await broken).toMatch(/cut|socket|aborted|reset/i);
   });
 

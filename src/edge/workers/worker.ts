@@ -1,5 +1,7 @@
+import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { createServer } from 'node:tls';
 import type { Server, TLSSocket } from 'node:tls';
 import { introduction } from './hop.ts';
@@ -80,4 +82,8 @@ process.on('message', (message: ToWorker, handle: unknown) => {
 });
 // Signals to the whole group are the platform's to answer: it lets what is under way come to its end.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-process.on('disconnect', () => process.exit());
+process.on('disconnect', () => {
+  // A platform that was killed left its socket behind.
+  rmSync(dirname(begun.path), { recursive: true, force: true });
+  process.exit();
+});
