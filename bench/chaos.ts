@@ -38,14 +38,11 @@ const wasOut = ({ at, ms }: Ended, { outages }: Done): boolean =>
 /** What breaks off because its upstream does, or is killed while it speaks, is broken off for its client as it should be. */
 const mayBreak = ({ path }: Ended): boolean => /^\/services\/(raw|echo)\//.test(path);
 
-/** Its answer breaks off in the packet that it begins in: what the client had of it by then is chance. */
-const isOdd = ({ path }: Ended): boolean => path === '/services/raw/odd-chunk';
-
 function wrongs(ended: readonly Ended[], done: Done): string[] {
   const isWrong = (one: Ended) =>
     one.how === 'hung' ||
     one.status === 500 ||
-    (one.how === 'unanswered' && !isOdd(one) && !wasOut(one, done)) ||
+    (one.how === 'unanswered' && !wasOut(one, done)) ||
     (one.how === 'broken' && !mayBreak(one) && !wasOut(one, done)) ||
     (one.path === '/services/many/' && one.status !== 200 && !wasOut(one, done));
   return ended

@@ -207,10 +207,10 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
   /** Bytes that are still to come, where the answer says how many. */
   let left = NaN;
   let frames = framesOf(exchange);
-  const hold = holdsWrites(exchange);
+  const writes = holdWrites(exchange);
   const pass = (chunk: Buffer, resume: () => void): boolean => {
     left -= chunk.byteLength;
-    hold();
+    writes.hold();
     // Head and body leave in one piece where the body came in one.
     if (left === 0) res.end(chunk);
     else if (!res.write(frames.of(chunk))) {
@@ -253,25 +253,35 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       else if (!res.writableEnded) res.end(frames.last);
     },
     trailers: (headers) => res.addTrailers(byName(headers) as Record<string, string>),
-    close: (broken) => line?.close(broken),
+    close(broken) {
+      line?.close(broken);
+      // It breaks off, and what is held would go with its connection.
+      if (!res.writableEnded) writes.letGo();
+    },
   };
 }
 
-/** What is written to the client from then on leaves with the end of this turn of the event loop (`turn.ts`). */
-function holdsWrites({ req: { socket, httpVersionMajor } }: Exchange): () => void {
-  // The connection of HTTP/2 is that of many, and gathers by itself.
-  if (httpVersionMajor !== 1) return () => undefined;
+interface HeldWrites {
+  /** What is written to the client from now on leaves with the end of this turn of the event loop (`turn.ts`). */
+  hold(): void;
+  /** It leaves now. */
+  letGo(): void;
+}
+
+function holdWrites({ req: { socket, httpVersionMajor } }: Exchange): HeldWrites {
   let holds = false;
   const letGo = () => {
+    if (holds) socket.uncork();
     holds = false;
-    socket.uncork();
   };
-  return () => {
-    if (holds) return;
+  const hold = () => {
+    // The connection of HTTP/2 is that of many, and gathers by itself.
+    if (holds || httpVersionMajor !== 1) return;
     holds = true;
     socket.cork();
     atTurnsEnd(letGo);
   };
+  return { hold, letGo };
 }
 
 function writeHead(exchange: Exchange, answer: AnswerHead, prefix: string, awake: Awake, upstreamMs: number): void {
