@@ -2,12 +2,12 @@
 import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createClient } from '#clients/sdk';
 import type { ApiJob, ApiJobAsk } from '#contracts/jobs-api';
 import { enforcedHere } from '#drivers/runtime/process';
 import { whyNoUsers } from '#runtime/sandbox/users';
-import { toolDefinition } from './_jobs.ts';
+import { temporary, toolDefinition } from './_jobs.ts';
 import { startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { until } from './_processes.ts';
@@ -33,12 +33,6 @@ afterAll(async () => {
   await platform.stop();
   await rm(home, { recursive: true, force: true });
 });
-
-async function temporary(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'sutaz-job-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 interface Attempted {
   readonly job: ApiJob;

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import type { ApiJob, ApiJobAsk, ApiJobOutput } from '#contracts/jobs-api';
 import type { ApiAuditList, ApiMadeKey } from '#contracts/security-api';
 import { enforcedHere } from '#drivers/runtime/process';
-import { toolDefinition as definition } from './_jobs.ts';
+import { temporary, toolDefinition as definition } from './_jobs.ts';
 import { followEvents, root, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { exited, until } from './_processes.ts';
@@ -32,12 +32,6 @@ afterAll(async () => {
   await platform.stop();
   await rm(home, { recursive: true, force: true });
 });
-
-async function temporary(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'sutaz-job-'));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 const post = (ask: Partial<ApiJobAsk>, key = platform.key) =>
   platform.fetch('/sutaz/v1/jobs', {
