@@ -15,7 +15,8 @@ export interface RetrySettings {
 }
 
 export const defaultRetry: RetrySettings = {
-  ...{ tries: 3, budget: 0.2, reserve: 3 },
+  // As many as a place may fail before its breaker opens: else one that dies costs those who are few an answer.
+  ...{ tries: 3, budget: 0.2, reserve: 5 },
   ...{ firstMs: 50, mostMs: 1_000, patienceMs: 2_000 },
 };
 
