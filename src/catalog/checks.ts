@@ -101,17 +101,26 @@ function* checkWay({ id, needs }: ServiceDefinition, edges: (id: string) => read
   }
 }
 
+/** Why an engine's models cannot be at several places; null where they can. */
+function whyAtOnePlace({ id, models, weight }: ServiceDefinition): string | null {
+  if (models !== 'remote') return `${id} loads a file: several servers are for engines that have models elsewhere`;
+  return weight === undefined ? null : `${id} has models loaded and let go at one server: give it as url`;
+}
+
 export function* checkModels(
   models: readonly ModelDefinition[],
   services: Services,
   disabled: ReadonlySet<string>,
 ): Generator<Rejection> {
-  const kinds = new Map(services.flatMap((one) => (one.kind === 'engine' ? [[one.id, one.models] as const] : [])));
+  const kinds = new Map(services.flatMap((one) => (one.kind === 'engine' ? [[one.id, one] as const] : [])));
   const engines = [...kinds.keys()];
-  for (const { id, engine, sources } of models) {
-    if (engines.includes(engine)) {
-      const isHere = kinds.get(engine) !== 'remote';
+  for (const { id, engine, sources, remote } of models) {
+    const known = kinds.get(engine);
+    if (known) {
+      const isHere = known.models !== 'remote';
       if (isHere && sources.length === 0) yield { id, path: ['sources'], message: `is needed: ${engine} loads a file` };
+      const single = remote?.upstreams ? whyAtOnePlace(known) : null;
+      if (single !== null) yield { id, path: ['remote', 'upstreams'], message: single };
       continue;
     }
     const strange = `no engine is called ${engine}.${didYouMean(engine, engines)}`;

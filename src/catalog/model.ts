@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bytes, duration, replicas, sha256, url } from '#config/fields';
+import { modelElsewhere } from '#config/upstreams';
 import type { ModelSource } from '#contracts/models';
 import { howToJoin, partOf } from './split.ts';
 
@@ -46,6 +47,37 @@ const hasNoKey = (address: string): boolean => {
   return username === '' && password === '';
 };
 
+const spreading = Object.keys(modelElsewhere).filter((key) => key !== 'upstreams');
+
+const remote = z
+  .strictObject({
+    url: url
+      .refine(hasNoKey, 'an address is shown and logged: give the key by keyFile or keyEnv')
+      .exactOptional()
+      .describe('The server that has it.'),
+    model: z.string().min(1).exactOptional().describe('Its name there. Without it its id.'),
+    keyFile: z
+      .string()
+      .min(1)
+      .exactOptional()
+      .describe("A file with the server's key; of several servers for those that name none of their own."),
+    keyEnv: z
+      .string()
+      .regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable')
+      .exactOptional()
+      .describe("A variable of the platform's with it."),
+    ...modelElsewhere,
+  })
+  .superRefine(({ url, upstreams, ...rest }, context) => {
+    const problem = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message });
+    if (url !== undefined && upstreams) problem('url', 'takes url or upstreams, not both');
+    if (upstreams) return;
+    for (const key of spreading) {
+      if (Object.hasOwn(rest, key)) problem(key, 'is for a model whose servers are named here, as upstreams');
+    }
+  })
+  .describe('Where it is, for an engine that has models elsewhere: ollama, upstream.');
+
 const form = z.strictObject({
   id: z
     .string()
@@ -79,21 +111,7 @@ const form = z.strictObject({
   size: bytes.describe('About the size of its file: what is shown and reserved before it is here.'),
   idle: z.strictObject({ after: duration.optional(), rung: z.enum(['auto', 'frozen', 'cold']).optional() }).default({}),
   replicas: replicas.default({ min: 1, max: 1 }),
-  remote: z
-    .strictObject({
-      url: url
-        .refine(hasNoKey, 'an address is shown and logged: give the key by keyFile or keyEnv')
-        .exactOptional()
-        .describe('The server that has it.'),
-      model: z.string().min(1).exactOptional().describe('Its name there. Without it its id.'),
-      keyFile: z.string().min(1).exactOptional().describe("A file with the server's key."),
-      keyEnv: z
-        .string()
-        .regex(/^[A-Za-z_]\w*$/, 'not a name of an environment variable')
-        .exactOptional(),
-    })
-    .exactOptional()
-    .describe('Where it is, for an engine that has models elsewhere: ollama, upstream.'),
+  remote: remote.exactOptional(),
   sha256: sha256.optional().describe('What its file must be, whichever source it comes from.'),
   signature: z
     .strictObject({

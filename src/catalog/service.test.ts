@@ -215,6 +215,21 @@ sources:
       'm.yaml:5:16: remote.url: an address is shown and logged: give the key by keyFile or keyEnv',
     ],
     [
+      'size: 100MB',
+      'size: 100MB\nremote: { url: "https://x.example", upstreams: [{ url: "https://y.example" }] }',
+      'm.yaml:5:16: remote.url: takes url or upstreams, not both',
+    ],
+    [
+      'size: 100MB',
+      'size: 100MB\nremote: { url: "https://x.example", balance: latency }',
+      'm.yaml:5:46: remote.balance: is for a model whose servers are named here, as upstreams',
+    ],
+    [
+      'size: 100MB',
+      'size: 100MB\nremote: { upstreams: [{ url: "https://x.example", wieght: 2 }] }',
+      'm.yaml:5:51: remote.upstreams[0].wieght: unknown key. Did you mean weight? Known here: url, keyFile, keyEnv, ca, serverName, weight.',
+    ],
+    [
       'a'.repeat(64),
       'abc',
       'm.yaml:7:60: sources[1].python.sha256: a SHA-256 digest is 64 lower-case hexadecimal digits',

@@ -224,6 +224,17 @@ describe('models', () => {
     expect(disabled(without).at(-1)).toMatch(/^b:1 \| .*: engine: its engine llama is disabled$/);
   });
 
+  it('are at several servers only where nothing is loaded at any of them', () => {
+    const remote = "remote: { upstreams: [{ url: 'http://192.0.2.7:1' }, { url: 'http://192.0.2.8:1' }] }\n";
+    const more = { llama: '', upstream: 'models: remote\n', ollama: 'models: remote\nweight: { http: /weight }\n' };
+    const engines = Object.entries(more).map(([id, text]) => ({ ...engine(id), text: engine(id).text + text }));
+    const models = Object.keys(more).map((id) => model(`${id}:1`, `engine: ${id}\n${remote}`));
+    expect(disabled(buildCatalog([...engines, ...models]))).toEqual([
+      'llama:1 | built-in/models/llama-1.yaml:7:22: remote.upstreams: llama loads a file: several servers are for engines that have models elsewhere',
+      'ollama:1 | built-in/models/ollama-1.yaml:7:22: remote.upstreams: ollama has models loaded and let go at one server: give it as url',
+    ]);
+  });
+
   it('answer to their aliases; one that is taken is left out of the second, which keeps working', () => {
     const catalog = buildCatalog([
       engine('llama'),

@@ -166,8 +166,20 @@ export const upstreamSettings = z
   .strictObject(elsewhere)
   .describe('How its requests are spread, tried again and given up; for what runs elsewhere also where.');
 
-/** For a model: an engine here stands for it, wherever it is, and there the scheduler gives the place. */
+/**
+ * Keys of a model that is at several places, beside what it is called there. No mirror, and no second place for reads: a model
+ * is only ever asked to compute, which is dear.
+ */
+export const modelElsewhere = {
+  upstreams: z.array(upstream).min(1).max(256).exactOptional().describe('The servers that have it, in place of url.'),
+  ...spread,
+  ...common,
+  canary: canary.exactOptional(),
+};
+
+/** For a model, wherever it is: where that is, and how its requests are spread, only its definition says. */
 export const modelTraffic = z.strictObject(common).describe('How its requests are tried again and given up.');
 
+export type ModelElsewhere = z.output<z.ZodObject<typeof modelElsewhere>>;
 export type UpstreamSettings = z.output<typeof upstreamSettings>;
 export type UpstreamPlace = Pick<z.output<typeof upstream>, 'url' | 'keyFile' | 'keyEnv' | 'ca' | 'serverName'>;

@@ -7,7 +7,7 @@ import type { Awake, Waker } from '#routing/wake';
 import type { AnswerCache } from './cache/answers.ts';
 import type { Exchange } from './exchange.ts';
 import { canFrame, framesOf, takeFraming } from './frames.ts';
-import { hasBody, requestHeaders, responseHeaders, serverTiming } from './headers.ts';
+import { bareHeaders, hasBody, requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
 import { isIdempotent, withTries } from './attempts.ts';
 import type { Asked, Attempt } from './attempts.ts';
@@ -42,6 +42,8 @@ export interface Onward {
   readonly pure?: boolean;
   /** Something else answers when this fails: a failure is thrown, and not passed on. */
   readonly more?: boolean;
+  /** Whether it leaves this machine's care: nothing goes along that says more of the client than its question. */
+  readonly afar?: boolean;
 }
 
 /**
@@ -183,12 +185,15 @@ function requestTo(exchange: Exchange, onward: Onward, { target }: Awake, { sign
     origin: target.origin,
     method: exchange.method,
     path: target.basePath + onward.path,
-    headers: requestHeaders(exchange, { prefix: onward.prefix, key: target.key }),
+    headers: headersTo(exchange, onward, target.key),
     body: onward.body ?? (hasBody(req.headers) ? req : null),
     signal,
     tls: target.tls,
   };
 }
+
+const headersTo = (exchange: Exchange, { prefix, afar }: Onward, key: string | null): string[] =>
+  afar === true ? bareHeaders(exchange, key) : requestHeaders(exchange, { prefix, key });
 
 /** What passes an answer on to the client, as it comes. */
 interface Passing extends AnswerSink {

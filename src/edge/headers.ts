@@ -53,6 +53,18 @@ export function requestHeaders(exchange: Exchange, onward: Onward): string[] {
   return own;
 }
 
+/** What a server needs to answer a call: cookies, addresses and whatever else browsers tell are no affair of one elsewhere. */
+const needed = ['content-type', 'accept', 'accept-encoding'] as const;
+
+/** The headers with which a call travels to a model's server elsewhere. */
+export function bareHeaders(exchange: Exchange, key: string | null): string[] {
+  const { headers } = exchange.req;
+  const own = needed.flatMap((name) => (headers[name] === undefined ? [] : [name, headers[name]]));
+  if (key !== null) own.push('authorization', `Bearer ${key}`);
+  own.push('traceparent', traceparentOf(exchange));
+  return own;
+}
+
 /** W3C's trace context, with the door as the parent of what the upstream does. */
 export const traceparentOf = ({ traceId }: Exchange): string => `00-${traceId}-${newSpanId()}-01`;
 

@@ -23,6 +23,8 @@ export interface ModelChoice {
   readonly provides: readonly string[];
   /** Null when requests go on as they are. */
   readonly manner: Manner | null;
+  /** Its name where it is, for one that is asked there without a process here. */
+  readonly remote?: string;
 }
 
 /** A name of the configuration's own. */
@@ -108,10 +110,10 @@ async function oneByOne<T, C>(
 /** A body in OpenAI's API as it goes to this model: with what the configuration adds. Throws BAD_REQUEST over a limit. */
 export function inManner(
   body: Readonly<Record<string, unknown>>,
-  { id, manner }: Pick<ModelChoice, 'id' | 'manner'>,
+  { id, manner, remote = id }: Pick<ModelChoice, 'id' | 'manner' | 'remote'>,
   capability: Capability,
 ): Record<string, unknown> {
-  const named = { ...body, model: id };
+  const named = { ...body, model: remote };
   if (!manner || capability === 'openai.embeddings' || capability === 'jina.rerank') return named;
   const { defaults = {}, limits = {}, prompt } = manner;
   const said = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== null && value !== undefined));

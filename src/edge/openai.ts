@@ -52,10 +52,20 @@ async function callEngine(exchange: Exchange, capability: Capability, deps: Open
   const stream = parsed.stream === true;
   await inOrder(exchange, choices, (choice, more) => {
     // Nothing to add: the engine gets the very bytes that were sent.
-    const question = choice.manner === null ? parsed : inManner(parsed, choice, capability);
-    const own = choice.manner === null ? body : Buffer.from(JSON.stringify(question));
+    const asItIs = choice.manner === null && choice.remote === undefined;
+    const question = asItIs ? parsed : inManner(parsed, choice, capability);
+    const own = asItIs ? body : Buffer.from(JSON.stringify(question));
     deps.limiter.admitModel(exchange, choice, question, own.byteLength);
-    const onward = { unit: choice.unit, path: exchange.path, prefix: '', body: own, stream, pure: true, more };
+    const onward = {
+      unit: choice.unit,
+      path: exchange.path,
+      prefix: '',
+      body: own,
+      stream,
+      pure: true,
+      more,
+      afar: choice.remote !== undefined,
+    };
     const kept = deps.answers.begin(exchange, { model: choice.id, path: exchange.path, question, more });
     if (kept) return answerFrom(kept, exchange, onward, deps);
     return forward(exchange, onward, withMetered(exchange, deps));

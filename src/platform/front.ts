@@ -87,7 +87,7 @@ export async function createFront(
     holdMs: () => config.current().scheduler.hold,
     limits: () => config.current().limits,
     models: createModelDirectory({
-      ...{ directory: core.directory, scheduler: core.scheduler, store: stores.models },
+      ...{ directory: core.directory, scheduler: core.scheduler, units: core.units, store: stores.models },
       ...{ config: () => config.current(), control: operator, clock },
     }),
   };

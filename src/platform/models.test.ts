@@ -15,7 +15,7 @@ const provides: Readonly<Record<string, readonly string[]>> = {
 const engines: Readonly<Record<string, string>> = { large: 'talks', small: 'both', tiny: 'both' };
 
 /** Three models, all cold, of which the smaller starts sooner. */
-function open(models: object, readyNow: readonly string[] = []) {
+function open(models: object, readyNow: readonly string[] = [], remote: Readonly<Record<string, string>> = {}) {
   const state = createState(defaultSettings, 1);
   const sizes: Readonly<Record<string, number>> = { large: 9e9, small: 2e9, tiny: 1e8 };
   for (const [order, [name, declaredBytes]] of Object.entries(sizes).entries()) {
@@ -34,6 +34,7 @@ function open(models: object, readyNow: readonly string[] = []) {
   return createModelDirectory({
     directory: { model, engineOf, modelUnit: (name: string) => unitId('model', name) },
     scheduler: { state },
+    units: { remote: (id: string) => (remote[id] === undefined ? null : { model: remote[id] }) },
     store: { get: (name: string) => ({ bytes: sizes[name] }) },
     config: () => config,
     control: { models: () => [] },
@@ -51,6 +52,15 @@ describe('names of the configuration', () => {
     expect(ids(open({ names }, ['large']), 'any')).toEqual(['large', 'tiny', 'small']);
     expect(open({ names }).unit('any')).toBe('model/tiny');
     expect(open({ names }).names()).toEqual([{ name: 'any', first: names.any.first }]);
+  });
+
+  it('ask first a model that is at several servers elsewhere, since it is never started, and by its name there', () => {
+    const [first, ...others] = open({ names }, [], { large: 'Org/Large' }).choose('any', 'openai.chat');
+    expect(first).toMatchObject({ id: 'large', remote: 'Org/Large' });
+    expect(others.map((one) => [one.id, 'remote' in one])).toEqual([
+      ['tiny', false],
+      ['small', false],
+    ]);
   });
 
   it('see only where a model does and its engine can pass on what it sees', () => {

@@ -10,6 +10,7 @@ import { bySoonest } from '#units/choosing';
 import type { Core } from './core.ts';
 
 export interface ModelDirectoryDeps extends Pick<Core, 'directory' | 'scheduler'> {
+  readonly units: Pick<Core['units'], 'remote'>;
   readonly store: Pick<ModelStore, 'get'>;
   readonly config: () => Config;
   readonly control: Pick<Control, 'models'>;
@@ -18,7 +19,7 @@ export interface ModelDirectoryDeps extends Pick<Core, 'directory' | 'scheduler'
 
 /** What the door knows of models: the catalogue's by id and alias, and the names that the configuration gives them. */
 export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
-  const { directory, scheduler, store, config, clock } = deps;
+  const { directory, scheduler, units, store, config, clock } = deps;
   const models = () => config().models;
   const meant = (name: string) => (name === 'default' ? models().default : name);
   const own = (name: string) => {
@@ -29,13 +30,16 @@ export function createModelDirectory(deps: ModelDirectoryDeps): ModelDirectory {
     const { definition } = directory.model(name);
     const provides = providedFor(definition, directory.engineOf(definition).definition.provides);
     const manner = mannerOf(models().settings[definition.id]);
-    return { unit: unitId('model', definition.id), id: definition.id, provides, manner };
+    const remote = units.remote(definition.id)?.model;
+    const choice = { unit: unitId('model', definition.id), id: definition.id, provides, manner };
+    return remote === undefined ? choice : { ...choice, remote };
   };
   const ordered = (choices: readonly ModelChoice[]): ModelChoice[] => {
     const candidates = choices.map((choice) => {
       const stored = store.get(choice.id);
       const bytes = stored?.bytes ?? directory.model(choice.id).definition.size;
-      return { choice, unit: choice.unit, pulled: stored !== null, bytes };
+      const { unit, remote } = choice;
+      return { choice, unit, pulled: stored !== null, bytes, elsewhere: remote !== undefined };
     });
     return bySoonest(candidates, scheduler.state.units, clock.now()).map(({ choice }) => choice);
   };

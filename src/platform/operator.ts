@@ -130,12 +130,16 @@ export function createOperator(deps: OperatorDeps): Control {
 }
 
 /** Every unit people may ask for: what the scheduler has, and the services that run elsewhere or cannot run here. */
-function allUnits({ catalog, scheduler }: OperatorDeps): UnitId[] {
+function allUnits({ catalog, scheduler, units }: OperatorDeps): UnitId[] {
   const servers = [...catalog.current().services.values()].filter(({ definition }) => definition.kind === 'server');
   const named = servers.map(({ definition }) => unitId('service', definition.id));
   const known = [...scheduler.state.units.values()].filter((unit) => !isSpare(unit));
-  return [...new Set([...named, ...known.map(({ spec }) => spec.id)])];
+  return [...new Set([...named, ...known.map(({ spec }) => spec.id), ...remoteModels(catalog, units)])];
 }
+
+/** The models that are asked where they are, without a process here. */
+const remoteModels = (catalog: CatalogSource, units: Units): UnitId[] =>
+  [...catalog.current().models.keys()].filter((id) => units.remote(id) !== null).map((id) => unitId('model', id));
 
 function mapOf({ catalog, bindings, uses, scheduler, views }: OperatorDeps): ApiMap {
   return dependencyMap({
@@ -156,6 +160,7 @@ function upstreamsOf({ catalog, units, pickers }: OperatorDeps): readonly ApiUni
     const unit = unitId('service', definition.id);
     if (definition.kind === 'server' && units.externalUrl(unit) !== null) pickers.know(unit);
   }
+  for (const unit of remoteModels(catalog, units)) pickers.know(unit);
   return pickers.views();
 }
 
@@ -191,22 +196,33 @@ function logsOf(id: UnitId, { scheduler, logFile }: OperatorDeps): readonly Name
   return all.map((one) => ({ name: parseUnitId(one).name, file: logFile(one) }));
 }
 
+/** What is said of a model that takes nothing here. */
+const remoteModelFacts = { tier: 'on-demand', resources: { memory: 0 } } as const;
+
+function others(id: UnitId, units: Units): string {
+  const { kind, name } = parseUnitId(id);
+  const more = kind === 'model' ? (units.remote(name)?.places.upstreams.length ?? 1) - 1 : 0;
+  return more > 0 ? ` and ${more} more` : '';
+}
+
 /** A unit that the scheduler does not run: it is elsewhere, or unusable. */
 function restingView(id: UnitId, { units, directory, views }: OperatorDeps): ApiUnit {
-  const name = id.slice(id.indexOf('/') + 1);
-  const { definition } = directory.service(name);
+  const { kind, name } = parseUnitId(id);
+  const { tier, resources } = kind === 'model' ? remoteModelFacts : directory.service(name).definition;
   const external = units.externalUrl(id);
   return {
     id,
-    kind: 'service',
+    kind,
     name,
     copyOf: null,
     ...units.titles(id),
-    tier: definition.tier,
+    tier,
     state: external ? 'ready' : 'disabled',
-    why: external ? `runs elsewhere, at ${external}` : (units.unusable(name) ?? 'it cannot run here'),
+    why: external
+      ? `runs elsewhere, at ${external}${others(id, units)}`
+      : (units.unusable(name) ?? 'it cannot run here'),
     pinned: false,
-    bytes: { declared: external ? 0 : definition.resources.memory, learned: null, measured: null, reserved: 0 },
+    bytes: { declared: external ? 0 : resources.memory, learned: null, measured: null, reserved: 0 },
     leases: 0,
     waiters: 0,
     idleMs: null,
@@ -275,7 +291,7 @@ export function modelView(id: string, { directory, models: store, units, schedul
       pulledAt: new Date(stored.pulledAt).toISOString(),
     },
     sizeBytes: definition.size,
-    state: unit ? unitView(unit, views).state : 'cold',
+    state: unit ? unitView(unit, views).state : units.remote(id) ? 'ready' : 'cold',
     plan: planned?.plan ?? null,
     card: on && { device: on.card.id, layers: on.layers, vramBytes: on.vramBytes, ramBytes: on.ramBytes },
     context: shape.context,

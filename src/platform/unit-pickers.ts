@@ -16,7 +16,7 @@ import type { Said } from './policies.ts';
 export function unitPickers(
   catalog: () => Catalog,
   config: () => Config,
-  units: Pick<Units, 'externalUrl' | 'protocol'>,
+  units: PickedUnits,
   clock: Clock,
   closers: Closers,
 ): Pickers {
@@ -32,10 +32,15 @@ export function unitPickers(
   return pickers;
 }
 
-function saidOf(unit: UnitId, catalog: Catalog, config: Config, units: Pick<Units, 'externalUrl' | 'protocol'>): Said {
+type PickedUnits = Pick<Units, 'externalUrl' | 'protocol' | 'remote'>;
+
+function saidOf(unit: UnitId, catalog: Catalog, config: Config, units: PickedUnits): Said {
   const { kind, name } = parseUnitId(unit);
   const { services, models } = config;
-  if (kind === 'model') return { elsewhere: null, settings: models.settings[name]?.traffic ?? {} };
+  if (kind === 'model') {
+    const remote = units.remote(name);
+    return { elsewhere: remote && {}, settings: { ...remote?.places, ...models.settings[name]?.traffic } };
+  }
   const { url, ...defined } = catalog.services.get(name)?.definition.run.external ?? {};
   const own = services[name]?.traffic ?? {};
   if (units.externalUrl(unit) === null) return { elsewhere: null, settings: own };

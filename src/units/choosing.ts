@@ -9,6 +9,8 @@ export interface Candidate {
   /** Whether its file is here, and how large that is. */
   readonly pulled: boolean;
   readonly bytes: number;
+  /** Whether it runs elsewhere: it is never started here, and so ready. */
+  readonly elsewhere?: boolean;
 }
 
 /** Bytes a millisecond over a network, where nothing was measured. */
@@ -17,7 +19,12 @@ const pullRate = 10_000;
 const hopeless = 10 ** 9;
 
 /** About how long it is until the unit, or a copy of it, answers: milliseconds, 0 when one is ready. */
-export function msUntilReady({ unit, pulled, bytes }: Candidate, units: State['units'], now: number): number {
+export function msUntilReady(
+  { unit, pulled, bytes, elsewhere }: Candidate,
+  units: State['units'],
+  now: number,
+): number {
+  if (elsewhere === true) return 0;
   const found = units.get(unit);
   if (!found) return hopeless;
   return Math.min(...siblingsOf(found).map((one) => msUntil(one, pulled ? 0 : bytes / pullRate, now)));
@@ -54,8 +61,9 @@ export function bySoonest<C extends Candidate>(candidates: readonly C[], units: 
     .map(({ candidate }) => candidate);
 }
 
-/** Nothing of it that is ready has a slot. */
+/** Nothing of it that is ready has a slot. What runs elsewhere has as many as its own server gives. */
 function isFull(unit: Unit | undefined): boolean {
-  const ready = unit ? siblingsOf(unit).filter(({ phase }) => phase.kind === 'ready') : [];
+  if (!unit) return false;
+  const ready = siblingsOf(unit).filter(({ phase }) => phase.kind === 'ready');
   return ready.every(({ leases, spec }) => leases.size >= spec.slots);
 }

@@ -22,6 +22,15 @@ const texts = {
   'service/viewer': service('viewer', "run: { process: { command: [serve, '{view.ollama}', '{model.id}'] } }"),
   'model/far': model('far:1b', 'engine: vllm, remote: { model: Far/1B }'),
   'model/farther': model('farther:1b', "engine: vllm, remote: { url: 'http://192.0.2.8:1' }"),
+  'service/many': service(
+    'many',
+    "models: remote, run: { external: { upstreams: [{ url: 'http://192.0.2.1:1/v1' }, { url: 'http://192.0.2.2:1' }], balance: latency, hedge: true } }",
+  ),
+  'model/spread': model('spread:1b', 'engine: many'),
+  'model/own': model(
+    'own:1b',
+    "engine: vllm, remote: { model: Own/1B, keyEnv: ALL, retry: { tries: 2 }, upstreams: [{ url: 'http://192.0.2.3:1/base/v1/', weight: 3 }, { url: 'http://192.0.2.4:1', keyFile: /k }] }",
+  ),
   'model/near': model('near:1b', 'engine: viewer, sources: [{ file: { path: /t.gguf } }]'),
 };
 
@@ -79,4 +88,31 @@ it('a view is made of the model when its engine is started with it, and not to s
   expect(seen).toEqual([]);
   expect((await units.blueprint(near, signal)).values).toMatchObject({ 'view.ollama': '/h/models/views/ollama' });
   expect(seen).toEqual(['ollama near:1b']);
+});
+
+it('a model at several servers is asked there by the door: it is no unit here, and its own servers go before those of its engine', () => {
+  const units = unitsOf();
+  expect(units.specs().map(({ id }) => id)).toEqual(['model/far:1b', 'model/farther:1b', 'model/near:1b']);
+  expect(units.remote('near:1b') ?? units.remote('far:1b') ?? units.remote('gone:1b')).toBe(null);
+  expect(units.externalUrl(unitId('model', 'spread:1b'))).toBe('http://192.0.2.1:1');
+  expect(units.remote('spread:1b')).toEqual({
+    model: 'spread:1b',
+    places: {
+      balance: 'latency',
+      upstreams: [
+        { url: 'http://192.0.2.1:1', weight: 1 },
+        { url: 'http://192.0.2.2:1', weight: 1 },
+      ],
+    },
+  });
+  expect(units.remote('own:1b')).toEqual({
+    model: 'Own/1B',
+    places: {
+      retry: { tries: 2 },
+      upstreams: [
+        { url: 'http://192.0.2.3:1/base', weight: 3, keyEnv: 'ALL' },
+        { url: 'http://192.0.2.4:1', weight: 1, keyFile: '/k' },
+      ],
+    },
+  });
 });

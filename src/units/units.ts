@@ -27,6 +27,8 @@ import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
 import type { Preparing } from './preparing.ts';
+import { remoteModel } from './remote.ts';
+import type { RemoteModel } from './remote.ts';
 import {
   cardBytesOf,
   chosenRun,
@@ -47,6 +49,8 @@ export interface Units {
   pinned(): UnitId[];
   /** Where a unit that runs elsewhere is reached; null for those that are started here. */
   externalUrl(unit: UnitId): string | null;
+  /** Where a model is that the door asks without a process here; null for every other one. */
+  remote(model: string): RemoteModel | null;
   /** What a unit speaks on its port. */
   protocol(unit: UnitId): 'http1' | 'h2c';
   /** Milliseconds of silence after which an open connection to the unit is no work; null where it is for as long as it is open. */
@@ -135,21 +139,25 @@ export function createUnits(options: UnitsOptions): Units {
       ...runnable(bench)
         .filter((id) => !isExternal(id, bench))
         .map((id) => specOfService(id, bench)),
-      ...models().map((id) => specOfModel(id, bench, shape)),
+      ...models()
+        .filter((id) => remoteOf(id, bench) === null)
+        .map((id) => specOfModel(id, bench, shape)),
     ],
     pinned: () => [
       ...runnable(bench)
         .filter((id) => settings().service(id).pinned)
         .map((id) => unitId('service', id)),
       ...models()
-        .filter((id) => settings().model(id).pinned)
+        .filter((id) => settings().model(id).pinned && remoteOf(id, bench) === null)
         .map((id) => unitId('model', id)),
     ],
     externalUrl(unit) {
       const { kind, name } = parseUnitId(originalOf(unit));
+      if (kind === 'model') return remoteOf(name, bench)?.places.upstreams[0]?.url ?? null;
       if (kind !== 'service' || !isExternal(name, bench)) return null;
       return addressElsewhere(directory.service(name).definition);
     },
+    remote: (model) => remoteOf(model, bench),
     protocol(unit) {
       const { kind, name } = parseUnitId(originalOf(unit));
       return (kind === 'service' && catalog().services.get(name)?.definition.protocol) || 'http1';
@@ -247,6 +255,14 @@ function specOfModel(model: string, bench: Bench, shape: (model: string) => Shap
   });
 }
 
+/** Null for a model that is no more, too: what is said of it last is said of its unit. */
+function remoteOf(id: string, bench: Bench): RemoteModel | null {
+  const definition = bench.catalog().models.get(id)?.definition;
+  // What has a file is run here, or has a process stand for it. This is asked for each request.
+  if (!definition || (definition.sources.length > 0 && !definition.remote)) return null;
+  return remoteModel(definition, engineFor(definition, bench));
+}
+
 /** A name in the settings that no engine has stops its models from starting, not the platform: they have facts all the same. */
 function engineFor(definition: ModelDefinition, { directory }: Pick<Bench, 'directory'>): ServiceDefinition {
   try {
@@ -273,11 +289,15 @@ async function blueprint(
   }
   const model = directory.model(name);
   const engine = directory.engineOf(model.definition);
+  if (model.definition.remote?.upstreams) throw atOnePlace(name, engine.definition.id);
   const path = engine.definition.models === 'remote' ? '' : (store.get(name) ?? (await pullAgain())).path;
   const facts = {
     ...{ shape: shape(name), path, placement, cards: cards(), threads: threadsOf(placement, bench) },
     ...{ priority: settings().model(name).priority, env: remoteKey(model.definition) },
-    ...{ url: engine.definition.run.external?.url, views: signal ? await viewsFor(engine, name, bench) : {} },
+    ...{
+      url: addressElsewhere(engine.definition) ?? undefined,
+      views: signal ? await viewsFor(engine, name, bench) : {},
+    },
   };
   const { sandbox } = settings().service(engine.definition.id);
   return { ...modelBlueprint(model, standInOf(engine, bench), facts, home), unit, sandbox };
@@ -290,6 +310,10 @@ async function blueprint(
     return puller.pull(name, sources, { signal, size });
   }
 }
+
+/** Its definition is right for the engine that it names, and sutaz.yaml names another one. */
+const atOnePlace = (model: string, engine: string): Fault =>
+  new Fault('START_FAILED', `${model} is at several places (remote.upstreams), and ${engine} is asked at one only.`);
 
 /** What runs here for a model of an engine: its own process, or for one that runs elsewhere already, the one that passes requests on. */
 const standInOf = (engine: Defined<ServiceDefinition>, { directory }: Bench): Defined<ServiceDefinition> =>
