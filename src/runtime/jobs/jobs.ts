@@ -201,7 +201,8 @@ async function recover(desk: Desk): Promise<void> {
     if (record.end) continue;
     const endedAt = new Date(clock.wall()).toISOString();
     try {
-      if (record.handle) await driver.stop(record.handle, leftGraceMs);
+      const left = await leftOf(record, driver);
+      if (left) await driver.stop(left, leftGraceMs);
     } catch (error) {
       log.error('a run of before the restart could not be ended', { id: record.id, error: String(error) });
     }
@@ -214,8 +215,11 @@ async function recover(desk: Desk): Promise<void> {
   }
 }
 
+const leftOf = async ({ id, handle, instance }: JobRecord, driver: RunDeps['driver']) =>
+  handle ?? (instance === undefined ? null : await driver.find?.(instance, unitOfRun(id)));
+
 function viewOf(record: JobRecord, run?: Run): ApiJob {
-  const { peakBytes, handle: _process, ...facts } = record;
+  const { peakBytes, handle: _process, instance: _instance, ...facts } = record;
   return {
     ...facts,
     state: run?.state ?? 'ended',

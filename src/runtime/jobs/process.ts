@@ -77,7 +77,7 @@ export async function runProcess(
   const exit = exits.of(spec.id);
   try {
     const handle = await driver.start(spec, signal);
-    watched.begun(handle);
+    await told(handle, watched, deps);
     const stopped = untilStopped(handle, bounds.graceMs, signal, deps);
     const cancelTimer = clock.after(bounds.timeMs, () =>
       callOff('time', `It took longer than its limit of ${formatDuration(bounds.timeMs)}.`),
@@ -97,6 +97,16 @@ export async function runProcess(
     }
   } finally {
     exits.forget(spec.id);
+  }
+}
+
+/** Says that it has begun. Where that fails, as on a full disk, nobody would know of it: it is ended. */
+async function told(handle: InstanceHandle, { begun }: Watched, deps: ProcessDeps): Promise<void> {
+  try {
+    begun(handle);
+  } catch (error) {
+    await ended(handle, 0, deps);
+    throw error;
   }
 }
 
@@ -120,28 +130,29 @@ async function look(
 }
 
 /** Ends the process once the signal aborts. Resolves only where its driver cannot: else its exit is told. */
-function untilStopped(
-  handle: InstanceHandle,
-  graceMs: number,
-  signal: AbortSignal,
-  { driver, clock, log }: ProcessDeps,
-) {
+function untilStopped(handle: InstanceHandle, graceMs: number, signal: AbortSignal, deps: ProcessDeps) {
   const { promise, resolve } = Promise.withResolvers<ExitedStatus>();
   const end = async () => {
-    for (let left = tries; left > 0; left--) {
-      try {
-        return await driver.stop(handle, graceMs);
-      } catch (error) {
-        log.error('a run could not be ended', { unit: handle.unit, error: String(error), triesLeft: left - 1 });
-        await sleep(clock, againMs);
-      }
-    }
-    resolve({ state: 'exited', code: null, signal: null, oomKilled: false });
+    if (!(await ended(handle, graceMs, deps))) resolve({ state: 'exited', code: null, signal: null, oomKilled: false });
   };
   const onAbort = () => void end();
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   return { promise, stop: () => signal.removeEventListener('abort', onAbort) };
+}
+
+/** False where its driver fails at it again and again. */
+async function ended(handle: InstanceHandle, graceMs: number, { driver, clock, log }: ProcessDeps): Promise<boolean> {
+  for (let left = tries; left > 0; left--) {
+    try {
+      await driver.stop(handle, graceMs);
+      return true;
+    } catch (error) {
+      log.error('a run could not be ended', { unit: handle.unit, error: String(error), triesLeft: left - 1 });
+      await sleep(clock, againMs);
+    }
+  }
+  return false;
 }
 
 /** By itself, for want of memory, or because it was called off: that is what counts although it may have ended well. */

@@ -2,6 +2,7 @@ import type { Json } from '#contracts/driver';
 import type { ApiJob, ApiJobEnd } from '#contracts/jobs-api';
 import type { InstanceHandle } from '#contracts/runtime';
 import type { StateStore, StateTable } from '#contracts/state';
+import type { InstanceId } from '#kernel/ids';
 import { isRecord } from '#kernel/json';
 
 /** What is kept of a run. Its key is not: it is good for as long as this process knows it. */
@@ -13,6 +14,8 @@ export interface JobRecord extends Pick<
   readonly end: ApiJobEnd | null;
   /** Its process, while there is one. */
   readonly handle: InstanceHandle | null;
+  /** By which its driver finds a process whose handle there was no time to note. */
+  readonly instance?: InstanceId;
 }
 
 export interface JobRecords {

@@ -126,6 +126,9 @@ async function withKey(
   };
   const place = { ...deps.place(), logFile: files.stdout };
   const spec = await instanceSpec(working, identity, environment, place, order.limits.memoryBytes);
+  // Before there is a process: a platform that dies with its start finds it again.
+  run.record = { ...record, instance: identity.id };
+  deps.records.put(run.record);
   deps.world.mint(unit, order, key);
   const input = run.hasInput ? { inputFile: files.stdin } : {};
   const watched = {
@@ -133,8 +136,7 @@ async function withKey(
     callOff: (reason: ApiJobEndReason, message: string) => callOff(run, reason, message),
     begun(handle: NonNullable<JobRecord['handle']>) {
       enter(run, 'running');
-      run.record = { ...record, startedAt, handle };
-      // On disk before anything else: a platform that dies from here on finds the process again.
+      run.record = { ...run.record, startedAt, handle };
       deps.records.put(run.record);
     },
     measured(bytes: number) {
