@@ -58,7 +58,7 @@ export async function planOffline(request: PlanRequest): Promise<ApiPlan> {
     const units = createUnits({
       cards: () => cards,
       ...{ catalog: () => catalog, settings, directory, clock, home, cores: 1, canFreeze: false, log: silentLogger },
-      ...{ store: { get: (name) => models.get(name) ?? null }, learned: openLearned(state) },
+      ...{ store: { get: (name) => models.get(name) ?? null }, learned: openLearned(state, silentLogger) },
       ...{ puller: nothingRuns, environments: nothingRuns, describe: () => undefined },
     });
     await Promise.all([...catalog.models.keys()].map((model) => units.plans.tryRefresh(model)));

@@ -126,7 +126,7 @@ export async function createCore(
     reserveBytes: () => cardReserve(config.current()),
     instances: () => processesOf(records),
   });
-  const learned = openLearned(stores.state);
+  const learned = openLearned(stores.state, log);
   const units = createUnits({
     ...{ catalog: stores.catalog.current, settings, directory, clock, log },
     ...{ store: stores.models, puller: stores.puller, environments: stores.environments },

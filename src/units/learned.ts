@@ -1,4 +1,5 @@
 import type { StateStore, StateTable } from '#contracts/state';
+import type { Logger } from '#kernel/logger';
 
 export interface Learned {
   /** The high-water mark of measured memory, in bytes. */
@@ -17,6 +18,7 @@ export const nothingLearned: Learned = { bytes: null, startMs: null, frozenBytes
 /** What was learned of a unit under given settings: a model at 8k context is not the same as at 32k. */
 export interface LearnedStore {
   of(key: string): Learned;
+  /** Never throws: what cannot be written is known until the platform ends, and is written with what is learned next. */
   put(key: string, learned: Learned): void;
 }
 
@@ -26,18 +28,30 @@ type Row = { readonly [K in keyof Learned]?: number | null };
 const figures = ['bytes', 'startMs', 'frozenBytes', 'thawMs', 'vramBytes'] as const;
 
 /** Written through only when a value moved by a hundredth: a high-water mark creeps up by pages for a long time. */
-export function openLearned(store: StateStore): LearnedStore {
+export function openLearned(store: StateStore, log: Logger): LearnedStore {
   const table: StateTable<Row> = store.table<Row>('learned');
   const rows = new Map(table.list().map(({ key, value }) => [key, value]));
+  const unwritten = new Set<string>();
+  const write = (key: string, row: Row): void => {
+    try {
+      table.put(key, row);
+      unwritten.delete(key);
+    } catch (error) {
+      // Told once: a service that has just come up must not end because the disk is full.
+      if (!unwritten.has(key)) log.warn('what was learned could not be written', { key, error: String(error) });
+      unwritten.add(key);
+    }
+  };
   return {
     of: (key) => ({ ...nothingLearned, ...rows.get(key) }),
     put(key, learned) {
       const before = { ...nothingLearned, ...rows.get(key) };
-      if (!figures.some((figure) => moved(before[figure] ?? null, learned[figure] ?? null))) return;
+      const isNew = figures.some((figure) => moved(before[figure] ?? null, learned[figure] ?? null));
+      if (!isNew && !unwritten.has(key)) return;
       // What is not known now was known before: a size that was set by hand for a while has taught nothing.
       const row: Row = Object.fromEntries(figures.map((figure) => [figure, learned[figure] ?? before[figure] ?? null]));
       rows.set(key, row);
-      table.put(key, row);
+      write(key, row);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Catalog } from '#catalog/snapshot';
 import type { Json } from '#contracts/driver';
 import type { StateStore } from '#contracts/state';
 import type { UnitId } from '#kernel/ids';
+import { silentLogger } from '#kernel/logger';
 import { oneReplica } from '#scheduler/types';
 import { createDirectory } from './directory.ts';
 import { nothingLearned, openLearned } from './learned.ts';
@@ -232,14 +233,19 @@ describe('what was learned', () => {
   function bench() {
     const rows = new Map<string, Json>();
     let writes = 0;
+    const disk = { full: false };
     const table = <T extends Json>() => ({
       get: (key: string) => (rows.get(key) as T | undefined) ?? null,
-      put: (key: string, value: T) => void (writes++, rows.set(key, value)),
+      put(key: string, value: T) {
+        if (disk.full) throw new Error('database or disk is full');
+        writes++;
+        rows.set(key, value);
+      },
       delete: (key: string) => void rows.delete(key),
       list: () => [...rows].map(([key, value]) => ({ key, value: value as T })),
     });
     const store: StateStore = { table, close: async () => undefined };
-    return { store, learned: openLearned(store), writes: () => writes };
+    return { store, learned: openLearned(store, silentLogger), writes: () => writes, disk };
   }
 
   it('is written when it moved by a hundredth, and is there after a restart', () => {
@@ -248,8 +254,18 @@ describe('what was learned', () => {
     learned.put('a', { ...nothingLearned, bytes: 1_010, startMs: null });
     expect(writes()).toBe(1);
     learned.put('a', { ...nothingLearned, bytes: 1_011, startMs: 5 });
-    expect(openLearned(store).of('a')).toEqual({ ...nothingLearned, bytes: 1_011, startMs: 5 });
+    expect(openLearned(store, silentLogger).of('a')).toEqual({ ...nothingLearned, bytes: 1_011, startMs: 5 });
     expect(learned.of('b')).toEqual(nothingLearned);
+  });
+
+  it('regression: is known on a full disk, and written once there is room', () => {
+    const { store, learned, disk } = bench();
+    disk.full = true;
+    learned.put('a', { ...nothingLearned, bytes: 1_000 });
+    expect(learned.of('a').bytes).toBe(1_000);
+    disk.full = false;
+    learned.put('a', { ...nothingLearned, bytes: 1_000 });
+    expect(openLearned(store, silentLogger).of('a').bytes).toBe(1_000);
   });
 
   it('regression: is not forgotten while one of the two is not known', () => {
