@@ -1,4 +1,4 @@
-import { lchown, link, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { lchown, link, mkdir, mkdtemp, rename, rm, stat, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -37,5 +37,32 @@ describe.skipIf(self !== 0)('a folder that is given away', () => {
       expect(await stat(path)).toMatchObject({ uid: 70_001, gid: 70_002 });
     }
     expect(await stat(join(root, 'outside'))).toMatchObject({ uid: 0 });
+  });
+
+  it('goes whole also where its own name is a link', async () => {
+    await symlink(folder, join(root, 'elsewhere'));
+    await giveTo(join(root, 'elsewhere'), 70_001);
+    expect(await stat(join(folder, 'deep', 'file'))).toMatchObject({ uid: 70_001 });
+  });
+
+  it('regression: takes nothing along that a link leads to which comes in a folder’s place meanwhile', async () => {
+    const [outside, deep, aside] = [join(root, 'outside'), join(folder, 'deep'), join(root, 'aside')];
+    await mkdir(outside);
+    await writeFile(join(outside, 'secret'), '');
+    let swaps = 0;
+    let over = false;
+    const swapping = (async () => {
+      for (; !over; swaps++) {
+        await rename(deep, aside);
+        await symlink(outside, deep);
+        await unlink(deep);
+        await rename(aside, deep);
+      }
+    })();
+    for (let i = 0; i < 300; i++) await giveTo(folder, 70_001);
+    over = true;
+    await swapping;
+    expect(swaps).toBeGreaterThan(0);
+    for (const path of [outside, join(outside, 'secret')]) expect(await stat(path)).toMatchObject({ uid: 0 });
   });
 });
