@@ -11,7 +11,7 @@ import { limitsFor, limitsOfRun } from './limits.ts';
 import { makeFor, openWay } from './ownership.ts';
 import { whyNotReached, whyNoWay, type Someone } from './reach.ts';
 import { filesOfRun, giveRun, openWayTo } from './runs.ts';
-import { cardGroups, isOurs, ownerOf, userOf, whyNoUsers } from './users.ts';
+import { cardGroups, isOurs, ownerOf, userOf, whyNoUsers as askMachine } from './users.ts';
 
 /** `auto`: as much as this machine can. `strict`: with a user of its own, or it does not start. */
 export type SandboxMode = 'auto' | 'off' | 'strict';
@@ -38,14 +38,17 @@ export interface SandboxOptions {
   readonly rules: () => SandboxRules;
   readonly lent: Lent;
   readonly log: Logger;
+  /** For tests; otherwise this machine is asked. */
+  readonly whyNoUsers?: (first: number) => Promise<string | null>;
 }
 
-export function createSandbox({ home, rules, lent, log }: SandboxOptions): Sandbox {
-  const reasons = new Map<number, Promise<string | null>>();
-  const whyNone = (first: number) => {
-    const known = reasons.get(first) ?? whyNoUsers(first);
-    reasons.set(first, known);
-    return known;
+export function createSandbox({ home, rules, lent, log, whyNoUsers = askMachine }: SandboxOptions): Sandbox {
+  const possible = new Set<number>();
+  // Asked again until it is: a machine that was out of processes for a moment must not leave everything with one user.
+  const whyNone = async (first: number) => {
+    const why = possible.has(first) ? null : await whyNoUsers(first);
+    if (why === null) possible.add(first);
+    return why;
   };
   const taken = new Map<string, number>();
   const told = new Map<string, string>();
