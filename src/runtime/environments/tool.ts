@@ -49,7 +49,8 @@ export async function runTool(run: ToolRun): Promise<ToolResult> {
     child.once('error', reject);
     child.once('close', (code) => resolve(code));
   });
-  ended.catch(() => undefined);
+  // Of a tool that could not be run nobody reads what it said, and without descriptors it has no streams at all.
+  for (const unread of [ended, stdout, stderr]) unread.catch(() => undefined);
   const stop = stopper(child, run.clock);
   run.signal.addEventListener('abort', stop.start, { once: true });
   try {
