@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { a, b, busy, done, idle, outcome, phase, release, told } from './cases.fake.ts';
+import { chargedOf, reservedOf, sum } from './state.ts';
 import { fakeUnit, fakeWorld } from './world.fake.ts';
 import type { World } from './world.fake.ts';
 
@@ -56,6 +57,17 @@ describe('the ladder', () => {
     const waiter = world.request(a);
     expect(phase(world, a)).toBe('thawing');
     expect(done(world, 'thawed', a)).toEqual([`grant ${waiter}`]);
+  });
+
+  it('regression: what a freeze gave back is reserved no more, nor charged again by its stop', () => {
+    const world = fakeWorld([frozen, fakeUnit('b')], 20);
+    freeze(world);
+    world.apply({ kind: 'measured', unit: a, bytes: 6 });
+    idle(world, b);
+    expect(sum(world.state, reservedOf)).toBe(16);
+    world.apply({ kind: 'stop', unit: a, reason: { code: 'stopped-by-user' }, force: false });
+    expect(phase(world, a)).toBe('stopping');
+    expect([sum(world.state, reservedOf), sum(world.state, chargedOf)]).toEqual([16, 16]);
   });
 
   it('thaws for a request that came while it froze, once it is frozen', () => {

@@ -275,8 +275,9 @@ export function unitOf(state: State, id: UnitId): Unit {
 /** Bytes to reserve for the next start: the larger of what is declared and what was learned. */
 export const reservationOf = (unit: Unit): number => Math.max(unit.spec.declaredBytes, unit.learnedBytes ?? 0);
 
-/** Bytes the unit was admitted with; 0 while it holds none. */
-export const reservedOf = (unit: Unit): number => ('bytes' in unit.phase ? unit.phase.bytes : 0);
+/** Bytes the unit was admitted with; 0 while it holds none. A frozen one gave up what it does not keep. */
+export const reservedOf = (unit: Unit): number =>
+  unit.phase.kind === 'frozen' ? chargedOf(unit) : 'bytes' in unit.phase ? unit.phase.bytes : 0;
 
 /**
  * Bytes it counts for: the reservation, or what it is seen to use where that is more. A frozen one counts for what it
