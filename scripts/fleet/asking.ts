@@ -4,8 +4,10 @@ import { createClient } from '#clients/sdk';
 import { askByAutogenStudio } from './askers/autogen-studio.ts';
 import { askByFlowise } from './askers/flowise.ts';
 import { askByLangflow } from './askers/langflow.ts';
+import { askByLetta } from './askers/letta.ts';
 import { askByN8n } from './askers/n8n.ts';
 import { askByOpenWebui } from './askers/open-webui.ts';
+import { askByOpenhands } from './askers/openhands.ts';
 import { createSession } from './askers/http.ts';
 import type { Session } from './askers/http.ts';
 import type { Door } from './job.ts';
@@ -17,8 +19,10 @@ const askers: Readonly<Record<string, Asker>> = {
   'autogen-studio': askByAutogenStudio,
   flowise: askByFlowise,
   langflow: askByLangflow,
+  letta: askByLetta,
   n8n: askByN8n,
   'open-webui': askByOpenWebui,
+  openhands: askByOpenhands,
 };
 
 const model = 'smollm2:135m';

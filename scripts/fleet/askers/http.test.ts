@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSession, textAt } from './http.ts';
 
@@ -27,6 +28,25 @@ describe('a session with a service', () => {
     expect(seen.map(({ cookie }) => cookie)).toEqual(['', 'session=1; csrf=a=b']);
     expect(seen.map(({ key }) => key)).toEqual(['key', 'key']);
     await expect(call('GET', '/refused')).rejects.toThrow('GET /refused answered 403: not yours');
+  });
+});
+
+describe('a socket to a service', () => {
+  const server = createServer();
+  afterEach(() => void server.close());
+
+  it('has the key of the door, and is over when the session is called off', async () => {
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const upgrade = once(server, 'upgrade') as Promise<[IncomingMessage, Socket]>;
+    const off = new AbortController();
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/services/a`;
+    const socket = createSession(base, 'key', off.signal).connect('/ws');
+    const [{ url, headers }, connection] = await upgrade;
+    expect([url, headers['x-sutaz-key']]).toEqual(['/services/a/ws', 'key']);
+    const closed = once(socket, 'close');
+    off.abort();
+    connection.destroy();
+    await closed;
   });
 });
 

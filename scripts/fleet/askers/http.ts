@@ -1,7 +1,11 @@
+import { WebSocket } from 'undici';
+
 /** Calls of a service's own API through the door, in the session that it keeps by cookies. */
 export interface Session {
   /** The answer's JSON. Throws for any status but one of success, with what was said. */
   call(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<unknown>;
+  /** A WebSocket to it, which closes when the session is called off. Whoever has it closes it. */
+  connect(path: string): WebSocket;
 }
 
 export function createSession(base: string, key: string, signal: AbortSignal): Session {
@@ -21,6 +25,11 @@ export function createSession(base: string, key: string, signal: AbortSignal): S
       const text = await response.text();
       if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text.slice(0, 500)}`);
       return text === '' ? null : (JSON.parse(text) as unknown);
+    },
+    connect(path) {
+      const socket = new WebSocket(`${base}${path}`.replace(/^http/, 'ws'), { headers: { 'x-sutaz-key': key } });
+      signal.addEventListener('abort', () => socket.close(), { once: true });
+      return socket;
     },
   };
 }
