@@ -11,6 +11,7 @@ import type { Closers } from '#kernel/closers';
 import { originalOf, replicaOf } from '#kernel/ids';
 import type { UnitId } from '#kernel/ids';
 import type { Logger } from '#kernel/logger';
+import { processMark } from '#kernel/process-mark';
 import { repeat } from '#kernel/repeat';
 import { serveGranter } from '#routing/peer/host';
 import type { Home } from '#runtime/home';
@@ -158,7 +159,7 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
   followChanges(options, stores, core, reporter, closers);
   await attend(options, stores, core, reporter, closers);
   if (heritage) listenOn(front.server, await heritage.listener());
-  await home.announce({ url, pid: process.pid, startedAt, version });
+  await home.announce({ url, pid: process.pid, startedAt, version, mark: processMark(process.pid) });
   notReady = null;
   front.moving.end(null);
   heritage?.listening(url);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { homePaths, isAlive, resolveHome } from './home.ts';
+import { processMark } from '#kernel/process-mark';
+import { homePaths, isAlive, isRunning, resolveHome } from './home.ts';
 
 const machine = { env: {}, platform: 'linux', homedir: '/home/a', cwd: '/here' } as const;
 
@@ -31,4 +32,13 @@ test('the key has a place of its own', () => expect(homePaths('/h').keyFile).toB
 test('a process that is not there is not alive', () => {
   expect(isAlive(process.pid)).toBe(true);
   expect(isAlive(2 ** 30)).toBe(false);
+});
+
+test('regression: a process that got the number of one that was killed is not the platform', () => {
+  const { pid } = process;
+  const mark = processMark(pid);
+  expect(isRunning({ pid, mark })).toBe(true);
+  expect(isRunning({ pid })).toBe(true);
+  expect(isRunning({ pid: 2 ** 30, mark })).toBe(false);
+  if (mark !== null) expect(isRunning({ pid, mark: `${mark}0` })).toBe(false);
 });

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { PlatformFile } from '#contracts/platform';
 import { Fault, systemCode } from '#kernel/faults';
+import { processMark } from '#kernel/process-mark';
 
 /** The places in a home folder that clients know. */
 export interface HomePaths {
@@ -81,6 +82,14 @@ const isPlatformFile = (value: unknown): value is PlatformFile =>
   typeof value.url === 'string' &&
   'pid' in value &&
   typeof value.pid === 'number';
+
+/**
+ * Whether the platform of a file runs. A number is given away again, surely after a boot: what has it then, and what listens
+ * at that address, is a stranger. A file of an earlier release has no mark.
+ */
+export function isRunning({ pid, mark }: Pick<PlatformFile, 'pid'> & Partial<PlatformFile>): boolean {
+  return isAlive(pid) && (typeof mark !== 'string' || (processMark(pid) ?? mark) === mark);
+}
 
 /** Whether a process runs. One that has ended and was not reaped yet (a container without an init) does not. */
 export function isAlive(pid: number): boolean {

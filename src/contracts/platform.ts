@@ -47,4 +47,6 @@ export interface PlatformFile {
   readonly pid: number;
   readonly startedAt: string;
   readonly version: string;
+  /** Tells its process from a later one of the same number; null where the system has nothing that does. */
+  readonly mark: string | null;
 }

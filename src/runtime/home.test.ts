@@ -8,7 +8,7 @@ let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'sutaz-home-'))));
 afterEach(() => rm(folder, { recursive: true }));
 
-const facts = { url: 'http://127.0.0.1:1', pid: 7, startedAt: '', version: '0' };
+const facts = { url: 'http://127.0.0.1:1', pid: 7, startedAt: '', version: '0', mark: null };
 
 it('is for one platform at a time, and the next one gets it', async () => {
   const home = await openHome(folder);

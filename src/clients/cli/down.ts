@@ -1,6 +1,6 @@
 import { sleep } from '#kernel/abort';
 import { formatDuration, parseDuration } from '#kernel/quantities';
-import { isAlive, readPlatformFile } from '../home.ts';
+import { isRunning, readPlatformFile } from '../home.ts';
 import { defineCommand } from './command.ts';
 import { CliFailure, exitCodes, usageError } from './failure.ts';
 import { progressLine } from './progress.ts';
@@ -19,13 +19,14 @@ export const down = defineCommand({
     const patience = parseDuration(values.timeout ?? '2m');
     if (patience === null) throw usageError(`--timeout ${values.timeout} is not a time. Write it as 30s or 10m.`);
     const client = await context.connect();
-    const pid = (await readPlatformFile(home))?.pid;
+    const file = await readPlatformFile(home);
+    const pid = file?.pid;
     await client.shutDown();
     const signal = context.interrupt();
     const line = progressLine(context, clock);
     const begun = clock.now();
     try {
-      while (pid !== undefined && isAlive(pid)) {
+      while (file && isRunning(file)) {
         const waited = clock.now() - begun;
         if (waited > patience) {
           const message = `It is still stopping after ${formatDuration(waited)} (process ${pid}); it goes on by itself.`;

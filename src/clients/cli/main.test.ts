@@ -103,6 +103,13 @@ describe('the platform', () => {
     expect(platform.asked).toEqual([]);
   });
 
+  test('killed, and its number another process’s by now: the same', async () => {
+    const file = { url: platform.url, pid: process.pid, startedAt: '', version: '', mark: 'of another boot 1' };
+    writeFileSync(join(platform.home, 'platform.json'), JSON.stringify(file));
+    expect((await platform.run(['ps'])).code).toBe(3);
+    expect(platform.asked).toEqual([]);
+  });
+
   test('its process is there, nothing answers: 3', async () => {
     const file = { url: 'http://127.0.0.1:1', pid: process.pid, startedAt: '', version: '' };
     writeFileSync(join(platform.home, 'platform.json'), JSON.stringify(file));

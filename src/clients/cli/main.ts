@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import type { Clock } from '#kernel/clock';
-import { homePaths, isAlive, readKey, readPlatformFile, resolveHome } from '../home.ts';
+import { homePaths, isRunning, readKey, readPlatformFile, resolveHome } from '../home.ts';
 import type { HomePaths } from '../home.ts';
 
 import { commands } from './commands.ts';
@@ -72,7 +72,7 @@ function contextFor({ io, composition, clock, interrupt }: CliOptions, json: boo
 async function connect(home: HomePaths): Promise<Connection> {
   const file = await readPlatformFile(home);
   // A file left by a platform that was killed may name a port that is someone else's now, who must not get the key.
-  if (!file || !isAlive(file.pid)) {
+  if (!file || !isRunning(file)) {
     const message = `SutazAI is not running (home ${home.root}). Start it with \`sutaz up\`.`;
     throw new CliFailure(exitCodes.notRunning, message, { home: home.root });
   }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { systemCode } from '#kernel/faults';
-import { isAlive, readPlatformFile } from '../home.ts';
+import { isRunning, readPlatformFile } from '../home.ts';
 import type { HomePaths } from '../home.ts';
 import { createClient } from '../http.ts';
 import type { Composition, ConfinementFacts, GpuFacts } from './context.ts';
@@ -129,7 +129,7 @@ async function platformFacts(home: HomePaths): Promise<Facts['platform']> {
   const file = await readPlatformFile(home).catch(() => null);
   if (!file) return null;
   const { url, pid } = file;
-  const alive = isAlive(pid);
+  const alive = isRunning(file);
   const ready =
     alive &&
     (await createClient({ url, timeoutMs: 2_000 })

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { PlatformOptions } from '#contracts/platform';
 import { ipcLink } from '#kernel/link';
 import { parseBytes } from '#kernel/quantities';
-import { isAlive, readKey, readPlatformFile } from '../home.ts';
+import { isRunning, readKey, readPlatformFile } from '../home.ts';
 import { createClient } from '../http.ts';
 import { clientOver } from '../sdk.ts';
 import { defineCommand } from './command.ts';
@@ -83,7 +83,7 @@ export function startOptions(values: Values<typeof options>, cwd: string): Omit<
 /** Only for a clear message: what truly keeps two platforms apart is the lock the platform itself takes. */
 async function refuseSecond({ home }: Context): Promise<void> {
   const file = await readPlatformFile(home);
-  if (!file || !isAlive(file.pid)) return;
+  if (!file || !isRunning(file)) return;
   const answers = await createClient({ url: file.url, timeoutMs: 2_000 })
     .json('GET', '/readyz')
     .then(
