@@ -120,6 +120,8 @@ export interface OwnEngine {
   start(): Promise<void>;
   /** As when it crashes: what it runs is not told. */
   kill(): Promise<void>;
+  /** It takes connections, and says nothing on them, until the function that it returns is called. */
+  hang(): () => void;
   close(): Promise<void>;
 }
 
@@ -163,6 +165,10 @@ export async function ownEngine({ flags = [], dataBytes }: OwnEngineOptions = {}
       await end('SIGKILL');
       // It goes with its engine, a little later.
       await until(() => exited(below), 'what the engine stands on to end');
+    },
+    hang() {
+      child?.kill('SIGSTOP');
+      return () => void child?.kill('SIGCONT');
     },
     async close() {
       // Only an engine ends what lives on without it.

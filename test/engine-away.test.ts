@@ -36,10 +36,10 @@ describe.skipIf(why !== null).each([
   const all = () => engine.docker('ps', '-aq');
   const networks = () => engine.docker('network', 'ls', '-q', '--filter', 'label=ai.sutaz.owner');
 
-  async function setup() {
+  async function setup(more: { readonly patienceMs?: number } = {}) {
     const dir = await mkdtemp(join(tmpdir(), 'sutaz-away-'));
     const owner = `test${randomBytes(6).toString('hex')}`;
-    const driver = await runtimeDocker.open({ owner, socket: engine.socket }, host);
+    const driver = await runtimeDocker.open({ owner, socket: engine.socket, ...more }, host);
     const ends = new Map<string, ExitedStatus>();
     driver.onExit(({ id }, status) => ends.set(id, status));
     onTestFinished(async () => {
@@ -94,6 +94,25 @@ describe.skipIf(why !== null).each([
     }
     await until(async () => (await all()) === '' && (await networks()) === '', 'nothing to be left');
     expect(await driver.list()).toEqual([]);
+  });
+
+  it('and says nothing for a while is as good as away, and had again', async () => {
+    const { driver, start, ends } = await setup({ patienceMs: 1_500 });
+    const kept = await start('hung', 'sleep 60');
+    const wake = engine.hang();
+    onTestFinished(wake);
+    const away = { code: 'START_FAILED', message: expect.stringMatching(/no Docker engine answers/) };
+    await expect(driver.inspect(kept)).rejects.toMatchObject(away);
+    await expect(driver.recover({ ...kept, id: newInstanceId() })).rejects.toMatchObject(away);
+    await expect(start('late', 'sleep 60')).rejects.toMatchObject(away);
+    wake();
+    expect(await driver.inspect(kept)).toMatchObject({ state: 'running' });
+    const again = engine.hang();
+    onTestFinished(again);
+    await expect(driver.stop(kept, 100)).rejects.toMatchObject(away);
+    again();
+    await driver.stop(kept, 0);
+    expect(ends.has(kept.id)).toBe(true);
   });
 
   it('is waited for by a platform that began without it, and no instance runs beside another', async () => {

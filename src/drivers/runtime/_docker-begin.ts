@@ -86,7 +86,8 @@ async function make(
     const container = await engine.docker.createContainer(options);
     const handle = handleOf(id, unit, { container: container.id, logFile, digest });
     const limitBytes = spec.container.limits.memory ?? 0;
-    return { handle, container, network: at.network, stopSignal, limitBytes };
+    const quick = engine.quick.getContainer(container.id);
+    return { handle, container, quick, network: at.network, stopSignal, limitBytes };
   } catch (error) {
     if (statusOf(error) !== 409) throw startFault(spec, error);
     throw new Fault('CONFLICT', `${unit}: the instance ${id} exists already.`, { cause: error });

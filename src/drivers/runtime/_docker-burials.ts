@@ -59,9 +59,9 @@ export function createBurials({ tracked, exits, remove, clock, log, signal }: Bu
 }
 
 /** How it ended; null while it runs. */
-async function endOf({ container, killed, limitBytes }: Tracked): Promise<ExitedStatus | null> {
+async function endOf({ quick, killed, limitBytes }: Tracked): Promise<ExitedStatus | null> {
   try {
-    const { State } = await container.inspect();
+    const { State } = await quick.inspect();
     return State.Running ? null : exitStatus(State, killed, limitBytes);
   } catch (error) {
     // Someone removed it.

@@ -10,8 +10,13 @@ const usual = '/var/run/docker.sock';
 /** A connection to an engine of this machine, on its HTTP API. */
 export interface Engine {
   readonly docker: Dockerode;
+  /** The same for what an engine does at once. One that takes a connection and says nothing is as good as away. */
+  readonly quick: Dockerode;
   readonly socket: string;
 }
+
+/** Milliseconds for what an engine does at once, also under load. */
+const usualPatienceMs = 15_000;
 
 /**
  * The socket of this machine's engine. One on another machine is refused: it has neither the folders that are mounted
@@ -42,16 +47,19 @@ export function whyNoEngine(env: NodeJS.ProcessEnv): string | null {
 }
 
 /** Loads the client and asks the engine whether it is there. */
-export async function connect(socket: string): Promise<Engine> {
+export async function connect(socket: string, patienceMs = usualPatienceMs): Promise<Engine> {
   // Its BuildKit part loads gRPC: some 32 MiB that a platform without containers does not spend.
   const { default: Client } = await import('dockerode');
-  const docker = new Client({ socketPath: socket });
+  const engine = {
+    ...{ docker: new Client({ socketPath: socket }), socket },
+    quick: new Client({ socketPath: socket, timeout: patienceMs }),
+  };
   try {
-    await docker.ping();
+    await engine.quick.ping();
   } catch (error) {
     throw engineFault(error, socket);
   }
-  return { docker, socket };
+  return engine;
 }
 
 /** The status an engine answered with; undefined when it did not answer. */

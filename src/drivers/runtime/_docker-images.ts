@@ -26,18 +26,18 @@ const usualPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** Finds an image, or fetches it. With a digest no other one is taken, even where the tag is here. */
 export async function ensureImage(
-  { docker, socket }: Engine,
+  { docker, quick, socket }: Engine,
   wanted: ImageSpec,
   { signal, onProgress }: { signal: AbortSignal; onProgress?: OnProgress },
 ): Promise<Image> {
   throwIfAborted(signal);
   const { name, tag } = splitTag(wanted.image);
   const pinned = wanted.digest === undefined ? null : `${name}@${wanted.digest}`;
-  const here = await lookUp(docker, wanted.image, wanted.digest, signal);
-  const found = here ?? (pinned === null ? null : await lookUp(docker, pinned, wanted.digest, signal));
+  const here = await lookUp(quick, wanted.image, wanted.digest, signal);
+  const found = here ?? (pinned === null ? null : await lookUp(quick, pinned, wanted.digest, signal));
   if (found) return found;
   await pull(docker, { fromImage: name, tag: wanted.digest ?? tag ?? 'latest' }, wanted.image, signal, onProgress);
-  const fetched = await lookUp(docker, pinned ?? wanted.image, wanted.digest, signal);
+  const fetched = await lookUp(quick, pinned ?? wanted.image, wanted.digest, signal);
   if (fetched) return fetched;
   throw new Fault('START_FAILED', `${wanted.image} was fetched, and the engine at ${socket} does not have it.`);
 }

@@ -13,6 +13,8 @@ import { createExits, type Exits } from './_exits.ts';
 export interface Container {
   readonly handle: InstanceHandle;
   readonly container: Dockerode.Container;
+  /** The same for what is done at once. */
+  readonly quick: Dockerode.Container;
   readonly network: string;
   /** Asks its first process to end. */
   readonly stopSignal: string;
@@ -173,12 +175,12 @@ function beginStop(item: Tracked, graceMs: number, { clock }: DriverHost, bury: 
   // The clock's timers keep no process alive, but the platform must not end in the middle of a stop.
   const hold = setInterval(() => undefined, 60_000);
   const run = async () => {
-    await signal(item.container, item.stopSignal);
+    await signal(item.quick, item.stopSignal);
     await Promise.race([item.ended.promise, over.promise]);
-    const left = await item.container.inspect().catch(absent);
+    const left = await item.quick.inspect().catch(absent);
     if (left?.State.Running) {
       item.killed = true;
-      await signal(item.container, 'SIGKILL');
+      await signal(item.quick, 'SIGKILL');
       await item.container.wait({ condition: 'not-running' }).catch(absent);
     }
     await bury();

@@ -20,6 +20,8 @@ export interface DockerOptions {
   readonly owner: string;
   /** The engine's socket; that of `DOCKER_HOST`, or the usual one, without it. */
   readonly socket?: string;
+  /** Milliseconds after which an engine that takes a question and says nothing counts as away; 15 000 without it. */
+  readonly patienceMs?: number;
 }
 
 /**
@@ -28,9 +30,9 @@ export interface DockerOptions {
  */
 export default defineDriver<RuntimeDriver, DockerOptions>({
   id: 'runtime.docker',
-  async open({ owner, socket }, host) {
+  async open({ owner, socket, patienceMs }, host) {
     throwIfAborted(host.signal);
-    const engine = await connect(socket ?? findSocket(process.env));
+    const engine = await connect(socket ?? findSocket(process.env), patienceMs);
     const ways = { networks: createNetworks(engine.docker, owner), gateways: createGateways(host.log) };
     return createDriver(engine, owner, ways, createContainers(engine, owner, ways, host), host);
   },
@@ -43,15 +45,15 @@ function createDriver(
   containers: Containers,
   { log }: DriverHost,
 ): RuntimeDriver {
-  const { docker, socket } = engine;
+  const { quick, socket } = engine;
   /** Ids of starts under way. */
   const starting = new Set<string>();
   let closed = false;
 
-  const recover = (handle: InstanceHandle) => takeUp(handle, { docker, ...ways, containers, log });
+  const recover = (handle: InstanceHandle) => takeUp(handle, { engine, ...ways, containers, log });
   const living = async (handle: InstanceHandle) => {
     if (containers.get(handle.id)?.stop) throw new Fault('CONFLICT', `${handle.unit} is being stopped.`);
-    const found = await look(docker, handle);
+    const found = await look(engine, handle);
     if (!found?.running) throw new Fault('CONFLICT', `${handle.unit} has ended: start it again.`);
     return found;
   };
@@ -87,7 +89,7 @@ function createDriver(
 
     async find(id) {
       const label = [`${labels.owner}=${owner}`, `${labels.instance}=${id}`];
-      const [found] = await asking(docker.listContainers({ all: true, filters: { label } }));
+      const [found] = await asking(quick.listContainers({ all: true, filters: { label } }));
       return found ? handleFromLabels(found.Id, found.Labels) : null;
     },
 
@@ -96,9 +98,9 @@ function createDriver(
     },
 
     async inspect(handle) {
-      const found = await asking(look(docker, handle));
+      const found = await asking(look(engine, handle));
       if (!found?.running) return containers.exits.of(handle.id) ?? unseenEnd;
-      return asking(statusOfRunning(found.one.container, found));
+      return asking(statusOfRunning(found.one.quick, found));
     },
 
     async stop(handle, graceMs) {
@@ -113,11 +115,11 @@ function createDriver(
 
     async freeze(handle) {
       const { one, frozen } = await asking(living(handle));
-      if (!frozen) await asking(one.container.pause());
+      if (!frozen) await asking(one.quick.pause());
     },
     async thaw(handle) {
       const { one, frozen } = await asking(living(handle));
-      if (frozen) await asking(one.container.unpause());
+      if (frozen) await asking(one.quick.unpause());
     },
 
     async close() {
@@ -128,7 +130,7 @@ function createDriver(
 }
 
 interface TakeUpDeps extends Ways {
-  readonly docker: Dockerode;
+  readonly engine: Engine;
   readonly containers: Containers;
   readonly log: DriverHost['log'];
 }
@@ -136,11 +138,11 @@ interface TakeUpDeps extends Ways {
 /** Watches an instance of an earlier process. Of one that has ended its last words are kept, and nothing else. */
 async function takeUp(
   handle: InstanceHandle,
-  { docker, networks, gateways, containers, log }: TakeUpDeps,
+  { engine, networks, gateways, containers, log }: TakeUpDeps,
 ): Promise<InstanceHandle | null> {
   const known = containers.get(handle.id);
   if (known) return known.handle;
-  const found = await look(docker, handle);
+  const found = await look(engine, handle);
   if (!found) return null;
   const since = await lastWritten(readState(handle).logFile);
   // Asked for twice at once, it is taken up once.
@@ -175,14 +177,15 @@ interface Found {
 }
 
 /** The container of a handle; null when it is gone, or is another one that got its name. */
-async function look(docker: Dockerode, handle: InstanceHandle): Promise<Found | null> {
-  const container = docker.getContainer(readState(handle).container);
+async function look({ docker, ...engine }: Engine, handle: InstanceHandle): Promise<Found | null> {
+  const id = readState(handle).container;
+  const [container, quick] = [docker.getContainer(id), engine.quick.getContainer(id)];
   try {
-    const { State, Config, HostConfig } = await container.inspect();
+    const { State, Config, HostConfig } = await quick.inspect();
     if (Config.Labels[labels.instance] !== handle.id) return null;
     const stopSignal = (Config as { StopSignal?: string }).StopSignal || 'SIGTERM';
     const limitBytes = HostConfig.Memory ?? 0;
-    const one = { handle, container, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes };
+    const one = { handle, container, quick, network: HostConfig.NetworkMode ?? '', stopSignal, limitBytes };
     const { Running: running, Paused: frozen, Pid: pid } = State;
     return { one, running, frozen, pid, reaches: reachesOf(Config.Labels) };
   } catch (error) {
