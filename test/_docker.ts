@@ -33,6 +33,21 @@ const answers = (socketPath: string): Promise<boolean> =>
     asking.end();
   });
 
+/** A service that serves a folder out of a container; `lines` are more of its way to run. */
+export const boxedDefinition = (image: string, lines: readonly string[]): string => `id: boxed
+name: Boxed
+summary: A folder served out of a container
+category: tool
+run:
+  docker:
+    image: ${image}
+    port: 8000
+    readOnly: true
+${lines.map((line) => `    ${line}\n`).join('')}
+health: { http: /index.html, startupTimeout: 20s }
+resources: { memory: 8MiB }
+`;
+
 /** An image of nothing but a static busybox. No registry is asked. */
 export const importImage = (tag: string, options: ImportOptions = {}): Promise<void> =>
   importRoot(

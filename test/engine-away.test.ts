@@ -9,7 +9,7 @@ import { systemClock } from '#kernel/clock';
 import { newInstanceId, unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { freePort } from '#runtime/ports';
-import { importImage, ownEngine, whyNoOwnEngine } from './_docker.ts';
+import { boxedDefinition, importImage, ownEngine, whyNoOwnEngine } from './_docker.ts';
 import type { OwnEngine } from './_docker.ts';
 import { startPlatform } from './_platform.ts';
 import { until } from './_processes.ts';
@@ -118,19 +118,8 @@ describe.skipIf(why !== null).each([
   it('is waited for by a platform that began without it, and no instance runs beside another', async () => {
     const home = await mkdtemp(join(tmpdir(), 'sutaz-away-home-'));
     onTestFinished(() => rm(home, { recursive: true, force: true }));
-    const definition = `id: boxed
-name: Boxed
-summary: A folder served out of a container
-category: tool
-run:
-  docker:
-    image: ${image}
-    port: 8000
-    command: [/bin/sh, -c, 'echo served > /tmp/index.html; exec httpd -f -p {port} -h /tmp']
-    readOnly: true
-health: { http: /index.html, startupTimeout: 20s }
-resources: { memory: 8MiB }
-`;
+    const serve = 'echo served > /tmp/index.html; exec httpd -f -p {port} -h /tmp';
+    const definition = boxedDefinition(image, [`command: [/bin/sh, -c, '${serve}']`]);
     const options = { home, env: { DOCKER_HOST: `unix://${engine.socket}` } };
     const begin = () => startPlatform({ ...options, catalog: { 'services/boxed.yaml': definition } });
     const first = await begin();

@@ -10,7 +10,7 @@ import { systemClock } from '#kernel/clock';
 import { newInstanceId, unitId } from '#kernel/ids';
 import { silentLogger } from '#kernel/logger';
 import { freePort } from '#runtime/ports';
-import { docker, dockerSocket, importImage, whyNoDocker } from './_docker.ts';
+import { boxedDefinition, docker, dockerSocket, importImage, whyNoDocker } from './_docker.ts';
 import { startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { runScript, until } from './_processes.ts';
@@ -250,23 +250,13 @@ describe.skipIf(why !== null)('containers', () => {
   it('is a service like any other: started when asked for, taken over after a kill, gone after a stop', async () => {
     const home = await mkdtemp(join(tmpdir(), 'sutaz-docker-home-'));
     onTestFinished(() => rm(home, { recursive: true, force: true }));
-    const definition = `id: boxed
-name: Boxed
-summary: A folder served out of a container
-category: tool
-run:
-  docker:
-    image: ${image}
-    port: 8000
-    volumes: { '{data}': /data }
-    command: [/bin/sh, -c, 'echo from $WHERE > {data}/index.html; exec httpd -f -p {port} -h {data}']
-    env: { WHERE: 'a container' }
-    user: '1234:1234'
-    readOnly: true
-    limits: { memory: 64MiB, pids: 20 }
-health: { http: /index.html }
-resources: { memory: 8MiB }
-`;
+    const definition = boxedDefinition(image, [
+      `volumes: { '{data}': /data }`,
+      `command: [/bin/sh, -c, 'echo from $WHERE > {data}/index.html; exec httpd -f -p {port} -h {data}']`,
+      `env: { WHERE: 'a container' }`,
+      `user: '1234:1234'`,
+      'limits: { memory: 64MiB, pids: 20 }',
+    ]);
     const options = { home, env: { DOCKER_HOST: `unix://${dockerSocket}` } };
     const first = await startPlatform({ ...options, catalog: { 'services/boxed.yaml': definition } });
     const read = (platform: TestPlatform) => platform.fetch('/services/boxed/index.html').then((res) => res.text());
