@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** The connections of a listener, by what they are used for. */
 export interface Connections {
@@ -13,7 +14,7 @@ export interface Connections {
 
 export function trackConnections(server: Server): Connections {
   const requests = new Map<Socket, number>();
-  const upgraded = new Set<Socket>();
+  const upgraded = new Set<Duplex>();
   const add = (socket: Socket, by: number) => {
     const before = requests.get(socket);
     if (before !== undefined) requests.set(socket, before + by);
@@ -21,19 +22,18 @@ export function trackConnections(server: Server): Connections {
   // Before whoever hands it over to another protocol, and has it forgotten.
   server.prependListener('connection', (socket: Socket) => {
     requests.set(socket, 0);
-    socket.once('close', () => {
-      requests.delete(socket);
-      upgraded.delete(socket);
-    });
+    socket.once('close', () => requests.delete(socket));
   });
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
     const { socket } = req;
     add(socket, 1);
     res.once('close', () => add(socket, -1));
   });
-  server.on('upgrade', ({ socket }: IncomingMessage) => {
-    requests.delete(socket);
+  // Of HTTP/2 it is one stream of many on a connection.
+  server.on('upgrade', ({ socket: own }: IncomingMessage, socket: Duplex) => {
+    requests.delete(own);
     upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
   });
   return {
     forget: (socket) => void requests.delete(socket),

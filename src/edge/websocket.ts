@@ -163,7 +163,12 @@ function piped(client: Duplex, upstream: Socket, line: Line | null, clock: Clock
     ] as const) {
       // Closed while the other was being reached: that is not told again.
       if (side.destroyed) resolve();
-      side.once('close', resolve);
+      side.once('close', () => {
+        // A client that reads slowly has not had the end of what was said yet.
+        const isBehind = side === upstream && side.readableEnded && !client.writableFinished && !client.destroyed;
+        if (isBehind) client.once('finish', resolve);
+        else resolve();
+      });
       // An error is followed by close; unheard it would end the process.
       side.on('error', () => resolve());
       side.once('end', () => {

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2Server, ServerHttp2Session } from 'node:http2';
+import type { Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { asHttp1 } from './compat.ts';
+import { asUpgrade } from './extended-connect.ts';
+import type { Upgraded } from './extended-connect.ts';
 
 export interface Http2Limits {
   /** Requests under way on one connection. */
@@ -24,7 +26,11 @@ export interface Sessions {
   close(): void;
 }
 
-type Handle = (req: IncomingMessage, res: ServerResponse) => void;
+export interface Handlers {
+  request(req: IncomingMessage, res: ServerResponse): void;
+  /** One that is to become a WebSocket. */
+  upgrade(upgraded: Upgraded): void;
+}
 
 /** Resets that one connection may make at once and a second: a browser's page left in the middle makes some dozens. */
 const resets = { streamResetBurst: 500, streamResetRate: 50 };
@@ -33,7 +39,7 @@ const resets = { streamResetBurst: 500, streamResetRate: 50 };
  * Requests of HTTP/2 for the same handlers. The module is loaded with the first such connection: it is 7 MB that most
  * platforms never need. nghttp2 itself bounds what comes without a request: settings, pings, empty and continuation frames.
  */
-export function createSessions(handle: Handle, limits: Http2Limits): Sessions {
+export function createSessions(handlers: Handlers, limits: Http2Limits): Sessions {
   const sessions = new Set<ServerHttp2Session>();
   let server: Http2Server | undefined;
   let draining = false;
@@ -44,6 +50,7 @@ export function createSessions(handle: Handle, limits: Http2Limits): Sessions {
         maxConcurrentStreams: limits.streams,
         maxHeaderListSize: limits.headers + limits.url,
         enablePush: false,
+        enableConnectProtocol: true,
       },
       // Twice what is allowed is still read, so that it can be told with a status; more is reset.
       maxHeaderListPairs: 2 * limits.headerCount + 16,
@@ -58,9 +65,10 @@ export function createSessions(handle: Handle, limits: Http2Limits): Sessions {
     });
     made.on('request', (req, res) => {
       const plain = asHttp1(req, res);
-      if (plain) handle(plain.req, plain.res);
+      if (plain) handlers.request(plain.req, plain.res);
       else res.writeHead(400, { 'content-length': 0 }).end();
     });
+    made.on('connect', (req, res) => connected(req, res, handlers));
     return made;
   };
   return {
@@ -73,6 +81,15 @@ export function createSessions(handle: Handle, limits: Http2Limits): Sessions {
       for (const session of sessions) session.destroy();
     },
   };
+}
+
+/** A tunnel to anywhere is not had here; what RFC 8441 makes of it, a WebSocket to a path, is. */
+function connected(req: Http2ServerRequest, res: Http2ServerResponse, { upgrade }: Handlers): void {
+  const protocol = req.headers[':protocol'];
+  const upgraded = protocol === 'websocket' ? asUpgrade(req, res) : null;
+  if (upgraded) return upgrade(upgraded);
+  const status = protocol === undefined ? 405 : protocol === 'websocket' ? 400 : 501;
+  res.writeHead(status, { 'content-length': 0 }).end();
 }
 
 /** A stream that waits, for a model that loads, is not idle. */

@@ -8,7 +8,7 @@ import type { Workers } from '../workers/workers.ts';
 import { protocolOf } from './first-bytes.ts';
 import type { Protocol } from './first-bytes.ts';
 import { createSessions } from './http2.ts';
-import type { Http2Limits } from './http2.ts';
+import type { Handlers, Http2Limits } from './http2.ts';
 
 export interface ProtocolDeps {
   readonly clock: Clock;
@@ -38,7 +38,11 @@ export interface Protocols {
 export function speakProtocols(server: Server, deps: ProtocolDeps): Protocols {
   const { clock, limits, onHandedOver, workers = null } = deps;
   const http1 = server.listeners('connection') as ((socket: Duplex) => void)[];
-  const sessions = createSessions((req, res) => server.emit('request', req, res), limits);
+  const handlers: Handlers = {
+    request: (req, res) => void server.emit('request', req, res),
+    upgrade: ({ req, socket }) => void server.emit('upgrade', req, socket, Buffer.alloc(0)),
+  };
+  const sessions = createSessions(handlers, limits);
   let tls: TlsServer | null = null;
   const plain = (socket: Duplex) => {
     for (const handle of http1) handle.call(server, socket);
