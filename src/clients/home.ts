@@ -65,7 +65,9 @@ export async function readPlatformFile({ platformFile }: HomePaths): Promise<Pla
     text = await readFile(platformFile, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return null;
-    throw error;
+    if (systemCode(error) !== 'EACCES') throw error;
+    const message = `${platformFile} may not be read: the home belongs to another user. Choose one with --home or SUTAZ_HOME.`;
+    throw new Fault('FORBIDDEN', message, { cause: error });
   }
   try {
     const file: unknown = JSON.parse(text);

@@ -65,8 +65,7 @@ export class Fault extends Error {
 /** Makes whatever was thrown a Fault. Everything unknown is INTERNAL, with the original as its cause. */
 export function toFault(thrown: unknown): Fault {
   if (thrown instanceof Fault) return thrown;
-  const code = systemCode(thrown);
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (isDiskFull(thrown)) {
     return new Fault('DISK_FULL', 'The disk is full: free some space and ask again.', { cause: thrown });
   }
   if (thrown instanceof Error && thrown.name === 'TimeoutError') {
@@ -74,6 +73,13 @@ export function toFault(thrown: unknown): Fault {
   }
   if (isAbort(thrown)) return new Fault('CANCELLED', 'The caller left.', { cause: thrown });
   return new Fault('INTERNAL', thrown instanceof Error ? thrown.message : String(thrown), { cause: thrown });
+}
+
+/** SQLite has a number for it (SQLITE_FULL), which Node hands on beside a code that all its errors have. */
+function isDiskFull(thrown: unknown): boolean {
+  const code = systemCode(thrown);
+  if (code === 'ERR_SQLITE_ERROR') return (thrown as { readonly errcode?: unknown }).errcode === 13;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** The `code` of a Node system error (`ENOENT`, `EADDRINUSE` ...), when there is one. */

@@ -1,8 +1,9 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { PlatformFile } from '#contracts/platform';
 import { Fault, systemCode } from '#kernel/faults';
+import { placeFault } from '#kernel/place-fault';
 
 /** The folders of a home, all of which exist once it is open. */
 export interface Home {
@@ -30,6 +31,14 @@ export interface Home {
  * Throws CONFLICT with the `url` and `pid` of the platform that has it.
  */
 export async function openHome(path: string): Promise<Home> {
+  try {
+    return await open(path);
+  } catch (error) {
+    throw placeFault(path, error);
+  }
+}
+
+async function open(path: string): Promise<Home> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   const folders = { models: join(path, 'models'), environments: join(path, 'env'), logs: join(path, 'logs') };
   const unlock = await lock(path);
@@ -77,13 +86,14 @@ export async function openHome(path: string): Promise<Home> {
 }
 
 async function lock(home: string): Promise<() => void> {
-  const db = new DatabaseSync(join(home, 'platform.lock'));
+  const file = join(home, 'platform.lock');
+  const db = opened(file);
   try {
     db.exec('PRAGMA busy_timeout=0; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
     return () => db.close();
   } catch (error) {
     db.close();
-    if (!/locked|busy/i.test(String(error))) throw error;
+    if (!/locked|busy/i.test(String(error))) throw placeFault(dirname(file), error, file);
     const holder = await readFile(join(home, 'platform.json'), 'utf8')
       .then((text) => JSON.parse(text) as PlatformFile)
       .catch(() => null);
@@ -96,6 +106,14 @@ async function lock(home: string): Promise<() => void> {
         details: holder ? { url: holder.url, pid: holder.pid } : {},
       },
     );
+  }
+}
+
+function opened(file: string): DatabaseSync {
+  try {
+    return new DatabaseSync(file);
+  } catch (error) {
+    throw placeFault(dirname(file), error, file);
   }
 }
 

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readFileSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { sleep } from '#kernel/abort';
 import { Fault } from '#kernel/faults';
+import { placeFault } from '#kernel/place-fault';
 import { formatDuration } from '#kernel/quantities';
 import { readPlatformFile } from '../home.ts';
 import { createClient } from '../http.ts';
@@ -53,10 +55,14 @@ export async function detach(start: StartOptions, context: Context): Promise<Sta
 
 /** Appends, since a second `up` on this home must not wipe what the first one says; an old one that grew is emptied. */
 export function openOutput(folder: string, file: string): { readonly fd: number; readonly before: number } {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const fd = openSync(file, 'a', 0o600);
-  if (fstatSync(fd).size > largestOutput) ftruncateSync(fd);
-  return { fd, before: fstatSync(fd).size };
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const fd = openSync(file, 'a', 0o600);
+    if (fstatSync(fd).size > largestOutput) ftruncateSync(fd);
+    return { fd, before: fstatSync(fd).size };
+  } catch (error) {
+    throw placeFault(dirname(folder), error);
+  }
 }
 
 function launch(start: StartOptions, { composition, env }: Context, output: number): ChildProcess {
@@ -92,8 +98,16 @@ async function readyUrl(child: ChildProcess, { home }: Context): Promise<string 
 export const lastLines = (said: Uint8Array): string[] =>
   Buffer.from(said).toString('utf8').trim().split('\n').slice(-20);
 
+/** Bytes below which a disk has no room for a word more. */
+const fullBytes = 64 * 1024;
+
 function died(child: ChildProcess, how: string, said: Uint8Array, file: string): CliFailure {
   const lines = lastLines(said);
+  const { bavail, bsize } = statfsSync(file);
+  if (said.length === 0 && bavail * bsize < fullBytes) {
+    const message = `The disk of ${file} is full, and the platform ended while it started (${how}): free some space.`;
+    return new CliFailure(exitCodes.failed, message);
+  }
   const known: readonly ExitCode[] = [exitCodes.usage, exitCodes.conflict];
   const code = known.find((each) => each === child.exitCode) ?? exitCodes.failed;
   // What the child's own command line said is the message; a crash is shown as it stands, with where to look.

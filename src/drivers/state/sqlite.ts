@@ -1,8 +1,10 @@
 import { chmodSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Json } from '#contracts/driver';
 import { defineDriver } from '#contracts/driver';
 import type { StateStore, StateTable } from '#contracts/state';
+import { placeFault } from '#kernel/place-fault';
 
 /**
  * One SQLite file, one row a value. WAL with synchronous=FULL, so that what was put survives a power cut; the writes are
@@ -11,7 +13,7 @@ import type { StateStore, StateTable } from '#contracts/state';
 export const sqliteState = defineDriver({
   id: 'state.sqlite',
   async open({ path }: { readonly path: string }): Promise<StateStore> {
-    const db = new DatabaseSync(path);
+    const db = opened(path);
     try {
       // It holds hashes of keys and the tokens of instances.
       chmodSync(path, 0o600);
@@ -21,7 +23,7 @@ export const sqliteState = defineDriver({
       );
     } catch (error) {
       db.close();
-      throw error;
+      throw placeFault(dirname(path), error, path);
     }
     const get = db.prepare('SELECT value FROM state WHERE tab = ? AND key = ?');
     const put = db.prepare('INSERT OR REPLACE INTO state (tab, key, value) VALUES (?, ?, ?)');
@@ -48,3 +50,11 @@ export const sqliteState = defineDriver({
     };
   },
 });
+
+function opened(path: string): DatabaseSync {
+  try {
+    return new DatabaseSync(path);
+  } catch (error) {
+    throw placeFault(dirname(path), error, path);
+  }
+}
