@@ -23,6 +23,8 @@ export type { AnswerOf, BodyOf, EventsOf, OperationId, QueryOf, Wire } from '#co
 export interface Calling {
   /** Aborting it ends the connection, which tells the platform that the caller has left. */
   readonly signal?: AbortSignal;
+  /** Milliseconds in which a plain answer must have begun, where that takes longer than others do. */
+  readonly timeoutMs?: number;
 }
 
 /** One event of a stream. The error of a long work is thrown, and no event. */
@@ -71,9 +73,13 @@ function methodOf(declared: Operation, http: Http): (...args: readonly unknown[]
   const named = segmentsOf(path).length;
   return (...args) => {
     const ask = (args[named] ?? {}) as Readonly<Record<string, unknown>>;
-    const { signal } = (args[named + 1] ?? {}) as Calling;
+    const { signal, timeoutMs } = (args[named + 1] ?? {}) as Calling;
     const address = addressOf(declared, args.slice(0, named).map(String), ask);
-    const options = { ...(signal ? { signal } : {}), ...(body ? { body: bodyOf(declared, ask) } : {}) };
+    const options = {
+      ...(signal && { signal }),
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(body && { body: bodyOf(declared, ask) }),
+    };
     if (text) return http.lines(address, options);
     if (events && (!answer || (streamedBy !== undefined && ask[streamedBy] === true))) {
       return eventsOf(http.events(method, address, options), 'done' in events);

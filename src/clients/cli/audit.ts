@@ -39,6 +39,7 @@ export const audit = defineCommand({
       ...(principal === undefined ? {} : { principal }),
     });
     if (context.json) return context.printJson(list);
+    if (list.entries.length === 0) return context.out('Nothing of that kind was changed.\n');
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderTable(columns, list.entries, { width, paint: painter(context.outTty, context.env) }));
   },

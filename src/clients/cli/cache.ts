@@ -45,6 +45,6 @@ export const cacheClear = defineCommand({
     const client = await context.connect();
     const told = await client.clearCache({ ...(model && { model }), ...(principal && { principal }) });
     if (context.json) return context.printJson(told);
-    context.out(`${told.cleared} answers are forgotten.\n`);
+    context.out(told.cleared === 1 ? '1 answer is forgotten.\n' : `${told.cleared} answers are forgotten.\n`);
   },
 });

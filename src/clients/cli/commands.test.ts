@@ -128,6 +128,15 @@ describe('ps', () => {
     expect(out).toMatch(/^chroma .* 6 GiB +1 \+2 /m);
   });
 
+  test('regression: what cannot run here, and never was used, does not hide the rest', async () => {
+    const unable = unit('boxed', { state: 'disabled', why: 'there is no Docker engine here' });
+    platform.routes['GET /sutaz/v1/state'] = json(state(unable, unit('new'), chroma));
+    const { out } = await platform.run(['ps']);
+    expect(out).not.toContain('boxed');
+    expect(out).toContain('2 more, never used, 1 of them unable to run here: sutaz ps --all\n');
+    expect((await platform.run(['ps', '--all'])).out).toContain('there is no Docker engine here');
+  });
+
   test('--all shows what was never used too, and failures say why', async () => {
     const broken = unit('broken', { state: 'quarantined', failure: { message: 'no such module', log: [] } });
     platform.routes['GET /sutaz/v1/state'] = json(state(unit('new'), broken));
@@ -234,17 +243,19 @@ test.each(['pin', 'unpin', 'stop'])('%s asks for the unit by its name, whatever 
   expect(out).toMatch(/^a:b is/);
 });
 
-describe('logs', () => {
-  test('passes lines on however they are cut', async () => {
-    platform.routes['GET /sutaz/v1/units/chroma/logs'] = stream('one\ntw', 'o\nthree');
-    expect((await platform.run(['logs', 'chroma', '-fn', '3'])).out).toBe('one\ntwo\nthree\n');
-    expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/chroma/logs?lines=3&follow=true');
-  });
+test('stop --force does so although it is busy', async () => {
+  platform.routes['POST /sutaz/v1/units/a/stop'] = json(unit('a'));
+  await platform.run(['stop', 'a', '--force']);
+  expect(platform.asked[0]?.path).toBe('/sutaz/v1/units/a/stop?force=true');
+});
 
-  test('--json is one object a line', async () => {
-    platform.routes['GET /sutaz/v1/units/chroma/logs'] = stream('say "x"\n');
-    expect((await platform.run(['logs', 'chroma', '--json'])).out).toBe('{"line":"say \\"x\\""}\n');
-  });
+test.each([
+  [['jobs', 'ls'], 'jobs', { jobs: [] }, 'Nothing was run yet: `sutaz run TOOL` does.\n'],
+  [['audit'], 'audit', { entries: [] }, 'Nothing of that kind was changed.\n'],
+])('%j says so when there is nothing', async (argv, path, answer, text) => {
+  platform.routes[`GET /sutaz/v1/${path}`] = json(answer);
+  expect((await platform.run(argv)).out).toBe(text);
+  expect(JSON.parse((await platform.run([...argv, '--json'])).out)).toEqual(answer);
 });
 
 describe('models', () => {

@@ -5,6 +5,9 @@ import { painter } from './style.ts';
 import { renderTable } from './table.ts';
 import type { Column } from './table.ts';
 
+/** Milliseconds: a home with half a million files is looked at for minutes, and its caches are cleaned for longer. */
+const patienceMs = 30 * 60_000;
+
 export const envLs = defineCommand({
   arguments: '',
   about:
@@ -14,7 +17,7 @@ export const envLs = defineCommand({
   examples: ['sutaz env ls', "sutaz env ls --json | jq '.environments[] | select(.users == [])'"],
   async run(_values, _words, context) {
     const client = await context.connect();
-    const told = await client.listEnvironments();
+    const told = await client.listEnvironments({}, { timeoutMs: patienceMs });
     if (context.json) return context.printJson(told);
     if (told.environments.length === 0)
       return context.out('None yet: a service has its own made when it first starts.\n');
@@ -44,7 +47,7 @@ export const envPrune = defineCommand({
   examples: ['sutaz env prune --dry-run', 'sutaz env prune'],
   async run({ 'dry-run': dryRun = false }, _words, context) {
     const client = await context.connect();
-    const told = await client.pruneEnvironments({ dryRun });
+    const told = await client.pruneEnvironments({ dryRun }, { timeoutMs: patienceMs });
     if (context.json) return context.printJson(told);
     context.out(renderPruned(told));
   },

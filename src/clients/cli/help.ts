@@ -2,18 +2,32 @@ import { commonOptions, defineCommand } from './command.ts';
 import type { Command, CommandTable, Options } from './command.ts';
 import { exitCodes } from './failure.ts';
 import { membersOf, resolveCommand } from './parse.ts';
+import type { Resolved } from './parse.ts';
 
 export const help = defineCommand({
   arguments: '[COMMAND...]',
   about: 'Shows the commands, or one of them with its options.',
   options: {},
-  examples: ['sutaz help models pull'],
-  async run(_values, words, { out, commands }) {
-    if (words.length === 0) return out(renderOverview(commands));
-    const resolved = resolveCommand(words, commands);
+  examples: ['sutaz help models pull', "sutaz help --json | jq -r '.commands[].name'"],
+  async run(_values, words, { out, commands, json, printJson }) {
+    const resolved = words.length === 0 ? null : resolveCommand(words, commands);
+    if (json) return printJson(await factsOf(resolved, commands));
+    if (!resolved) return out(renderOverview(commands));
     out(resolved.kind === 'group' ? renderGroup(resolved.name, commands) : await renderHelpOf(resolved.name, commands));
   },
 });
+
+/** For programs: the commands, those of a group, or one of them with its options. */
+async function factsOf(resolved: Resolved | null, commands: CommandTable): Promise<unknown> {
+  if (resolved?.kind === 'command') {
+    const { arguments: words, about, options = {}, examples } = (await commands[resolved.name]?.load()) ?? {};
+    const shown = Object.entries({ ...options, ...commonOptions }).filter(([, { help: text }]) => text !== undefined);
+    return { name: resolved.name, arguments: words, about, options: Object.fromEntries(shown), examples };
+  }
+  const all = Object.entries(commands).map(([name, { summary }]) => ({ name, summary }));
+  const inGroup = ({ name }: { readonly name: string }) => !resolved || name.startsWith(`${resolved.name} `);
+  return { commands: all.filter(inGroup), exitCodes: Object.fromEntries(exitCodeTexts) };
+}
 
 export async function renderHelpOf(name: string, commands: CommandTable): Promise<string> {
   const entry = commands[name];

@@ -33,6 +33,7 @@ export const jobsLs = defineCommand({
     const client = await context.connect();
     const list = await client.listJobs();
     if (context.json) return context.printJson(list);
+    if (list.jobs.length === 0) return context.out('Nothing was run yet: `sutaz run TOOL` does.\n');
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderTable(columns, list.jobs, { width, paint: painter(context.outTty, context.env) }));
   },

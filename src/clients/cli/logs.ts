@@ -1,5 +1,6 @@
 import { defineCommand } from './command.ts';
 import { usageError } from './failure.ts';
+import { colouredOnly } from './style.ts';
 
 export const logs = defineCommand({
   arguments: 'NAME',
@@ -18,10 +19,13 @@ export const logs = defineCommand({
     const lines = values.follow
       ? client.readLogs(name, { lines: Number(count), follow: true }, { signal: context.interrupt() })
       : client.readLogs(name, { lines: Number(count) });
+    let isEmpty = true;
     for await (const line of lines) {
+      isEmpty = false;
       if (context.json) context.printJson({ line });
-      else context.out(`${line}\n`);
+      else context.out(`${context.outTty ? colouredOnly(line) : line}\n`);
       await context.drained();
     }
+    if (isEmpty && !context.json) context.err(`${name} has written nothing yet.\n`);
   },
 });

@@ -74,6 +74,18 @@ describe('help', () => {
     for (const code of [0, 1, 2, 3, 4, 130]) expect(out).toMatch(new RegExp(`^  ${code} `, 'm'));
   });
 
+  test('`help --json` is for programs', async () => {
+    const read = async (...words: string[]) =>
+      JSON.parse((await platform.run(['help', ...words, '--json'])).out) as unknown;
+    const names = Object.keys(commands);
+    const all = (some: string[]) => some.map((name) => ({ name, summary: commands[name]?.summary }));
+    expect(await read()).toMatchObject({ commands: all(names), exitCodes: { 3: 'the platform is not running' } });
+    const group = all(names.filter((name) => name.startsWith('models ')));
+    expect(await read('models')).toMatchObject({ commands: group });
+    expect(await read('up')).toMatchObject({ name: 'up', options: { port: { value: 'N' }, json: {} } });
+    expect(await read('up')).not.toHaveProperty(['options', 'foreground-child']);
+  });
+
   test('`help COMMAND` is the same as its --help', async () => {
     const asked = await platform.run(['models', 'pull', '--help']);
     expect(await platform.run(['help', 'models', 'pull'])).toEqual(asked);

@@ -13,7 +13,7 @@ export const map = defineCommand({
     const client = await context.connect();
     const told = await client.readMap();
     if (context.json) return context.printJson(told);
-    context.out(renderMap(told, all, Date.now()));
+    context.out(renderMap(told, all, context.clock.wall()));
   },
 });
 

@@ -2,6 +2,9 @@ import type { ApiGarbage } from '#contracts/store-api';
 import { formatBytes } from '#kernel/quantities';
 import { defineCommand } from './command.ts';
 
+/** Milliseconds: files of many GiB take a while to go. */
+const patienceMs = 10 * 60_000;
+
 export const modelsGc = defineCommand({
   arguments: '',
   about:
@@ -15,7 +18,7 @@ export const modelsGc = defineCommand({
   async run({ 'dry-run': dryRun = false, downloads = false }, _words, context) {
     const client = await context.connect();
     const body = { dryRun, downloads };
-    const result = await client.collectStore(body);
+    const result = await client.collectStore(body, { timeoutMs: patienceMs });
     if (context.json) return context.printJson(result);
     const line = (verb: string) => (one: ApiGarbage) => `${verb} ${one.path} (${formatBytes(one.bytes)}): ${one.why}\n`;
     context.out(result.removed.map(line(dryRun ? 'would remove' : 'removed')).join(''));

@@ -31,9 +31,9 @@ export const ps = defineCommand({
   },
 });
 
-/** A cold unit without a learned size has never run. */
+/** A cold unit without a learned size has never run, and one that cannot run here never will. */
 export const isOfInterest = ({ state, pinned, bytes, waiters, failure }: ApiUnit): boolean =>
-  state !== 'cold' || pinned || bytes.learned !== null || waiters > 0 || failure !== null;
+  !(state === 'cold' || state === 'disabled') || pinned || bytes.learned !== null || waiters > 0 || failure !== null;
 
 export interface PsOptions {
   readonly all: boolean;
@@ -44,12 +44,18 @@ export interface PsOptions {
 
 export function renderPs({ ledger, units }: ApiState, { all, width, paint, shared = [] }: PsOptions): string {
   const shown = units.filter((unit) => all || isOfInterest(unit)).sort(byWakefulness);
-  const hidden = units.length - shown.length;
+  const hidden = units.filter((unit) => !shown.includes(unit));
   const shows = (ledger.devices ?? []).length > 0 ? columns : columns.filter(({ title }) => title !== 'VRAM');
   const table = shown.length === 0 ? '' : `\n${renderTable(shows, shown, { width, paint })}`;
-  const rest = hidden === 0 ? '' : `\n${paint('dim', `${hidden} more, never used: sutaz ps --all`)}\n`;
+  const rest = hidden.length === 0 ? '' : `\n${paint('dim', hiddenLine(hidden))}\n`;
   const cards = (ledger.devices ?? []).map((device) => `${deviceLine(device)}\n`).join('');
   return `${ledgerLine(ledger)}\n${cards}${threadsLine(ledger)}${sparedLine(shared)}${table}${rest}`;
+}
+
+function hiddenLine(hidden: readonly ApiUnit[]): string {
+  const unable = hidden.filter(({ state }) => state === 'disabled').length;
+  const here = unable === 0 ? '' : `, ${unable} of them unable to run here`;
+  return `${hidden.length} more, never used${here}: sutaz ps --all`;
 }
 
 /** One graphics card. */

@@ -31,6 +31,7 @@ const told: ApiUpstreams = {
 
 test('shows where requests go, and why something is left alone', async () => {
   platform.routes['GET /sutaz/v1/upstreams'] = json(told);
+  platform.routes['GET /sutaz/v1/units/echo'] = json({ id: 'service/echo' });
   const { code, out } = await platform.run(['upstreams']);
   expect(code).toBe(0);
   expect(out).toMatchInlineSnapshot(`
@@ -42,6 +43,19 @@ test('shows where requests go, and why something is left alone', async () => {
   `);
   const named = JSON.parse((await platform.run(['upstreams', 'echo', '--json'])).out) as ApiUpstreams;
   expect(named.units.map(({ unit }) => unit)).toEqual(['service/echo']);
+});
+
+test('a name that is not there is an error, and not one that was never asked', async () => {
+  platform.routes['GET /sutaz/v1/upstreams'] = json(told);
+  platform.routes['GET /sutaz/v1/units/ecoh'] = json(
+    { status: 404, code: 'NOT_FOUND', detail: 'Did you mean echo?' },
+    404,
+  );
+  expect(await platform.run(['upstreams', 'ecoh'])).toMatchObject({
+    code: 1,
+    out: '',
+    err: 'sutaz: Did you mean echo?\n',
+  });
 });
 
 test('says so when nothing was asked yet', async () => {

@@ -16,7 +16,10 @@ export const upstreams = defineCommand({
   async run(_values, words, context) {
     const client = await context.connect();
     const told = await client.readUpstreams();
-    const shown = words.length === 0 ? told : { units: told.units.filter(({ unit }) => words.some(isNamed(unit))) };
+    // Each must be there: a name with a slip in it would look like one that was never asked.
+    const wanted = await Promise.all(words.map(async (word) => (await client.readUnit(word)).id));
+    const shown =
+      wanted.length === 0 ? told : { units: told.units.filter(({ unit }) => wanted.some((id) => id === unit)) };
     if (context.json) return context.printJson(shown);
     const width = context.outTty ? context.columns() : Infinity;
     context.out(renderUpstreams(shown, { width, paint: painter(context.outTty, context.env) }));
@@ -24,7 +27,6 @@ export const upstreams = defineCommand({
 });
 
 const nameOf = (unit: string): string => unit.slice(unit.indexOf('/') + 1);
-const isNamed = (unit: string) => (word: string) => word === unit || word === nameOf(unit);
 
 type Row = ApiUpstream & Pick<ApiUnitUpstreams, 'unit'>;
 
