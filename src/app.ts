@@ -19,6 +19,7 @@ import { followCertificates } from './platform/certificates.ts';
 import { createCore } from './platform/core.ts';
 import type { Core } from './platform/core.ts';
 import { createFront, drain, emptied, listen, listenOn, portOf } from './platform/front.ts';
+import { issuerProblems } from './platform/identity.ts';
 import { createOperator } from './platform/operator.ts';
 import { createFailures, openMoves } from './platform/moves.ts';
 import { followPressure } from './platform/pressure.ts';
@@ -102,6 +103,11 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
+const platformOf = (url: string, startedAt: string, { home }: AppOptions, { identity }: Stores) => ({
+  ...{ version, url, home: home.path, startedAt, pid: process.pid },
+  ...issuerProblems(identity),
+});
+
 /**
  * In this order: the stores, what decides and acts, the door; then what an earlier process left is taken over; only then
  * does the door answer, so that nobody finds a platform that has forgotten what runs.
@@ -125,7 +131,7 @@ async function assemble(options: AppOptions, closers: Closers, door: Closers): P
   const operator = createOperator({
     ...{ ...core, ...stores, shutdown: options.onShutdown, restart: succession.restart },
     ...{ definitions: home.catalog, env: process.env, moves: openMoves(core, { config, log, failures }) },
-    platform: () => ({ version, url, home: home.path, startedAt, pid: process.pid }),
+    platform: () => platformOf(url, startedAt, options, stores),
     rememberPin: (unit, pinned) => (pinned ? pins.put(unit, true) : pins.delete(unit)),
   });
   const live = createLive(operator.state, clock);

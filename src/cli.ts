@@ -19,6 +19,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
     self: [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)],
     gpus: async (env) => (await import('./gpus.ts')).listGpus(env),
     confinement: async (home) => (await import('./confinement.ts')).confinementHere(home),
+    issuers: async (home, env) => (await import('./issuers.ts')).askIssuers(home, env),
     // Each is imported when it is needed: a command that only asks the platform loads none of it.
     runPlatform: async (options) => (await import('./main.ts')).runPlatform(options),
     planOffline: async (options) => {

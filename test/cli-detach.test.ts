@@ -74,6 +74,7 @@ async function run(argv: readonly string[], mode = '', signal = new AbortControl
       planOffline: () => Promise.reject(new Error('not in this test')),
       validateCatalog: () => Promise.reject(new Error('not asked for')),
       gpus: () => Promise.reject(new Error('not asked for')),
+      issuers: () => Promise.reject(new Error('not asked for')),
       confinement: () => Promise.reject(new Error('not asked for')),
     },
   });

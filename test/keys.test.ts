@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { request } from 'node:http';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiAuditList, ApiKeyList, ApiMadeKey } from '#contracts/security-api';
 import { startIssuer } from '#security/issuer.fake';
@@ -165,4 +168,31 @@ describe('R22 key-flood', () => {
     expect([told.status, Number(told.headers.get('retry-after'))]).toEqual([429, expect.any(Number)]);
     expect(((await told.json()) as { error: { type: string } }).error.type).toBe('rate_limit_error');
   }, 120_000);
+});
+
+it('an issuer that is out of reach keeps no platform from starting: state, ps and doctor name it, and a key is taken', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'sutaz-issuer-'));
+  const gone = 'http://127.0.0.1:1';
+  const config = `security: { oidc: [{ issuer: "${gone}", audience: sutaz }, { issuer: "${issuer.url}", audience: sutaz }] }\n`;
+  const other = await startPlatform({ home, config });
+  const sutaz = (...words: string[]) =>
+    promisify(execFile)(process.execPath, [
+      ...['--conditions=source', '--disable-warning=ExperimentalWarning', join(root, 'src/cli.ts')],
+      ...[...words, '--home', home],
+    ]);
+  try {
+    const told = async () => (await other.state()).platform.issuers ?? [];
+    await until(async () => (await told()).length === 1, 'it to be told of');
+    expect(await told()).toEqual([{ issuer: gone, problem: expect.stringContaining('ECONNREFUSED') as string }]);
+    expect((await sutaz('ps')).stdout).toContain(`Issuer ${gone}: `);
+    const { stdout } = await sutaz('doctor', '--json').catch((error: { stdout: string }) => error);
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; verdict: string; text: string }[] };
+    expect(checks.filter(({ name }) => name === 'issuer')).toMatchObject([
+      { verdict: 'warn', text: expect.stringContaining(`${gone}: `) as string },
+      { verdict: 'ok', text: expect.stringContaining(issuer.url) as string },
+    ]);
+  } finally {
+    await other.stop();
+    await rm(home, { recursive: true, force: true });
+  }
 });

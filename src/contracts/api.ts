@@ -113,6 +113,11 @@ export interface ApiUnit {
   } | null;
 }
 
+export interface ApiIssuerProblem {
+  readonly issuer: string;
+  readonly problem: string;
+}
+
 export interface ApiState {
   readonly platform: {
     readonly version: string;
@@ -120,6 +125,8 @@ export interface ApiState {
     readonly home: string;
     readonly startedAt: string;
     readonly pid: number;
+    /** Issuers of tokens (`security.oidc`) whose keys could not be had the last time, and why. */
+    readonly issuers?: readonly ApiIssuerProblem[];
   };
   readonly ledger: ApiLedger;
   readonly units: readonly ApiUnit[];

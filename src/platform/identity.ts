@@ -59,6 +59,7 @@ export async function openIdentity(deps: IdentityDeps, closers: Closers): Promis
   });
   const issuers = createIssuers({ clock, log, roles, fetchJson });
   issuers.configure(security.oidc);
+  void issuers.look();
   const ownersKey = await holdOwnersKey(keys, home);
   closers.add(() => audit.close());
   closers.add(
@@ -74,6 +75,7 @@ export async function openIdentity(deps: IdentityDeps, closers: Closers): Promis
     config.onChange((next) => {
       roles.configure(next.security.roles);
       issuers.configure(next.security.oidc);
+      void issuers.look();
     }),
   );
   return {
@@ -89,6 +91,11 @@ export async function openIdentity(deps: IdentityDeps, closers: Closers): Promis
     },
   };
 }
+
+/** The issuers of tokens whose keys could not be had the last time, as the state tells of them. */
+export const issuerProblems = ({ issuers }: Pick<PlatformIdentity, 'issuers'>) => ({
+  issuers: issuers.status().flatMap(({ issuer, problem }) => (problem === null ? [] : [{ issuer, problem }])),
+});
 
 const presentIn =
   (keys: Keys, clock: Clock) =>

@@ -13,9 +13,9 @@ export const fetchJson: FetchJson = async (url, timeoutMs) => {
   try {
     // Only who has configured an issuer pays for its memory.
     const { request } = await import('undici');
-    const { statusCode, body } = await request(url, {
-      headers: { accept: 'application/json' },
-      signal: controller.signal,
+    const asked = request(url, { headers: { accept: 'application/json' }, signal: controller.signal });
+    const { statusCode, body } = await asked.catch((error: unknown) => {
+      throw controller.signal.aborted ? error : new Error(`${url} cannot be reached: ${reasonOf(error)}`);
     });
     if (statusCode !== 200) {
       body.destroy();
@@ -28,8 +28,22 @@ export const fetchJson: FetchJson = async (url, timeoutMs) => {
       if (bytes > most) throw new Error(`${url} sent more than ${most} bytes`);
       chunks.push(chunk);
     }
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+    return parsed(url, Buffer.concat(chunks).toString('utf8'));
   } finally {
     clearTimeout(timer);
   }
 };
+
+function parsed(url: string, text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new Error(`${url} answered with something else than JSON`);
+  }
+}
+
+/** Of several addresses of a name, each has failed. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

@@ -11,6 +11,8 @@ export type FetchJson = (url: string, timeoutMs: number) => Promise<unknown>;
 export interface IssuerKeys {
   /** With `missing` the kept ones lack a key that somebody was shown: they are fetched again, unless that was just done. */
   get(missing?: boolean): Promise<JSONWebKeySet>;
+  /** Fetches them, so that what is wrong is known before the first token comes. Never rejects, and keeps nobody from trying again. */
+  look(): Promise<void>;
   /** Why they could not be fetched the last time; null when they could, or nobody tried. */
   problem(): string | null;
 }
@@ -41,8 +43,7 @@ export function createIssuerKeys({ issuer, jwks, clock, log, fetchJson }: Issuer
   const fetchSet = async (): Promise<JSONWebKeySet> => {
     const address = jwks ?? (await discover(issuer, fetchJson));
     const set = await fetchJson(address, timeoutMs);
-    if (isRecord(set) && Array.isArray(set.keys)) return set as unknown as JSONWebKeySet;
-    throw new Error(`${address} has no set of keys`);
+    return demandKeys(address, set);
   };
   const refresh = (): Promise<void> => {
     triedAt = clock.now();
@@ -64,6 +65,10 @@ export function createIssuerKeys({ issuer, jwks, clock, log, fetchJson }: Issuer
   };
   return {
     problem: () => problem,
+    async look() {
+      await refresh();
+      if (problem !== null) triedAt = -Infinity;
+    },
     async get(missing = false) {
       const age = kept ? clock.now() - kept.at : Infinity;
       const mayTry = fetching !== null || clock.now() - triedAt >= coolMs;
@@ -77,6 +82,14 @@ export function createIssuerKeys({ issuer, jwks, clock, log, fetchJson }: Issuer
       });
     },
   };
+}
+
+/** RFC 7517, section 5. Keys of a kind that nobody here knows are passed over when a token is looked at. */
+function demandKeys(address: string, set: unknown): JSONWebKeySet {
+  if (!isRecord(set) || !Array.isArray(set.keys)) throw new Error(`${address} has no set of keys`);
+  const odd = set.keys.findIndex((key) => !isRecord(key) || typeof key.kty !== 'string');
+  if (odd >= 0) throw new Error(`${address}: number ${odd + 1} of its keys is none (it has no kty)`);
+  return set as unknown as JSONWebKeySet;
 }
 
 async function discover(issuer: string, fetchJson: FetchJson): Promise<string> {

@@ -13,6 +13,7 @@ export async function startIssuer() {
   let latest = '';
   let answering = true;
   let asked = 0;
+  let garbled: string | null = null;
   const server = createServer((req, res) => {
     asked++;
     if (!answering) return void res.destroy();
@@ -20,6 +21,7 @@ export async function startIssuer() {
       void res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (req.url === '/.well-known/openid-configuration') return send({ issuer: url, jwks_uri: `${url}/keys` });
     if (req.url !== '/keys') return void res.writeHead(404).end();
+    if (garbled !== null) return void res.end(garbled);
     const shown = [...keys]
       .filter(([kid]) => !withdrawn.has(kid))
       .map(async ([kid, { publicKey }]) => ({ ...(await exportJWK(publicKey)), kid, use: 'sig' }));
@@ -41,6 +43,8 @@ export async function startIssuer() {
     /** It is not shown any more; whoever has it can still sign. */
     withdrawKey: (kid: string) => void withdrawn.add(kid),
     answer: (does: boolean) => void (answering = does),
+    /** What it says in place of its keys; null for the keys. */
+    garble: (text: string | null) => void (garbled = text),
     /** How often it was asked for anything. */
     asked: () => asked,
     publicKey: async (kid: string) => exportJWK((keys.get(kid) as Pair).publicKey),

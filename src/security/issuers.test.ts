@@ -167,6 +167,33 @@ describe('keys of an issuer', () => {
     await expect(issuers.verify(await token())).rejects.toMatchObject({ code: 'UPSTREAM_FAILED' });
   });
 
+  it.each([
+    ['<html>', 'answered with something else than JSON'],
+    ['{"keys":{}}', 'has no set of keys'],
+    ['{"keys":[{"kty":"EC"},{"kid":"x"}]}', 'number 2 of its keys is none'],
+  ])('that are %s are told of when somebody looks, and a look keeps no token from being tried', async (text, why) => {
+    const { issuers, token } = opened();
+    issuer.garble(text);
+    await issuers.look();
+    expect(issuers.status()).toEqual([
+      { issuer: issuer.url, problem: expect.stringContaining(`${issuer.url}/keys`) as string },
+    ]);
+    expect(issuers.status()[0]?.problem).toContain(why);
+    issuer.garble(null);
+    expect(await issuers.verify(await token())).not.toBeNull();
+    expect(issuers.status()[0]?.problem).toBeNull();
+  });
+
+  it('of an issuer that is not there are told of with its address', async () => {
+    const { issuers, configure } = opened();
+    configure({ issuer: 'http://127.0.0.1:1' });
+    await issuers.look();
+    const { problem } = issuers.status()[0] ?? {};
+    expect(problem).toMatch(
+      /^http:\/\/127\.0\.0\.1:1\/\.well-known\/openid-configuration cannot be reached: .*ECONNREFUSED/,
+    );
+  });
+
   it('of a description that is of somebody else are not taken', async () => {
     const { issuers, configure } = opened();
     const other = issuer.url.replace('127.0.0.1', 'localhost');

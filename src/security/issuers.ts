@@ -17,6 +17,8 @@ export interface Issuers {
   /** Null for a token that is not of an issuer here, or not good. Throws UPSTREAM_FAILED while its issuer cannot be asked. */
   verify(token: string): Promise<Principal | null>;
   configure(issuers: readonly IssuerSettings[]): void;
+  /** Asks each for its keys, so that `status` knows. Never rejects; nothing waits for it. */
+  look(): Promise<void>;
   /** Each with why its keys could not be fetched; null when they could. */
   status(): readonly { readonly issuer: string; readonly problem: string | null }[];
 }
@@ -95,6 +97,7 @@ export function createIssuers(deps: IssuersDeps): Issuers {
         }),
       );
     },
+    look: async () => void (await Promise.all([...issuers.values()].map(({ keys }) => keys.look()))),
     status: () => [...issuers.values()].map(({ settings: { issuer }, keys }) => ({ issuer, problem: keys.problem() })),
   };
 }

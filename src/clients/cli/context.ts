@@ -37,6 +37,8 @@ export interface Composition {
   gpus(env: NodeJS.ProcessEnv): Promise<readonly GpuFacts[] | null>;
   /** What bounds the services of a home on this machine. Tried, so that it takes some milliseconds. */
   confinement(home: string): Promise<ConfinementFacts>;
+  /** The issuers of tokens that a home's configuration names, asked now, and what is wrong with each. Takes ten seconds at most. */
+  issuers(home: string, env: NodeJS.ProcessEnv): Promise<readonly IssuerFacts[]>;
   /** The plan of a platform that does not run, from what is on the disk. */
   planOffline(options: PlanOptions): Promise<ApiPlan>;
 }
@@ -46,6 +48,12 @@ export interface GpuFacts {
   /** Null where it does not tell. */
   readonly totalBytes: number | null;
   readonly usedBytes?: number | null;
+}
+
+export interface IssuerFacts {
+  readonly issuer: string;
+  /** Why its keys cannot be had; null where they can. */
+  readonly problem: string | null;
 }
 
 export interface ConfinementFacts {

@@ -22,6 +22,7 @@ const healthy: Facts = {
   cores: 2,
   gpu: null,
   confinement: { memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', files: 'landlock', noUsers: null },
+  issuers: [{ issuer: 'https://good.example', problem: null }],
   home: { path: '/home/x/sutaz', writable: true, exists: true },
   key: { path: '/home/x/sutaz/keys/admin.key', mode: 0o600 },
   port: { number: 8080, free: true },
@@ -61,6 +62,7 @@ const cases: [string, Partial<Facts>, string[]][] = [
   ['little memory', { memory: { ...healthy.memory, total: GiB - 1 } }, ['fail memory']],
   ['a small cgroup', { memory: { ...healthy.memory, cgroupLimit: 2 * GiB } }, ['warn memory']],
   ['a home of someone else', { home: { ...healthy.home, writable: false } }, ['fail home']],
+  ['an issuer that does not answer', { issuers: [{ issuer: 'https://x', problem: 'gone' }] }, ['warn issuer']],
   ['no key yet', { key: null }, []],
   ['a key that others can read', { key: { path: '/k', mode: 0o640 } }, ['fail key']],
   ['a port in use', { port: { number: 8080, free: false } }, ['warn port']],
@@ -78,7 +80,22 @@ afterEach(() => platform.close());
 
 const port = () => Number(new URL(platform.url).port);
 const env = { PATH: '/nowhere' };
-const here = { gpus: () => Promise.resolve(null), confinement: () => Promise.resolve(healthy.confinement) };
+const here = {
+  gpus: () => Promise.resolve(null),
+  confinement: () => Promise.resolve(healthy.confinement),
+  issuers: () => Promise.resolve([]),
+};
+
+test('an issuer that cannot be asked is named with the reason and what to do, and fails nothing', async () => {
+  const issuers = () =>
+    Promise.resolve([{ issuer: 'https://id.example', problem: 'https://id.example cannot be reached: x' }]);
+  const { out } = await platform.run(['doctor', '--json'], { composition: { issuers } });
+  const { checks } = JSON.parse(out) as { checks: { name: string; verdict: string; text: string; advice: string }[] };
+  expect(checks.find(({ name }) => name === 'issuer')).toEqual({
+    ...{ verdict: 'warn', name: 'issuer', text: 'https://id.example: https://id.example cannot be reached: x' },
+    advice: expect.stringContaining('security.oidc in sutaz.yaml') as string,
+  });
+});
 
 test('the probes see what is there', async () => {
   const facts = await gatherFacts(homePaths(platform.home), port(), env, here);

@@ -57,6 +57,7 @@ export function examine(facts: Facts): Check[] {
     checkDisk(facts),
     checkHome(facts),
     ...checkKey(facts),
+    ...facts.issuers.map(checkIssuer),
     ...checkPlatform(facts),
   ];
 }
@@ -161,6 +162,15 @@ function checkKey({ key }: Facts): Check[] {
   return [
     open ? fail('key', `${key.path} can be read by others (${mode})`, `chmod 600 '${key.path}'`) : ok('key', key.path),
   ];
+}
+
+/** Its people cannot come in; everybody else can, and the platform starts without it. */
+function checkIssuer({ issuer, problem }: Facts['issuers'][number]): Check {
+  if (problem === null) return ok('issuer', `${issuer} tells its keys`);
+  const advice =
+    'Its tokens are refused meanwhile; keys and sessions go on. See security.oidc in sutaz.yaml: `issuer` to the letter as in its ' +
+    'tokens, `jwks` where its keys are elsewhere, and whether this machine reaches it.';
+  return warn('issuer', `${issuer}: ${problem}`, advice);
 }
 
 function checkPlatform({ platform, port }: Facts): Check[] {

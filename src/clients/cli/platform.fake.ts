@@ -128,6 +128,7 @@ async function run(argv: readonly string[], home: string, { io, composition, sig
       runPlatform: () => Promise.reject(new Fault('INTERNAL', 'no test may come here')),
       planOffline: () => Promise.reject(new Fault('INTERNAL', 'no test may come here')),
       validateCatalog: () => Promise.resolve({ checked: 0, problems: [] }),
+      issuers: () => Promise.resolve([]),
       gpus: () => Promise.resolve(null),
       confinement: () =>
         Promise.resolve({ memory: 'cgroup', processes: 'cgroup', cpu: 'cgroup', files: 'landlock', noUsers: null }),

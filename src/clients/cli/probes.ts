@@ -7,7 +7,7 @@ import { systemCode } from '#kernel/faults';
 import { isRunning, readPlatformFile } from '../home.ts';
 import type { HomePaths } from '../home.ts';
 import { createClient } from '../http.ts';
-import type { Composition, ConfinementFacts, GpuFacts } from './context.ts';
+import type { Composition, ConfinementFacts, GpuFacts, IssuerFacts } from './context.ts';
 
 /** What the doctor looks at. Null is "not there". Sizes in bytes. */
 export interface Facts {
@@ -23,6 +23,8 @@ export interface Facts {
   /** The devices that `nvidia-smi` finds, or why it fails. Null without such a program. */
   readonly gpu: { readonly devices: readonly GpuFacts[] } | { readonly error: string } | null;
   readonly confinement: ConfinementFacts;
+  /** The issuers of tokens that the configuration names. */
+  readonly issuers: readonly IssuerFacts[];
   readonly home: { readonly path: string; readonly writable: boolean; readonly exists: boolean };
   readonly key: { readonly path: string; readonly mode: number } | null;
   readonly port: { readonly number: number; readonly free: boolean };
@@ -38,10 +40,10 @@ export async function gatherFacts(
   home: HomePaths,
   port: number,
   env: NodeJS.ProcessEnv,
-  { gpus, confinement }: Pick<Composition, 'gpus' | 'confinement'>,
+  { gpus, confinement, issuers }: Pick<Composition, 'gpus' | 'confinement' | 'issuers'>,
 ): Promise<Facts> {
   const python = await firstLine('python3', ['--version'], env);
-  const [pip, uv, npm, gpu, confined, disk, homeFacts, key, free, platform] = await Promise.all([
+  const [pip, uv, npm, gpu, confined, disk, homeFacts, key, free, platform, asked] = await Promise.all([
     python === null ? null : firstLine('python3', ['-m', 'pip', '--version'], env),
     firstLine('uv', ['--version'], env),
     findProgram('npm', env),
@@ -58,6 +60,7 @@ export async function gatherFacts(
     ),
     isPortFree(port),
     platformFacts(home),
+    issuers(home.root, env),
   ]);
   const limit = process.constrainedMemory();
   return {
@@ -67,6 +70,7 @@ export async function gatherFacts(
     memory: { total: totalmem(), free: freemem(), cgroupLimit: limit > 0 && limit < totalmem() ? limit : null },
     cores: availableParallelism(),
     confinement: confined,
+    issuers: asked,
     home: homeFacts,
     port: { number: port, free },
   };

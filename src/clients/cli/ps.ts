@@ -42,14 +42,17 @@ export interface PsOptions {
   readonly shared?: readonly ApiShared[];
 }
 
-export function renderPs({ ledger, units }: ApiState, { all, width, paint, shared = [] }: PsOptions): string {
+export function renderPs({ ledger, units, platform }: ApiState, { all, width, paint, shared = [] }: PsOptions): string {
   const shown = units.filter((unit) => all || isOfInterest(unit)).sort(byWakefulness);
   const hidden = units.filter((unit) => !shown.includes(unit));
   const shows = (ledger.devices ?? []).length > 0 ? columns : columns.filter(({ title }) => title !== 'VRAM');
   const table = shown.length === 0 ? '' : `\n${renderTable(shows, shown, { width, paint })}`;
   const rest = hidden.length === 0 ? '' : `\n${paint('dim', hiddenLine(hidden))}\n`;
   const cards = (ledger.devices ?? []).map((device) => `${deviceLine(device)}\n`).join('');
-  return `${ledgerLine(ledger)}\n${cards}${threadsLine(ledger)}${sparedLine(shared)}${table}${rest}`;
+  const issuers = (platform.issuers ?? []).map(({ issuer, problem }) => {
+    return `${paint('red', `Issuer ${issuer}: ${problem}`)} (sutaz doctor)\n`;
+  });
+  return `${ledgerLine(ledger)}\n${issuers.join('')}${cards}${threadsLine(ledger)}${sparedLine(shared)}${table}${rest}`;
 }
 
 function hiddenLine(hidden: readonly ApiUnit[]): string {

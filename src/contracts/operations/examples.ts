@@ -44,7 +44,7 @@ export const examples: Partial<Wire> = {
   ApiState: {
     platform: {
       ...{ version: '0.1.0', url: 'http://127.0.0.1:8080', home: '/home/ada/.local/share/sutaz' },
-      ...{ startedAt: '2026-11-02T09:14:00.000Z', pid: 4700 },
+      ...{ startedAt: '2026-11-02T09:14:00.000Z', pid: 4700, issuers: [] },
     },
     ledger,
     units: [unit],
