@@ -58,16 +58,25 @@ export function speakProtocols(server: Server, deps: ProtocolDeps): Protocols {
     if (workers) workers.offer(socket, here);
     else here();
   };
-  const decide = (socket: Socket, protocol: Protocol) => {
-    const secure = protocol === 'tls' ? tls : null;
-    if (protocol === 'http2') return handOver(socket, sessions.take);
-    if (secure) return handOver(socket, speakTls(secure));
+  const decide = (socket: Socket, protocol: Protocol, seen: Buffer) => {
+    const other = otherThanHttp1(protocol);
+    if (other) {
+      socket.pause();
+      socket.unshift(seen);
+      return handOver(socket, other);
+    }
     plain(socket);
-    socket.resume();
+    // Said again rather than put back: that would take another turn, and its bytes would be read twice.
+    socket.emit('data', seen);
+  };
+  const otherThanHttp1 = (protocol: Protocol): ((socket: Socket) => void) | null => {
+    if (protocol === 'http2') return sessions.take;
+    return protocol === 'tls' && tls ? speakTls(tls) : null;
   };
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    if (!isSecured(socket)) return onProtocol(socket, clock, limits.headerTimeout, (found) => decide(socket, found));
+    if (!isSecured(socket))
+      return onProtocol(socket, clock, limits.headerTimeout, (found, seen) => decide(socket, found, seen));
     if (socket.alpnProtocol === 'h2') return handOver(socket, sessions.take);
     plain(socket);
   });
@@ -96,17 +105,20 @@ function listenTls(pair: Pair, server: Server, handshakeTimeout: number): TlsSer
 
 const late = 'HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n';
 
-/** Reads until it is certain what is spoken; what was read is in the socket again then. One that says too little is closed. */
-function onProtocol(socket: Socket, clock: Clock, ms: number, decide: (protocol: Protocol) => void): void {
+/** Reads until it is certain what is spoken. One that says too little is closed. */
+function onProtocol(
+  socket: Socket,
+  clock: Clock,
+  ms: number,
+  decide: (protocol: Protocol, seen: Buffer) => void,
+): void {
   let seen: Buffer = Buffer.alloc(0);
   const onData = (chunk: Buffer) => {
     seen = seen.byteLength === 0 ? chunk : Buffer.concat([seen, chunk]);
     const protocol = protocolOf(seen);
     if (protocol === null) return;
     settle();
-    socket.pause();
-    socket.unshift(seen);
-    decide(protocol);
+    decide(protocol, seen);
   };
   const cancel = clock.after(ms, () => socket.end(late, () => socket.destroy()));
   const onEnd = () => socket.destroy();
