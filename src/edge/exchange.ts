@@ -5,7 +5,7 @@ import { isRecord } from '#kernel/json';
 import type { Principal } from '#security/principal';
 import { dialectOf } from './dialects.ts';
 import type { Admission } from './limits/admission.ts';
-import { framesOf } from './frames.ts';
+import { chunkOf } from './frames.ts';
 import { isGrpc, sendGrpcFault } from './protocols/grpc.ts';
 import { clientOf, peerOf, trustsNobody } from './protocols/peer.ts';
 import type { Peer } from './protocols/peer.ts';
@@ -150,7 +150,7 @@ function failStream(exchange: Exchange, fault: Fault): void {
   const dialect = dialectOf(path);
   // Without a clean end, a client that ignores the event still sees that the stream broke off.
   const event = Buffer.from(dialect.inStream(dialect.body(fault, traceId)));
-  res.write(framesOf(exchange).of(event), () => res.destroy());
+  res.write(exchange.framed ? chunkOf([event]) : event, () => res.destroy());
 }
 
 /** One segment of a path, decoded. */

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http';
 import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
 import type { UnitId, WaiterId } from '#kernel/ids';
@@ -6,7 +5,7 @@ import type { Line } from '#routing/lines';
 import type { Awake, Waker } from '#routing/wake';
 import type { AnswerCache } from './cache/answers.ts';
 import type { Exchange } from './exchange.ts';
-import { canFrame, framesOf, takeFraming } from './frames.ts';
+import { canFrame, takeFraming } from './frames.ts';
 import { bareHeaders, hasBody, requestHeaders, responseHeaders, serverTiming } from './headers.ts';
 import { keepAwakeComments } from './comments.ts';
 import { isIdempotent, withTries } from './attempts.ts';
@@ -14,9 +13,9 @@ import type { Asked, Attempt } from './attempts.ts';
 import { hashKeyOf } from './hash-key.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { mirror } from './mirror.ts';
+import { outgoingOf } from './outgoing.ts';
 import type { AnswerHead } from './transport/answer-head.ts';
 import { byName, headerOf } from './transport/fields.ts';
-import { atTurnsEnd } from './transport/turn.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
 
 export interface ForwardDeps {
@@ -211,22 +210,20 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
   let late: Late | null = null;
   /** Bytes that are still to come, where the answer says how many. */
   let left = NaN;
-  let frames = framesOf(exchange);
-  const writes = holdWrites(exchange);
+  let out = outgoingOf(exchange);
   const pass = (chunk: Buffer, resume: () => void): boolean => {
     left -= chunk.byteLength;
-    writes.hold();
     // Head and body leave in one piece where the body came in one.
-    if (left === 0) res.end(chunk);
-    else if (!res.write(frames.of(chunk))) {
+    if (left === 0) out.end(chunk);
+    else if (!out.write(chunk, () => goOn(resume))) {
       attempt.held();
-      res.once('drain', () => {
-        attempt.data();
-        resume();
-      });
       return false;
     }
     return true;
+  };
+  const goOn = (resume: () => void): void => {
+    attempt.data();
+    resume();
   };
   return {
     head(answer) {
@@ -240,9 +237,9 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       exchange.streaming = isStream;
       if (answer.framing.kind === 'length') left = answer.framing.bytes;
       writeHead(exchange, answer, onward.prefix, awake, clock.now() - sent);
-      frames = framesOf(exchange);
+      out = outgoingOf(exchange);
       // Not at once: the first event may have come along, and leaves in one piece with the head.
-      if (isStream) process.nextTick(flush, res);
+      if (isStream) out.begin();
     },
     data(chunk, resume) {
       attempt.data();
@@ -255,38 +252,15 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
     },
     end() {
       if (late) endLate(exchange, late);
-      else if (!res.writableEnded) res.end(frames.last);
+      else out.end();
     },
     trailers: (headers) => res.addTrailers(byName(headers) as Record<string, string>),
     close(broken) {
       line?.close(broken);
       // It breaks off, and what is held would go with its connection.
-      if (!res.writableEnded) writes.letGo();
+      if (!res.writableEnded) out.letGo();
     },
   };
-}
-
-interface HeldWrites {
-  /** What is written to the client from now on leaves with the end of this turn of the event loop (`turn.ts`). */
-  hold(): void;
-  /** It leaves now. */
-  letGo(): void;
-}
-
-function holdWrites({ req: { socket, httpVersionMajor } }: Exchange): HeldWrites {
-  let holds = false;
-  const letGo = () => {
-    if (holds) socket.uncork();
-    holds = false;
-  };
-  const hold = () => {
-    // The connection of HTTP/2 is that of many, and gathers by itself.
-    if (holds || httpVersionMajor !== 1) return;
-    holds = true;
-    socket.cork();
-    atTurnsEnd(letGo);
-  };
-  return { hold, letGo };
 }
 
 function writeHead(exchange: Exchange, answer: AnswerHead, prefix: string, awake: Awake, upstreamMs: number): void {
@@ -299,10 +273,6 @@ function writeHead(exchange: Exchange, answer: AnswerHead, prefix: string, awake
   if (!isOurs) return void res.writeHead(answer.status, back);
   res.writeHead(answer.status, [...back, 'transfer-encoding', 'chunked']);
   takeFraming(exchange);
-}
-
-function flush(res: ServerResponse): void {
-  if (!res.writableEnded && !res.destroyed && res.writableLength === 0) res.flushHeaders();
 }
 
 /** An answer that is no stream, after a stream was begun by comments: it can only be told as one event of it. */
