@@ -25,6 +25,7 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
+import { mustBeFirst, mustRun, startAndRelease, stop } from './by-hand.ts';
 import { dependencyMap } from './dependency-map.ts';
 import { createEnvironmentDesk } from './environments.ts';
 import type { EnvironmentDeskDeps } from './environments.ts';
@@ -179,16 +180,6 @@ function unitNamed(name: string, { directory, scheduler }: OperatorDeps): UnitId
   throw new Fault('NOT_FOUND', `There is no ${name}: of ${parseUnitId(first).name} ${copies} (replicas).`);
 }
 
-function mustBeFirst(id: UnitId, what: string): void {
-  const first = originalOf(id);
-  if (first === id) return;
-  const { name } = parseUnitId(first);
-  throw new Fault(
-    'CONFLICT',
-    `${id} is not ${what} by hand: it comes and goes with the work for ${name}. Name ${name}.`,
-  );
-}
-
 /** The log of a unit, or those of all its instances with the name of each. */
 function logsOf(id: UnitId, { scheduler, logFile }: OperatorDeps): readonly NamedLog[] {
   const unit = scheduler.state.units.get(id);
@@ -231,43 +222,6 @@ function restingView(id: UnitId, { units, directory, views }: OperatorDeps): Api
     url: external ? views.url(id) : null,
     instance: null,
   };
-}
-
-function mustRun(id: UnitId, { scheduler, units, directory }: OperatorDeps): void {
-  if (scheduler.state.units.has(id)) return;
-  const external = units.externalUrl(id);
-  if (external) throw new Fault('CONFLICT', `${id} runs elsewhere (${external}): it is not started or stopped here.`);
-  const name = id.slice(id.indexOf('/') + 1);
-  throw new Fault(
-    'CONFLICT',
-    `${id} cannot run here: ${units.unusable(directory.service(name).definition.id) ?? 'unknown'}`,
-  );
-}
-
-async function startAndRelease(id: UnitId, principal: string, deps: OperatorDeps): Promise<void> {
-  // Someone who says "start" knows of the failure: it is not held against the next try.
-  deps.units.preparing.forgive(id);
-  if (!deps.units.preparing.isDone(id)) await deps.units.preparing.run(id, new AbortController().signal);
-  deps.scheduler.dispatch({ kind: 'wake', unit: id });
-  const awake = await deps.waker.wake(id, { principal, class: 'interactive', signal: new AbortController().signal });
-  awake.release();
-}
-
-function stop(id: UnitId, force: boolean, deps: OperatorDeps): void {
-  mustRun(id, deps);
-  const unit = deps.scheduler.state.units.get(id);
-  if (unit?.pinned) throw new Fault('CONFLICT', `${id} is pinned: unpin it first.`);
-  if (unit?.spec.tier === 'core') throw new Fault('CONFLICT', `${id} is core: everything else stands on it.`);
-  // Whoever names the unit means all of its instances.
-  const meant = unit ? (unit.original ? [unit] : siblingsOf(unit)) : [];
-  const leases = meant.reduce((sum, one) => sum + one.leases.size, 0);
-  if (leases > 0 && !force) {
-    const slots = meant.reduce((sum, one) => sum + ('bytes' in one.phase ? one.spec.slots : 0), 0);
-    throw new Fault('CONFLICT', `${id} is busy with ${leases} of ${slots}. Ask again when it is done, or force it.`, {
-      details: { leases },
-    });
-  }
-  deps.scheduler.dispatch({ kind: 'stop', unit: id, reason: { code: 'stopped-by-user' }, force });
 }
 
 export function modelView(id: string, { directory, models: store, units, scheduler, views }: OperatorDeps): ApiModel {
