@@ -306,6 +306,23 @@ resources: { memory: 32MiB }
     expect((await platform.fetch('/services/typo/x')).status).toBe(200);
   });
 
+  it('regression: a start by hand that is stopped by hand is over, and not begun again', async () => {
+    // It listens so late that it never starts within this test.
+    await start({ catalog: one('late', { delayMs: 60_000 }) });
+    const post = (action: string) => platform.fetch(`/sutaz/v1/units/late/${action}`, { method: 'POST' });
+    const waits = post('start?wait=true').then((response) => response.text());
+    await until(async () => (await platform.unit('late')).state === 'starting', 'the start');
+    const events = followEvents(platform);
+    await until(() => events.seen.length > 0, 'the first event');
+    expect((await post('stop')).status).toBe(200);
+    expect(await waits).toMatch(/"code":"CONFLICT".*was stopped by hand while it started/);
+    await platform.untilState('late', 'cold');
+    await until(() => logTypes(events.seen, 'service/late').includes('cold'), 'its end');
+    expect(await platform.unit('late')).toMatchObject({ state: 'cold', waiters: 0 });
+    expect(logTypes(events.seen, 'service/late')).toEqual(['stop', 'cold']);
+    await events.stop();
+  });
+
   it('a busy unit is stopped by force only, and a pin survives a restart', async () => {
     await start({ catalog: one('pinned', { idle: '200ms' }) });
     const slow = platform.fetch('/services/pinned/slow?ms=60000').catch(() => 'cut');

@@ -36,16 +36,52 @@ export function mustBeFirst(id: UnitId, what: string): void {
   );
 }
 
-export async function startAndRelease(id: UnitId, principal: string, deps: ByHandDeps): Promise<void> {
+/** What an operator asks of units. */
+export interface ByHand {
+  /** Throws at once where it cannot run here. Resolves when it is ready; throws CONFLICT when it is stopped by hand before. */
+  start(id: UnitId, principal: string): Promise<void>;
+  /** Throws CONFLICT for what is busy, pinned or core. A start by hand is called off; a request that waits starts it anew. */
+  stop(id: UnitId, force: boolean): void;
+}
+
+export function createByHand(deps: ByHandDeps): ByHand {
+  const starts = new Map<UnitId, Set<AbortController>>();
+  const callOff = (id: UnitId) => {
+    const fault = new Fault('CONFLICT', `${id} was stopped by hand while it started.`);
+    for (const abort of starts.get(id) ?? []) abort.abort(fault);
+  };
+  return {
+    start(id, principal) {
+      // At once, so that it is the answer: later it would be nobody's.
+      mustRun(id, deps);
+      mustBeFirst(id, 'started');
+      const abort = new AbortController();
+      const all = starts.get(id) ?? new Set();
+      starts.set(id, all.add(abort));
+      return startAndRelease(id, principal, abort.signal, deps).finally(() => {
+        all.delete(abort);
+        if (all.size === 0) starts.delete(id);
+      });
+    },
+    stop(id, force) {
+      mustBeFree(id, force, deps);
+      // First: as one that waits for it, a start would have it started again.
+      callOff(id);
+      deps.scheduler.dispatch({ kind: 'stop', unit: id, reason: { code: 'stopped-by-user' }, force });
+    },
+  };
+}
+
+async function startAndRelease(id: UnitId, principal: string, signal: AbortSignal, deps: ByHandDeps): Promise<void> {
   // Someone who says "start" knows of the failure: it is not held against the next try.
   deps.units.preparing.forgive(id);
-  if (!deps.units.preparing.isDone(id)) await deps.units.preparing.run(id, new AbortController().signal);
+  if (!deps.units.preparing.isDone(id)) await deps.units.preparing.run(id, signal);
   deps.scheduler.dispatch({ kind: 'wake', unit: id });
-  const awake = await deps.waker.wake(id, { principal, class: 'interactive', signal: new AbortController().signal });
+  const awake = await deps.waker.wake(id, { principal, class: 'interactive', signal });
   awake.release();
 }
 
-export function stop(id: UnitId, force: boolean, deps: ByHandDeps): void {
+function mustBeFree(id: UnitId, force: boolean, deps: ByHandDeps): void {
   mustRun(id, deps);
   const unit = deps.scheduler.state.units.get(id);
   if (unit?.pinned) throw new Fault('CONFLICT', `${id} is pinned: unpin it first.`);
@@ -59,5 +95,4 @@ export function stop(id: UnitId, force: boolean, deps: ByHandDeps): void {
       details: { leases },
     });
   }
-  deps.scheduler.dispatch({ kind: 'stop', unit: id, reason: { code: 'stopped-by-user' }, force });
 }

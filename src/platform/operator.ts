@@ -25,7 +25,7 @@ import { accountView, ledgerUnit, outlookView } from '#units/explanations';
 import { ledgerView, unitView } from '#units/views';
 import type { ViewSources } from '#units/views';
 
-import { mustBeFirst, mustRun, startAndRelease, stop } from './by-hand.ts';
+import { createByHand, mustBeFirst, mustRun } from './by-hand.ts';
 import { dependencyMap } from './dependency-map.ts';
 import { createEnvironmentDesk } from './environments.ts';
 import type { EnvironmentDeskDeps } from './environments.ts';
@@ -93,13 +93,7 @@ export function createOperator(deps: OperatorDeps): Control {
       const limit = limitBytes === null ? present : { bytes: limitBytes, reason: 'asked for' };
       return planNamed(names, { directory, bindings: deps.bindings, units, state, now: views.clock.now(), limit });
     },
-    start(id, principal) {
-      // At once, so that it is the answer: later it would be nobody's.
-      mustRun(id, deps);
-      mustBeFirst(id, 'started');
-      return startAndRelease(id, principal, deps);
-    },
-    stop: (id, force) => stop(id, force, deps),
+    ...createByHand(deps),
     move(id, to, ask) {
       mustRun(id, deps);
       mustBeFirst(id, 'moved');

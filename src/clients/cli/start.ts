@@ -8,7 +8,7 @@ export const start = defineCommand({
   arguments: 'NAME',
   about:
     'Wakes a service or loads a model, and returns when it is ready. Asking for it does the same: this is for doing it\n' +
-    'beforehand. Ctrl-C leaves; a start that nobody else waits for is then not made.',
+    'beforehand. Ctrl-C leaves it to go on by itself; `sutaz stop` calls it off.',
   options: {
     'no-wait': { type: 'boolean', help: 'Return at once' },
   },

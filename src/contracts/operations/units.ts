@@ -19,7 +19,8 @@ export const unitOperations = {
     ...common,
     ...{ method: 'POST', path: '/units/{name}/start', scope: 'units:manage', answer: 'ApiUnit', status: 202 },
     summary: 'Wake a unit',
-    detail: 'It goes on until the unit is ready or has failed, whoever leaves meanwhile.',
+    detail:
+      'It goes on until the unit is ready or has failed, whoever leaves meanwhile; stopUnit calls it off, which is CONFLICT to who waits for it.',
     query: { wait: { type: 'boolean', about: 'Answer with a stream that tells of the wake and ends with it.' } },
     events: work('ApiProgress', 'ApiUnit'),
     streamedBy: 'wait',
@@ -29,7 +30,8 @@ export const unitOperations = {
     ...common,
     ...{ method: 'POST', path: '/units/{name}/stop', scope: 'units:manage', answer: 'ApiUnit' },
     summary: 'Put a unit to sleep',
-    detail: 'A busy one is refused with CONFLICT, and so is one that is pinned or core.',
+    detail:
+      'A busy one is refused with CONFLICT, and so is one that is pinned or core. A request that waits for it starts it anew.',
     query: { force: { type: 'boolean', about: 'Stop it although it is busy: what it works on is lost.' } },
     faults: ['CONFLICT'],
   },
