@@ -56,7 +56,10 @@ function meanSince(unit: Unit): number {
 /** Those who wait less those for whom there is a slot already. */
 export function left(unit: Unit): number {
   let free = 0;
-  for (const { phase, leases, spec } of siblingsOf(unit)) if (phase.kind === 'ready') free += spec.slots - leases.size;
+  for (const { phase, leases, spec } of siblingsOf(unit)) {
+    // With fewer slots than it had, one may have more leases than slots for a while.
+    if (phase.kind === 'ready') free += Math.max(0, spec.slots - leases.size);
+  }
   return Math.max(0, unit.waiters.size - free);
 }
 

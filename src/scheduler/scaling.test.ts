@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { replicaId } from '#kernel/ids';
 import type { WaiterId } from '#kernel/ids';
-import { a, b, done, idle, outcome, phase, stop, told } from './cases.fake.ts';
+import { a, b, busy, c, done, idle, outcome, phase, release, stop, told } from './cases.fake.ts';
 import { unitOf } from './state.ts';
 import type { UnitSpec } from './types.ts';
 import { fakeUnit, fakeWorld } from './world.fake.ts';
@@ -74,6 +74,16 @@ describe('another copy comes', () => {
     requests(world, 3);
     expect(told(world.advance(499))).toEqual([]);
     // The two who wait will have waited for a second each way by now.
+    expect(told(world.advance(1))).toEqual([`start ${two}`]);
+  });
+
+  it('regression: with fewer slots than leases, those leases are not counted among who waits', () => {
+    const world = fakeWorld([many({ slots: 2 })], 100);
+    up(world);
+    requests(world, 2);
+    world.apply({ kind: 'describe', unit: many() });
+    requests(world, 1);
+    expect(told(world.advance(999))).toEqual([]);
     expect(told(world.advance(1))).toEqual([`start ${two}`]);
   });
 
@@ -184,6 +194,43 @@ describe('memory', () => {
     world.request(b);
     requests(world, 20);
     expect([phase(world, b), phase(world, two)]).toEqual(['starting', 'cold']);
+  });
+});
+
+/** `b` has waited past the bound, and what is busy stands in its way. */
+function blockedBy(world: World): void {
+  world.request(b);
+  world.advance(30_000);
+  expect(world.state.blocked?.claim.unit.spec.id).toBe(b);
+}
+
+describe('while somebody has waited past the bound for memory', () => {
+  it('regression: copies that are held back come as soon as that one has its turn', () => {
+    const world = fakeWorld(
+      [many(), fakeUnit('b', { declaredBytes: 15 }), fakeUnit('c', { declaredBytes: 20, startMs: 100 })],
+      40,
+    );
+    awake(world);
+    busy(world, c);
+    requests(world, 1);
+    blockedBy(world);
+    requests(world, 9);
+    expect(phases(world)).toEqual(['ready', 'cold', 'cold']);
+    expect(release(world, c)).toEqual([`stop ${c} evicted`]);
+    expect(done(world, 'stopped', c)).toEqual([`start ${b}`, `start ${two}`]);
+  });
+
+  it('regression: another copy is asked for by the same event that puts one to sleep', () => {
+    const world = fakeWorld([many(), fakeUnit('b', { declaredBytes: 15 })], 20);
+    awake(world);
+    // Those to come take nothing, so that there is room for them.
+    world.apply({ kind: 'describe', unit: many({ declaredBytes: 0 }) });
+    requests(world, 2);
+    blockedBy(world);
+    done(world, 'started', two);
+    requests(world, 2);
+    expect(phases(world)).toEqual(['ready', 'ready', 'cold']);
+    expect(release(world, a)).toEqual([`stop ${a} evicted`, `start ${three}`]);
   });
 });
 

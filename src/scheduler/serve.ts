@@ -20,20 +20,16 @@ export interface Round {
   readonly effects: Effect[];
 }
 
-/** Says whether it served any that shares its queue with others. */
-export function serveAll(units: Iterable<Unit>, round: Round): boolean {
-  let shared = false;
+export function serveAll(units: Iterable<Unit>, round: Round): void {
   let computing: Unit[] | null = null;
   for (const unit of units) {
     if (computes(unit)) (computing ??= []).push(unit);
-    else if (serve(unit, round) && isShared(unit)) shared = true;
+    else serve(unit, round);
   }
-  if (computing === null && round.state.cores.waiting.size === 0) return shared;
-  return serveComputing(computing ?? [], round) || shared;
+  if (computing !== null || round.state.cores.waiting.size > 0) serveComputing(computing ?? [], round);
 }
 
 const computes = ({ phase, threads }: Unit): boolean => phase.kind === 'ready' && threads > 0;
-const isShared = ({ original, copies }: Unit): boolean => original !== null || copies.length > 0;
 
 /** The claim whose turn comes before what the unit may serve; null when it may serve anybody. */
 const claimBefore = (unit: Unit, { state, blocked, before }: Round): Claim | null =>
@@ -45,7 +41,7 @@ function mayServe(unit: Unit, waiter: Queued, round: Round): boolean {
 }
 
 /** Those that take cores have one order over all of them. Who waited for some before is looked at each time. */
-function serveComputing(touched: readonly Unit[], round: Round): boolean {
+function serveComputing(touched: readonly Unit[], round: Round): void {
   const { state, before, now, effects } = round;
   const { waiting } = state.cores;
   const units = new Set(touched);
@@ -61,16 +57,10 @@ function serveComputing(touched: readonly Unit[], round: Round): boolean {
     served.add(unit);
   });
   if (!before) for (const unit of left) waiting.add(unit);
-  let shared = false;
-  for (const unit of served) {
-    for (const one of siblingsOf(unit)) touch(state, one);
-    if (isShared(unit)) shared = true;
-  }
-  return shared;
+  for (const unit of served) for (const one of siblingsOf(unit)) touch(state, one);
 }
 
-/** Says whether it served anybody. */
-function serve(unit: Unit, round: Round): boolean {
+function serve(unit: Unit, round: Round): void {
   const { state, now, effects } = round;
   const { kind } = unit.phase;
   const head = unit.queue.line[0];
@@ -83,9 +73,9 @@ function serve(unit: Unit, round: Round): boolean {
     if (needOf(unit) <= 0 && due) {
       thaw(unit, reasonFor(unit, unit.original === null ? head : undefined), state, now, effects);
     }
-    return false;
+    return;
   }
-  if (kind !== 'ready' || unit.stopWanted || !head) return false;
+  if (kind !== 'ready' || unit.stopWanted || !head) return;
   let served = false;
   for (
     let first: Queued | undefined = head;
@@ -98,5 +88,4 @@ function serve(unit: Unit, round: Round): boolean {
   }
   // The queue is shorter for all of them.
   if (served) for (const one of siblingsOf(unit)) touch(state, one);
-  return served;
 }

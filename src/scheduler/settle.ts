@@ -9,7 +9,7 @@ import { relieve, yieldToPressure } from './relief.ts';
 import { rungOf } from './rung.ts';
 import { scale } from './scaling.ts';
 import { serveAll } from './serve.ts';
-import { isConnected, isIdle, isWanted } from './state.ts';
+import { isConnected, isIdle, isWanted, originalUnit } from './state.ts';
 import type { State, Unit } from './state.ts';
 import type { Effect, Reason } from './types.ts';
 
@@ -24,10 +24,12 @@ import type { Effect, Reason } from './types.ts';
  * 5. memory is handed to the claims in their turn, idle units making room;
  * 6. what will probably be asked for is brought up, in memory that nobody wants;
  * 7. ready units serve their waiters and frozen ones thaw for theirs (`serve.ts`); those that stand in the way of a
- *    blocked aged claim serve only who comes before it. Where units that share a queue served, all this is done once more.
+ *    blocked aged claim serve only who comes before it.
+ * Where that changed what copies are asked for by, all of it is done once more (`concernsCopies`).
  * While the platform stops only 1, 2 and the asked-for stops of 3 are left.
  */
 export function settle(state: State, now: number, effects: Effect[]): void {
+  const [done, wasBlocked] = [effects.length, state.blocked !== null];
   wakeDue(state, now);
   const { touched } = state;
   for (const unit of touched) attend(unit, state, now, effects);
@@ -35,19 +37,37 @@ export function settle(state: State, now: number, effects: Effect[]): void {
   else {
     yieldToPressure(state, now, effects);
     relieve(state, now, effects);
-    const first = { shared: false };
-    const blocked = state.stirred ? handOut(state, now, effects, first) : state.blocked;
+    const blocked = state.stirred ? handOut(state, now, effects) : state.blocked;
     // A frozen unit whose waiters were refused for good can make room now.
     relieve(state, now, effects);
     prewarm(state, now, effects);
     // Serving a unit touches none but those that share its queue: nobody else comes in while this goes round.
-    const then = serveAll(touched, { state, blocked, before: false, now, effects });
-    // What the others of them claimed for those who are served now is free again.
-    if (first.shared || then) return settle(state, now, effects);
+    serveAll(touched, { state, blocked, before: false, now, effects });
+    if (concernsCopies(state, effects.slice(done), wasBlocked)) return settle(state, now, effects);
   }
   for (const unit of touched) dropIfGone(state, unit);
   touched.clear();
   state.stirred = false;
+}
+
+/**
+ * Whether any unit that has copies is to be attended to again: one of them was served, so that what the others claim for those
+ * who wait is free again; one went to sleep, or begins to come up; or a blocked claim holds all copies back, or does no longer.
+ */
+function concernsCopies(state: State, effects: readonly Effect[], wasBlocked: boolean): boolean {
+  const concerned = new Set<Unit>();
+  for (const { unit: id } of effects) {
+    const unit = state.units.get(id);
+    if (unit) concerned.add(originalUnit(unit));
+  }
+  const all = (state.blocked !== null) === wasBlocked ? concerned : state.units.values();
+  let any = false;
+  for (const unit of all) {
+    if (unit.copies.length === 0) continue;
+    state.touched.add(unit);
+    any = true;
+  }
+  return any;
 }
 
 function attend(unit: Unit, state: State, now: number, effects: Effect[]): void {
@@ -121,18 +141,15 @@ function descend(unit: Unit, state: State, now: number, effects: Effect[]): void
   else freeze(unit, reason, state, now, effects);
 }
 
-/**
- * Hands out memory, and keeps those from new work that stand in the way of who waited too long. `served` is told
- * whether any of those who come before that one was served by a unit that shares its queue.
- */
-function handOut(state: State, now: number, effects: Effect[], served: { shared: boolean }): Blocked | null {
+/** Hands out memory, and keeps those from new work that stand in the way of who waited too long. */
+function handOut(state: State, now: number, effects: Effect[]): Blocked | null {
   const blocked = state.claims.length > 0 ? admit(state, now, effects) : null;
   state.blocked = blocked;
   if (!blocked && state.held.size === 0) return null;
   const before = [...state.held];
   state.held.clear();
   // Those who come before the claim are served first: what is busy after that stands in its way.
-  if (blocked) served.shared = serveAll(state.awake, { state, blocked, before: true, now, effects });
+  if (blocked) serveAll(state.awake, { state, blocked, before: true, now, effects });
   for (const unit of blocked ? inTheWay(blocked, state, now) : []) state.held.add(unit);
   for (const unit of before) if (!state.held.has(unit)) state.touched.add(unit);
   return blocked;
