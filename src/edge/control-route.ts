@@ -16,12 +16,14 @@ import type { Field, Fields, Read } from './fields.ts';
 import type { Viewer } from './limits/view.ts';
 import type { Live } from './live.ts';
 import type { ModelDirectory } from './models.ts';
+import type { Routes } from './routes/serve.ts';
 import { eventStream } from './sse.ts';
 import type { EventStream } from './sse.ts';
 
 export interface ControlDeps {
   readonly control: Control;
   readonly answers: AnswerCache;
+  readonly routes: Routes;
   readonly models: ModelDirectory;
   readonly live: Live;
   readonly sessions: Sessions;

@@ -35,6 +35,7 @@ import { openAnswers } from './answers.ts';
 import { knownTo, openLimits } from './limits.ts';
 import { mcpServicesOf } from './mcp-services.ts';
 import { registerMetrics, registerSavings, registerUpstreams } from './metrics.ts';
+import { registerHttpCaches } from './http-caches.ts';
 import { createModelDirectory } from './models.ts';
 import type { Reporter } from './reporter.ts';
 import { openRoutes } from './routes.ts';
@@ -93,6 +94,7 @@ export async function createFront(
   };
   const { known } = knownTo(stores, config);
   const routes = await openRoutes({ config, home: home.path, clock, log, known, catalog: stores.catalog }, closers);
+  registerHttpCaches(metrics, routes);
   const mcp = createMcp({ ...asking, version, mcpServices: mcpServicesOf(stores.catalog) });
   closers.add(() => mcp.close());
   const door: Server = createDoor({

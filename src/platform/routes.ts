@@ -4,6 +4,7 @@ import type { CatalogSource } from '#catalog/source';
 import { formatProblem, problemAt } from '#config/strict';
 import type { Config } from '#config/static';
 import type { RouteConfig } from '#config/routes';
+import { goOnCounting } from '#edge/http-cache/view';
 import { loadModule } from '#edge/routes/modules';
 import type { LoadedModule } from '#edge/routes/modules';
 import { outsideWaker, urlOfOutside } from '#edge/routes/outside';
@@ -46,7 +47,9 @@ export async function openRoutes(deps: RoutesDeps, closers: Closers): Promise<Ro
   let next = modules;
   let table: RouteTable | null = null;
   const compile = () => {
-    table = tableOf(deps, modules);
+    const next = tableOf(deps, modules);
+    goOnCounting(next, table);
+    table = next;
     void tellUnknown(deps);
   };
   closers.add(

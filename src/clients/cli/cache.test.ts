@@ -43,3 +43,22 @@ test('forgets those of one model', async () => {
   expect({ code, out }).toEqual({ code: 0, out: '4 answers are forgotten.\n' });
   expect(platform.asked.at(-1)?.path).toBe('/sutaz/v1/cache?model=smollm2%3A135m');
 });
+
+test('shows what routes keep of services, and forgets by route and tag', async () => {
+  const requests = { hit: 9, miss: 3, stale: 1, revalidated: 2, collapsed: 4, bypass: 5 };
+  const wiki = { route: 'wiki', entries: 3, bytes: 9_000, limitBytes: 2 ** 24, shared: true, evicted: 6 };
+  platform.routes['GET /sutaz/v1/cache'] = json({
+    ...{ ...told, limitBytes: 0 },
+    routes: [{ ...wiki, sparedBytes: 2 ** 20, requests }],
+  });
+  expect((await platform.run(['cache', 'show'])).out).toMatchInlineSnapshot(`
+    "Nothing is kept. cache.memory in sutaz.yaml says how much may be.
+
+    ROUTE  KEPT                SIZE  HITS  JOINED  ASKED ABOUT  MISSES  STALE  PASSED  SPARED  MADE ROOM
+    wiki      3  8.79 KiB of 16 MiB     9       4            2       3      1       5   1 MiB  6
+    "
+  `);
+  platform.routes['DELETE /sutaz/v1/cache'] = json({ cleared: 2 });
+  await platform.run(['cache', 'clear', '--route', 'wiki', '--tag', 'news']);
+  expect(platform.asked.at(-1)?.path).toBe('/sutaz/v1/cache?route=wiki&tag=news');
+});

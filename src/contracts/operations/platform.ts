@@ -35,10 +35,14 @@ export const platformOperations = {
   clearCache: {
     ...{ method: 'DELETE', path: '/cache', scope: 'models:manage', topic: 'state', answer: 'ApiCleared' },
     summary: 'Forget answers',
-    detail: 'All of them, or those that all of what is given fits. What is under way goes on, and is not kept.',
+    detail:
+      'All of them, or those that all of what is given fits: of models, unless a route or a tag is named; of services, unless a ' +
+      'model is. What is under way goes on, and is not kept.',
     query: {
       model: { type: 'string', about: 'Only those of this model, by its id or an alias.' },
       principal: { type: 'string', about: 'Only those to this caller.' },
+      route: { type: 'string', about: 'Only those of services, kept by this route.' },
+      tag: { type: 'string', about: 'Only those of services with this word in their Cache-Tag.' },
     },
     faults: ['NOT_FOUND'],
     example: { query: 'model=smollm2:135m' },

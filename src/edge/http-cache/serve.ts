@@ -4,6 +4,8 @@ import { hasIt } from '../compression/fixed.ts';
 import type { Exchange } from '../exchange.ts';
 import { hasBody } from '../headers.ts';
 import type { Headers } from '../middlewares/middleware.ts';
+import { newUse } from './counts.ts';
+import type { HttpCacheCounts, HttpCacheUse } from './counts.ts';
 import { capture } from './capture.ts';
 import type { Uncaptured } from './capture.ts';
 import { freshnessOf } from './policy.ts';
@@ -22,13 +24,16 @@ export interface HttpCacheSettings {
 export interface HttpCache {
   readonly settings: HttpCacheSettings;
   readonly store: HttpStore;
+  readonly use: HttpCacheUse;
   /** Those under way that may be kept, by caller and address: they end when it is known whether they are. */
   readonly flights: Map<string, Promise<void>>;
 }
 
-export const createHttpCache = (settings: HttpCacheSettings): HttpCache => ({
-  ...{ settings, store: createHttpStore(settings.memory), flights: new Map() },
-});
+export function createHttpCache(settings: HttpCacheSettings): HttpCache {
+  const use = newUse();
+  const store = createHttpStore(settings.memory, (answers) => void (use.evicted += answers));
+  return { settings, store, use, flights: new Map() };
+}
 
 /** Where a request of a route goes. */
 export interface Going {
@@ -60,10 +65,18 @@ export async function throughHttpCache(
   const asked = askedOf(exchange, going.path);
   const who = cache.settings.shared ? '' : (exchange.principal?.id ?? '');
   const why = whyPassed(exchange, asked, cache.settings);
-  if (why !== null) return passOn(cache, exchange, going, why); // 1
+  if (why !== null) {
+    cache.use.requests.bypass++;
+    return passOn(cache, exchange, going, why); // 1
+  }
   const find = () => cache.store.all(going.path).find((one) => fits(one, asked, who));
   const known = find();
-  if (known?.freshness.satisfies(asked)) return sendKept(exchange, known, hitStatus(known)); // 2
+  const give = (kept: StoredAnswer, as: keyof HttpCacheCounts, status: string) => {
+    cache.use.requests[as]++;
+    cache.use.sparedBytes += kept.body.byteLength;
+    sendKept(exchange, kept, status);
+  };
+  if (known?.freshness.satisfies(asked)) return give(known, 'hit', hitStatus(known)); // 2
   if (/\bonly-if-cached\b/i.test(asked.headers['cache-control'] ?? '')) {
     throw new Fault('TIMEOUT', 'No answer is kept to this, and only-if-cached wants no other.');
   }
@@ -72,7 +85,7 @@ export async function throughHttpCache(
   if (flight) {
     await settled(flight, exchange.signal, clock); // 3
     const come = find();
-    if (come?.freshness.satisfies(asked)) return sendKept(exchange, come, `sutaz; fwd=uri-miss; collapsed`);
+    if (come?.freshness.satisfies(asked)) return give(come, 'collapsed', `sutaz; fwd=uri-miss; collapsed`);
   }
   const landing = Promise.withResolvers<void>();
   if (!cache.flights.has(key)) cache.flights.set(key, landing.promise);
@@ -160,6 +173,7 @@ async function ask(asking: Asking): Promise<void> {
         confirmed = headers;
         return false;
       }
+      cache.use.requests[known ? 'stale' : 'miss']++;
       keeping = keepingOf(asking, code, headers);
       if (!keeping) land();
       say(headers, `sutaz; ${status}${keeping ? '; stored' : ''}`);
@@ -179,6 +193,8 @@ async function ask(asking: Asking): Promise<void> {
   });
   await going.onward();
   if (confirmed === null || known === null) return;
+  cache.use.requests.revalidated++;
+  cache.use.sparedBytes += known.body.byteLength;
   const fresh = confirmedBy(asking, known, confirmed);
   if (epoch === cache.store.epoch) cache.store.put(going.path, fresh);
   sendStored(exchange, asking.asked, fresh, `sutaz; ${status}; fwd-status=304`, client);
@@ -245,8 +261,16 @@ function answerOf(
   if (!freshness) return null;
   const kept = Object.entries(headers).filter(([name, value]) => value !== undefined && !ofOne.includes(name));
   const vary = names.map((name) => [name, asked.headers[name]] as const);
-  return { status, headers: Object.fromEntries(kept) as StoredAnswer['headers'], freshness, caller, vary };
+  const tags = wordsOf(headers['cache-tag']);
+  return { status, headers: Object.fromEntries(kept) as StoredAnswer['headers'], freshness, caller, vary, tags };
 }
+
+const wordsOf = (value: Headers[string]): string[] =>
+  [value ?? []]
+    .flat()
+    .join(',')
+    .split(/[\s,]+/)
+    .filter(Boolean);
 
 const joined = (headers: Headers): Record<string, string> =>
   Object.fromEntries(

@@ -14,7 +14,8 @@ const internalError = 0x2;
  * 2. a body of unknown length is one that `transfer-encoding` would announce;
  * 3. an answer that is destroyed is a reset with an error, never a clean end;
  * 4. an answer that the client did not wait for is not finished;
- * 5. headers of connections are left out of the answer, instead of an exception.
+ * 5. headers of connections are left out of the answer, instead of an exception;
+ * 6. what an answer ends with does not pass `write`, which somebody may have put his own in place of.
  * Null for a request with two hosts, which each hop could take differently.
  */
 export function asHttp1(
@@ -25,11 +26,21 @@ export function asHttp1(
   if (headers === null) return null;
   const { stream } = res;
   const writeHead = res.writeHead.bind(res) as (status: number, headers?: OutgoingHttpHeaders) => Http2ServerResponse;
+  const write = res.write.bind(res) as (chunk: string | Uint8Array, encoding?: BufferEncoding) => boolean;
+  const end = res.end.bind(res) as (done?: () => void) => Http2ServerResponse;
   Object.defineProperties(req, { headers: { value: headers } });
   Object.defineProperties(res, {
     destroyed: { get: () => stream.destroyed },
     // A stream that its client resets is ended by Node, as if all had been said.
     writableFinished: { get: () => res.writableEnded && stream.writableFinished && !stream.aborted },
+    end: {
+      writable: true,
+      value: (chunk?: unknown, second?: unknown, third?: unknown) => {
+        const encoding = typeof second === 'string' ? (second as BufferEncoding) : undefined;
+        if (typeof chunk === 'string' || chunk instanceof Uint8Array) write(chunk, encoding);
+        return end([chunk, second, third].find((one) => typeof one === 'function') as (() => void) | undefined);
+      },
+    },
     destroy: { value: () => (stream.close(internalError), res) },
     writeHead: {
       // A route that changes answers puts its own before it.
