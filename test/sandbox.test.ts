@@ -19,6 +19,7 @@ const never = new AbortController().signal;
 const host = { log: silentLogger, clock: systemClock, signal: never };
 const MiB = 2 ** 20;
 const enforced = await enforcedHere();
+const noLandlock = enforced.files === 'none';
 const noUsers = await whyNoUsers(70_000);
 
 async function openDriver(options: ProcessOptions = {}) {
@@ -193,8 +194,8 @@ describe('services of a platform', () => {
   };
   const who = async ({ fetch }: TestPlatform, id = 'prober') =>
     (await (await fetch(`/services/${id}/who`)).json()) as Who;
-  const tries = async ({ fetch }: TestPlatform, what: 'read' | 'write', path: string): Promise<string> =>
-    (await fetch(`/services/prober/${what}?path=${encodeURIComponent(path)}`)).text();
+  const tries = async ({ fetch }: TestPlatform, what: 'read' | 'write', path: string, id = 'prober'): Promise<string> =>
+    (await fetch(`/services/${id}/${what}?path=${encodeURIComponent(path)}`)).text();
 
   it('get no variable of the platform but a few that every program needs', async () => {
     const platform = await setup();
@@ -218,7 +219,7 @@ describe('services of a platform', () => {
       'SUTAZ_INSTANCE',
       'SHLVL',
       '_',
-      ...['USER', 'LOGNAME', 'DO_NOT_TRACK', 'ORT_DISABLE_TELEMETRY'],
+      ...['TMPDIR', 'USER', 'LOGNAME', 'DO_NOT_TRACK', 'ORT_DISABLE_TELEMETRY'],
     ];
     expect(Object.keys(env).filter((name) => ![...allowed, ...more].includes(name))).toEqual([]);
   });
@@ -244,6 +245,56 @@ describe('services of a platform', () => {
     expect((await stat(join(home, 'services', 'prober', 'x'))).uid).toBe(one.uid);
     // Regression: the folder above it was closed to them, and Node went without compiled code.
     expect(await tries(platform, 'write', join(one.env['NODE_COMPILE_CACHE'] ?? '', 'x'))).toBe('done');
+  });
+
+  it.skipIf(noLandlock)(
+    'write in their data, their temporary folder and what was named, and nowhere else',
+    async () => {
+      const open = await mkdtemp(join(tmpdir(), 'sutaz-open-'));
+      onTestFinished(() => rm(open, { recursive: true }));
+      await chmod(open, 0o777);
+      const platform = await setup(`services: { neighbour: { writes: [${open}] } }`);
+      const { home } = platform;
+      const { env } = await who(platform);
+      await who(platform, 'neighbour');
+      const temporary = env['TMPDIR'] ?? '';
+      const own = [join(home, 'services', 'prober', 'x'), join(temporary, 'x'), '/dev/null', '/proc/self/fd/1'];
+      for (const path of [...own, join(env['NODE_COMPILE_CACHE'] ?? '', 'x')]) {
+        expect([path, await tries(platform, 'write', path)]).toEqual([path, 'done']);
+      }
+      // Anybody may write in these but for that.
+      const names = ['/tmp', '/var/tmp', '/dev/shm', open].map((folder) => join(folder, `sutaz-${process.pid}`));
+      onTestFinished(async () => void (await Promise.all(names.map((path) => rm(path, { force: true })))));
+      const inHome = ['x', 'env/x', 'catalog/services/prober.yaml', 'services/neighbour/x', 'cache/x'];
+      for (const path of [...names, ...inHome.map((name) => join(home, name))]) {
+        expect([path, await tries(platform, 'write', path)]).toEqual([path, 'EACCES']);
+      }
+      for (const path of ['keys/admin.key', 'state.db', 'platform.json'].map((name) => join(home, name))) {
+        expect([path, await tries(platform, 'read', path)]).toEqual([path, 'EACCES']);
+      }
+      expect(await tries(platform, 'write', join(open, 'named'), 'neighbour')).toBe('done');
+      const { instance } = await platform.unit('prober');
+      expect(instance?.confined).toEqual({ user: noUsers === null ? expect.any(Number) : null, files: true });
+      await platform.fetch('/sutaz/v1/units/prober/stop', { method: 'POST' });
+      await platform.untilState('prober', 'cold');
+      await until(() => !existsSync(temporary), 'its temporary files to go');
+    },
+  );
+
+  it('write where their users may when they are told to be off, and keep their temporary files apart all the same', async () => {
+    const open = await mkdtemp(join(tmpdir(), 'sutaz-open-'));
+    onTestFinished(() => rm(open, { recursive: true }));
+    const platform = await setup('services: { prober: { sandbox: "off" } }');
+    expect(await tries(platform, 'write', join(open, 'x'))).toBe('done');
+    expect((await platform.unit('prober')).instance?.confined).toBeUndefined();
+    const temporary = (await who(platform)).env['TMPDIR'] ?? '';
+    expect(existsSync(temporary)).toBe(true);
+  });
+
+  it('are not given the home to write in', async () => {
+    const platform = await setup('services: { prober: { writes: [/tmp] } }', undefined);
+    const answer = await platform.fetch('/services/prober/who');
+    expect([answer.status, await answer.text()]).toEqual([503, expect.stringContaining('nor has it in it')]);
   });
 
   it.skipIf(noUsers !== null)(

@@ -1,6 +1,6 @@
 import { arch, platform as hostPlatform } from 'node:process';
 import { z } from 'zod';
-import { bytes, duration, environmentValue, replicas, url } from '#config/fields';
+import { bytes, duration, environmentValue, replicas, url, writablePaths } from '#config/fields';
 import { elsewhere } from '#config/upstreams';
 import { serviceRoutes } from './routes.ts';
 import { verify } from './verify.ts';
@@ -61,6 +61,7 @@ const process = z
       .record(z.string().regex(/^[\w.+-]+$/, 'must be the name of a program, without a folder'), z.string().min(1))
       .exactOptional()
       .describe('Programs of the machine that it cannot do without, each with what a person installs to have it.'),
+    writes: writablePaths.exactOptional(),
     command,
     env: environment.default({}),
   })

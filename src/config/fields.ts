@@ -50,6 +50,15 @@ export const replicas = z
   .transform(({ min, max = min }) => ({ min, max }))
   .describe('How many instances of it run at once, sharing one queue.');
 
+/** Absolute, and not all there is. */
+export const writablePaths = z
+  .array(
+    z.string().regex(/^\/(?!\.\.?(\/|$))[^/]+(\/(?!\.\.?(\/|$))[^/]+)*$/, 'must be an absolute path such as /dev/shm'),
+  )
+  .describe(
+    'Files and folders that it may write beside its own: /dev/shm, and /proc/self for its first process. Only what is there when it starts counts.',
+  );
+
 export const url = z.url({ error: 'must be an address such as http://192.0.2.7:8000' });
 
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 digest is 64 lower-case hexadecimal digits');

@@ -142,7 +142,7 @@ describe('loading', () => {
     ],
     [
       'services:\n  chroma:\n    pined: true\n',
-      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, bindings, env, sandbox, traffic, fallback.',
+      'sutaz.yaml:3:5: services.chroma.pined: unknown key. Did you mean pinned? Known here: enabled, run, memory, vram, gpu, priority, idle, replicas, pinned, bindings, env, sandbox, writes, traffic, fallback.',
     ],
     [
       'models: { settings: { "a:1": { slots: 0 } } }\n',

@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { z } from 'zod';
-import { bytes, duration, environmentValue, replicas } from './fields.ts';
+import { bytes, duration, environmentValue, replicas, writablePaths } from './fields.ts';
 import { limitRules } from './limits.ts';
 import { middlewareSets, routeProblems, routeSettings } from './routes.ts';
 import { security } from './security.ts';
@@ -72,6 +72,7 @@ const serviceSettings = z.strictObject({
     .exactOptional()
     .describe('Variables of its process, over those of its definition.'),
   sandbox: sandboxMode.exactOptional(),
+  writes: writablePaths.exactOptional(),
   traffic: upstreamSettings.exactOptional(),
   fallback: names
     .exactOptional()

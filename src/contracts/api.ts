@@ -110,6 +110,8 @@ export interface ApiUnit {
     readonly pid: number | null;
     readonly port: number | null;
     readonly startedAt: string;
+    /** `user`: its own, by number. `files`: whether it writes nothing but its own. Absent of containers, and of what nothing confines. */
+    readonly confined?: { readonly user: number | null; readonly files: boolean };
   } | null;
 }
 

@@ -126,7 +126,8 @@ export type ExitedStatus = Extract<InstanceStatus, { state: 'exited' }>;
  * of `inspect`, `freeze`, `thaw`, then `stop`. An absent optional method means that the driver cannot do it.
  */
 export interface RuntimeDriver extends Driver {
-  readonly traits: Readonly<{ survivesRestart: boolean; enforcesMemory: boolean }>;
+  /** `boundsFiles`: what a spec says of files holds. */
+  readonly traits: Readonly<{ survivesRestart: boolean; enforcesMemory: boolean; boundsFiles?: boolean }>;
   /**
    * Resolves when the instance exists (not when it is healthy). Leaves nothing behind when it throws: START_FAILED when
    * the command cannot be run, CONFLICT when the id is taken, CANCELLED when the signal aborted.

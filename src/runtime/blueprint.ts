@@ -23,6 +23,8 @@ export interface Blueprint {
   readonly cpu?: number;
   /** How it is confined, when the configuration says so of this one. */
   readonly sandbox?: SandboxMode | undefined;
+  /** Folders beside its own that it may write: `/dev/shm`. */
+  readonly writes?: readonly string[];
   /** The folder of the definition. */
   readonly serviceDir: string;
   /** Where its data lives; made before the start. */

@@ -11,6 +11,7 @@ import type { Blueprint } from './blueprint.ts';
 import { containerSpec, valuesInside } from './container.ts';
 import type { Lent } from './lent.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
+import { makeTemporary, temporaryOf } from './temporary.ts';
 
 /** Where a unit's packages were installed, and what its process needs to find them. */
 export interface Environment {
@@ -52,8 +53,10 @@ export async function instanceSpec(
     return containerInstance({ ...blueprint, docker: blueprint.docker }, record, values, place, memoryBytes);
   const { run, unit } = blueprint;
   const [program = '', ...args] = (await Promise.all(run.command.map(part))).flat();
+  const temporary = blueprint.work?.temporary ?? temporaryOf(place.home, record.id);
+  await makeTemporary(temporary);
   const env = {
-    ...baseEnvironment(blueprint, environment, place.home),
+    ...baseEnvironment(blueprint, environment, place.home, temporary),
     ...fillAll(run.env, values, `${unit}: env`),
     ...fillAll(blueprint.env, values, `${unit}: env`),
   };
@@ -68,7 +71,7 @@ export async function instanceSpec(
     memoryBytes,
     oomScoreAdj: blueprint.oomScoreAdj,
   };
-  return place.sandbox ? place.sandbox(spec, { blueprint, environment }) : spec;
+  return place.sandbox ? place.sandbox(spec, { blueprint, environment, temporary }) : spec;
 
   /** What somebody handed over stays as it is, braces and all. */
   async function part(template: string, i: number): Promise<readonly string[]> {
@@ -121,7 +124,12 @@ function placeholders(
 const untold = { DO_NOT_TRACK: '1', ORT_DISABLE_TELEMETRY: '1' };
 
 /** Nothing of the platform's own environment but what every program needs: secrets in it stay here. */
-function baseEnvironment(blueprint: Blueprint, environment: Environment | null, home: string): Record<string, string> {
+function baseEnvironment(
+  blueprint: Blueprint,
+  environment: Environment | null,
+  home: string,
+  temporary: string,
+): Record<string, string> {
   const path = [environment?.bin, dirname(process.execPath), process.env.PATH].filter(Boolean).join(':');
   const inherited: Record<string, string> = {};
   for (const name of [
@@ -144,7 +152,7 @@ function baseEnvironment(blueprint: Blueprint, environment: Environment | null, 
     ...inherited,
     ...cache,
     HOME: blueprint.dataDir,
-    ...(blueprint.work && { TMPDIR: blueprint.work.temporary }),
+    TMPDIR: temporary,
     ...environment?.env,
     PATH: path,
   };

@@ -19,6 +19,8 @@ export interface InstanceRecord {
   readonly weight?: string;
   /** The environment that it runs from; absent where it has none. */
   readonly environment?: string;
+  /** How it is confined, as it was started. Absent where it is a container, or nothing confines it. */
+  readonly confined?: { readonly user: number | null; readonly files: boolean };
   /** The ports of others that stand in what it was told, by whose they are: such as that of its database. */
   readonly told?: Readonly<Record<UnitId, number>>;
 }

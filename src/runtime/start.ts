@@ -1,4 +1,4 @@
-import type { RuntimeDriver } from '#contracts/runtime';
+import type { InstanceSpec, RuntimeDriver } from '#contracts/runtime';
 import { deadline, throwIfAborted } from '#kernel/abort';
 import type { Clock } from '#kernel/clock';
 import { Fault, toFault } from '#kernel/faults';
@@ -14,6 +14,7 @@ import { instanceSpec } from './launch.ts';
 import type { Environment, Environments, LaunchPlace } from './launch.ts';
 import type { Ports } from './ports.ts';
 import type { InstanceRecord, Records } from './records.ts';
+import { removeTemporary, temporaryOf } from './temporary.ts';
 
 export interface StartDeps {
   readonly driver: RuntimeDriver;
@@ -77,6 +78,8 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
     return await runAs(record, blueprint, environment, memoryBytes, starting, deps);
   } catch (error) {
     if (toFault(error).code !== 'CANCELLED') deps.ports.forget(unit);
+    // The end of one that began is told by its driver.
+    if (!starting.handle) await removeTemporary(temporaryOf(deps.place().home, record.id));
     throw error;
   }
 }
@@ -95,11 +98,13 @@ async function runAs(
   const spec = await instanceSpec(blueprint, record, environment, { ...deps.place(), logFile }, memoryBytes);
   const logFrom = await deps.logs.size(unit);
   throwIfAborted(signal);
-  deps.records.put(record);
-  deps.outcomes.begun(record);
+  const confined = confinedBy(spec, deps.driver);
+  const noted = { ...record, ...(confined && { confined }) };
+  deps.records.put(noted);
+  deps.outcomes.begun(noted);
   const handle = await deps.driver.start(spec, signal);
   starting.handle = handle;
-  const running: Running = { ...record, handle };
+  const running: Running = { ...noted, handle };
   deps.records.put(running);
   // One that ended before anyone could listen is not waited for.
   const status = await deps.driver.inspect(handle);
@@ -109,6 +114,10 @@ async function runAs(
   throwIfAborted(signal);
   return running;
 }
+
+/** What holds of what its spec says. */
+const confinedBy = ({ confine }: InstanceSpec, { traits }: RuntimeDriver): InstanceRecord['confined'] =>
+  confine && { user: confine.user?.uid ?? null, files: confine.files !== undefined && traits.boundsFiles === true };
 
 /** A machine that lacks a program is told of by what a person can do about it. */
 async function mustHave(programs: Readonly<Record<string, string>>): Promise<void> {

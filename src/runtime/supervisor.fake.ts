@@ -1,3 +1,6 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ExitedStatus, InstanceHandle, InstanceSpec, RuntimeDriver } from '#contracts/runtime';
 import { systemClock } from '#kernel/clock';
 import { Fault } from '#kernel/faults';
@@ -9,6 +12,8 @@ import type { InstanceRecord, Records } from './records.ts';
 import { createSupervisor } from './supervisor.ts';
 
 export const unit = unitId('service', 'x');
+/** Where every bench has its files; the system's temporary ones. */
+export const home = mkdtempSync(join(tmpdir(), 'sutaz-supervised-'));
 
 export interface Fakes {
   readonly alive: Map<string, InstanceHandle>;
@@ -93,7 +98,7 @@ export function bench(failing: Failing = {}) {
     needs: async () => undefined,
     wired: async () => ({ values: {}, told: {} }),
     ports: { take: () => freePort(), forget: () => void fakes.portsLost++ },
-    place: () => ({ home: '/tmp', capabilities: {} }),
+    place: () => ({ home, capabilities: {} }),
     // Real time, but nothing here takes longer than a turn of the event loop, and the pauses between looks and tries are skipped.
     clock: {
       ...systemClock,
@@ -113,8 +118,8 @@ const blueprint: Blueprint = {
   startupTimeoutMs: 5_000,
   stopGraceMs: 10,
   oomScoreAdj: 500,
-  serviceDir: '/tmp',
-  dataDir: '/tmp',
+  serviceDir: home,
+  dataDir: home,
   env: {},
   values: {},
 };

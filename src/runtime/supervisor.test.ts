@@ -1,11 +1,15 @@
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { InstanceHandle } from '#contracts/runtime';
 import type { InstanceId } from '#kernel/ids';
 import { unitId } from '#kernel/ids';
 import type { InstanceRecord } from './records.ts';
-import { bench, unit } from './supervisor.fake.ts';
+import { bench, home, unit } from './supervisor.fake.ts';
 import type { Fakes } from './supervisor.fake.ts';
+
+afterAll(() => rm(home, { recursive: true }));
 
 describe('the supervisor', () => {
   it('starts, tells the address and the memory, and stops', async () => {
@@ -112,6 +116,16 @@ describe('the supervisor', () => {
       await supervisor.idle();
       expect(fakes.told).toEqual(['started', 'frozen', 'measured 7', 'thawed']);
     });
+  });
+
+  it('leaves no temporary folder of a start that failed before there was a process', async () => {
+    const { supervisor, fakes } = bench({ start: true });
+    const before = await readdir(join(home, 'tmp')).catch(() => []);
+    supervisor.start(unit, 10);
+    await supervisor.idle();
+    const temporary = fakes.spec?.env['TMPDIR'] ?? '';
+    expect(dirname(temporary)).toBe(join(home, 'tmp'));
+    expect(await readdir(join(home, 'tmp'))).toEqual(before);
   });
 
   it('calls off a start that a stop overtakes, and tells of the stop alone', async () => {

@@ -14,6 +14,7 @@ import { endLeft } from './leftovers.ts';
 import { launch } from './start.ts';
 import type { StartDeps } from './start.ts';
 import { takeOver } from './takeover.ts';
+import { removeTemporaries } from './temporary.ts';
 import { createTurns } from './turns.ts';
 import { askWeight } from './weight.ts';
 
@@ -78,6 +79,7 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
     ...{ lost: new Set(), unseen: new Set() },
   };
   const { driver, instances } = floor;
+  const temporaries = removeTemporaries(driver, deps.place().home, log);
   const turns = createTurns(onError);
   const buryLater = (record: Running, status: ExitedStatus) =>
     turns.take(record.unit, () => bury(floor, record, status));
@@ -109,7 +111,11 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       errands.callOff(unit);
       turns.take(unit, () => change(floor, unit, 'running'));
     },
-    recover: (known) => recover(floor, known),
+    async recover(known) {
+      const found = await recover(floor, known);
+      await temporaries.sweep(new Set(floor.records.list().map(({ id }) => id)));
+      return found;
+    },
     endpoint: (unit) => (instances.get(unit)?.state === 'running' ? running(unit) : null),
     record: running,
     starting(unit) {
@@ -131,6 +137,7 @@ export function createSupervisor({ log, host = '127.0.0.1', ...deps }: Superviso
       await turns.idle();
       for (const unit of instances.keys()) errands.callOff(unit);
       await errands.idle();
+      await temporaries.close();
     },
   };
 }

@@ -138,6 +138,7 @@ export function serviceBlueprint(
     stopGraceMs: definition.stop.grace ?? 10_000,
     oomScoreAdj: oomScoreAdj(tier, settings.priority ?? definition.priority),
     ...{ cpu: definition.resources.cpu, sandbox: settings.sandbox },
+    writes: [...(run.process?.writes ?? []), ...(settings.writes ?? [])],
     serviceDir: join(dirname(path), id),
     dataDir: join(home, 'services', id),
     env: { ...cardVariables(card, cards), ...consumed(definition), ...settings.env },

@@ -18,6 +18,8 @@ export interface ServiceSettings {
   readonly bindings?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly sandbox?: SandboxMode;
+  /** What it may write beside its own folders and what its definition says. */
+  readonly writes?: readonly string[];
   /** Bytes it holds on a graphics card, in place of what its definition says. */
   readonly vram?: number;
   readonly gpu?: GpuUse;

@@ -299,8 +299,9 @@ async function blueprint(
       views: signal ? await viewsFor(engine, name, bench) : {},
     },
   };
-  const { sandbox } = settings().service(engine.definition.id);
-  return { ...modelBlueprint(model, standInOf(engine, bench), facts, home), unit, sandbox };
+  const { sandbox, writes: more = [] } = settings().service(engine.definition.id);
+  const writes = [...(engine.definition.run.process?.writes ?? []), ...more];
+  return { ...modelBlueprint(model, standInOf(engine, bench), facts, home), unit, sandbox, writes };
 
   /** Someone removed the file since it was prepared. */
   async function pullAgain(): Promise<StoredModel> {

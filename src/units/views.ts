@@ -157,6 +157,7 @@ export function unitView(unit: Unit, sources: ViewSources): ApiUnit {
       pid: pidOf(record),
       port: record.port,
       startedAt: record.startedAt,
+      ...(record.confined && { confined: record.confined }),
     },
   };
 

@@ -62,7 +62,7 @@ export interface ConfinementFacts {
   /** `user`: those of a user are counted, where a service has one of its own. */
   readonly processes: 'cgroup' | 'user';
   readonly cpu: 'cgroup' | 'none';
-  /** What keeps runs of tools to their folders. */
+  /** What keeps services and runs of tools to their folders. */
   readonly files: 'landlock' | 'none';
   /** Why no service gets a user of its own; null where each does. */
   readonly noUsers: string | null;

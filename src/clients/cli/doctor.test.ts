@@ -55,7 +55,7 @@ const cases: [string, Partial<Facts>, string[]][] = [
     { confinement: { ...healthy.confinement, noUsers: 'the platform does not run as root' } },
     ['warn users'],
   ],
-  ['no Landlock', { confinement: { ...healthy.confinement, files: 'none' } }, ['warn tools']],
+  ['no Landlock', { confinement: { ...healthy.confinement, files: 'none' } }, ['warn files']],
   ['a full disk', { disk: { free: GiB - 1 } }, ['fail disk']],
   ['little disk', { disk: { free: 10 * GiB - 1 } }, ['warn disk']],
   ['a disk that does not tell', { disk: null }, ['warn disk']],

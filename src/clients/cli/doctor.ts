@@ -129,15 +129,15 @@ function checkConfinement({ confinement: { memory, processes, cpu, files, noUser
           `services run as the platform's user: ${noUsers}`,
           'docs/sandbox.md says what it takes, and what stays open without.',
         );
-  const tools =
+  const bounded =
     files === 'landlock'
-      ? ok('tools', 'a run of a tool writes in its own folders alone')
+      ? ok('files', 'services and runs of tools write in their own folders alone')
       : warn(
-          'tools',
-          'a run of a tool writes wherever its user may',
-          'Landlock keeps it to its folders: Linux 5.19 or newer with perl and setpriv, see docs/sandbox.md.',
+          'files',
+          'services and runs of tools write wherever their users may, /tmp and the like included',
+          'Landlock keeps them to their folders: Linux 5.19 or newer with perl and setpriv, see docs/sandbox.md.',
         );
-  return [bounds, users, tools];
+  return [bounds, users, bounded];
 }
 
 function checkDisk({ disk, home }: Facts): Check {

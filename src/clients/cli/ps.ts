@@ -16,7 +16,12 @@ export const ps = defineCommand({
   options: {
     all: { type: 'boolean', short: 'a', help: 'Also what was never used' },
   },
-  examples: ['sutaz ps', 'sutaz ps --all', 'sutaz ps --json | jq \'.units[] | select(.state == "ready") | .id\''],
+  examples: [
+    'sutaz ps',
+    'sutaz ps --all',
+    'sutaz ps --json | jq \'.units[] | select(.state == "ready") | .id\'',
+    "sutaz ps --json | jq '.units[] | { id, confined: .instance.confined }'",
+  ],
   async run(values, _words, context) {
     const client = await context.connect();
     // A platform of an earlier release knows no map: what it shows of the rest is worth having.

@@ -2,7 +2,7 @@ import type { Confinement } from '#contracts/runtime';
 import type { ControllerV1 } from '#kernel/cgroups';
 import { Fault } from '#kernel/faults';
 import { systemTool } from '#kernel/system-tools';
-import { landlocked, type Landlock } from './_landlock.ts';
+import { landlocked, landlockNeeds, type Landlock } from './_landlock.ts';
 
 /**
  * Joins the groups, then becomes what follows. A process that was moved by the platform could have started others before,
@@ -27,10 +27,7 @@ export function wrapperFor(
   landlock: Landlock | null,
 ): readonly string[] {
   if (files?.required && landlock === null)
-    throw new Fault(
-      'NOT_SUPPORTED',
-      'Its files cannot be bounded: that takes Landlock (Linux 5.19), perl and setpriv.',
-    );
+    throw new Fault('NOT_SUPPORTED', `Its files cannot be bounded: that takes ${landlockNeeds}.`);
   const bounded = landlock && files ? landlocked(landlock, files) : [];
   const join = ['/bin/sh', '-c', script, 'sh', String(groups.length), ...groups];
   const isBounded = bounded.length > 0;

@@ -13,6 +13,8 @@ export interface Landlock {
   readonly perl: string;
 }
 
+export const landlockNeeds = 'Linux 5.19 with Landlock, perl and setpriv';
+
 /** From the second version on files can be moved between folders; without that many programs fail. (Linux 5.19) */
 const leastVersion = 2;
 
@@ -61,7 +63,7 @@ for my $step (grep { length } split m{/}, $hidden) {
   $way .= "/$step";
 }
 allow($_, $read) for @readable;
-allow("/dev/$_", $all) for qw(null zero full random urandom tty ptmx pts shm dri kfd), map { s{^/dev/}{}r } glob('/dev/nvidia*');
+allow("/dev/$_", $all) for qw(null zero full random urandom tty ptmx pts dri kfd), map { s{^/dev/}{}r } glob('/dev/nvidia*');
 for (@writable) { allow($_, $all) or die "landlock: $_: $!\n" }
 syscall(446, $rules, 0) == 0 or die "landlock: $!\n";
 exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\n";`;

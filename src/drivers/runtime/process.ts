@@ -9,7 +9,7 @@ import { unseenEnd } from './_exits.ts';
 import { createFreezing } from './_freeze.ts';
 import { findHandle, readRoot } from './_handle.ts';
 import { createInstances, type Instances } from './_instances.ts';
-import { findLandlock, type Landlock } from './_landlock.ts';
+import { findLandlock, landlockNeeds, type Landlock } from './_landlock.ts';
 import { findLimitParents, noParents, sweepLimits, type LimitParents } from './_limits.ts';
 import type { Root, Seen } from './_members.ts';
 import { openProcfs, type Procfs } from './_procfs.ts';
@@ -47,7 +47,12 @@ export default defineDriver<RuntimeDriver, ProcessOptions>({
     const limits = options.cgroups === null ? noParents : await findLimitParents();
     if (cgroups !== null) await sweepCgroups(cgroups);
     await sweepLimits(limits);
-    const means = { cgroups, limits, landlock: await findLandlock() };
+    const landlock = await findLandlock();
+    if (landlock === null)
+      host.log.info('files of services and tools are not bounded here: they may write what their users may', {
+        needs: landlockNeeds,
+      });
+    const means = { cgroups, limits, landlock };
     return createDriver(procfs, createInstances(procfs, host), means, host);
   },
 });
@@ -99,7 +104,7 @@ function createDriver(
   };
 
   return {
-    traits: { survivesRestart: true, enforcesMemory: false },
+    traits: { survivesRestart: true, enforcesMemory: false, boundsFiles: means.landlock !== null },
     stop,
 
     async start(spec, signal) {

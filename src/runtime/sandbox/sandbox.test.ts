@@ -15,7 +15,8 @@ it.skipIf(process.getuid?.() !== 0)(
     const home = await realpath(await mkdtemp(join(tmpdir(), 'sutaz-sandbox-')));
     onTestFinished(() => rm(home, { recursive: true }));
     const dataDir = join(home, 'services', 'x');
-    await mkdir(dataDir, { recursive: true });
+    const temporary = join(home, 'tmp', 'x');
+    for (const folder of [dataDir, temporary]) await mkdir(folder, { recursive: true });
     const answers = ['setpriv cannot become user 79999: EAGAIN', null];
     const asked: number[] = [];
     const confine = createSandbox({
@@ -41,7 +42,7 @@ it.skipIf(process.getuid?.() !== 0)(
         logFile: join(home, 'x.log'),
         memoryBytes: 1,
       };
-      return (await confine(spec, { blueprint, environment: null })).confine?.user?.uid;
+      return (await confine(spec, { blueprint, environment: null, temporary })).confine?.user?.uid;
     };
     expect(await start()).toBeUndefined();
     const user = await start();

@@ -1,6 +1,6 @@
-import { realpath, stat } from 'node:fs/promises';
+import { mkdir, realpath, stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { InstanceLimits, InstanceSpec } from '#contracts/runtime';
 import { Fault } from '#kernel/faults';
 import { foreignIn, giveTo } from '#kernel/ownership';
@@ -8,9 +8,10 @@ import type { Logger } from '#kernel/logger';
 import type { Blueprint } from '../blueprint.ts';
 import type { Lent } from '../lent.ts';
 import { limitsFor, limitsOfRun } from './limits.ts';
+import { filesOf, modelPaths } from './files.ts';
 import { makeFor, openWay } from './ownership.ts';
 import { whyNotReached, whyNoWay, type Someone } from './reach.ts';
-import { filesOfRun, giveRun, openWayTo } from './runs.ts';
+import { giveRun, openWayTo } from './runs.ts';
 import { cardGroups, isOurs, ownerOf, userOf, whyNoUsers as askMachine } from './users.ts';
 
 /** `auto`: as much as this machine can. `strict`: with a user of its own, or it does not start. */
@@ -31,6 +32,8 @@ export interface Confined {
   readonly blueprint: Blueprint;
   /** The folder of its packages. */
   readonly environment: { readonly path: string; readonly bin: string } | null;
+  /** The folder for its temporary files, which is there. */
+  readonly temporary: string;
 }
 
 export interface SandboxOptions {
@@ -65,6 +68,7 @@ export function createSandbox({ home, rules, lent, log, whyNoUsers = askMachine 
     if (closed !== null) return closed;
     await openWay(home, first);
     if (work) await openWayTo(work, first);
+    else await openWay(dirname(of.temporary), first);
     const noWay = await whyNoWay(dataDir, user);
     if (noWay !== null) return noWay;
     for (const path of whatItReads(spec, of)) {
@@ -86,7 +90,7 @@ export function createSandbox({ home, rules, lent, log, whyNoUsers = askMachine 
     // The folder stays whose it is, where a user of its own could not write.
     if (work?.isOwn === false) return { ...spec, confine: { limits } };
     const user = await chooseUser(firstUser, spec, of);
-    if (typeof user !== 'string') return asUser(spec, limits, user, { home, of: of.blueprint, lent });
+    if (typeof user !== 'string') return asUser(spec, limits, user, { home, of, lent });
     if (mode === 'strict') {
       const how = 'Mend that, or say `sandbox: auto` for it in sutaz.yaml.';
       throw new Fault('NOT_SUPPORTED', `${unit} is to run as a user of its own, and cannot: ${user}. ${how}`);
@@ -94,14 +98,14 @@ export function createSandbox({ home, rules, lent, log, whyNoUsers = askMachine 
     if (told.get(dataDir) !== user) log.info('a service runs as the user of the platform', { unit, why: user });
     told.set(dataDir, user);
     await giveBack(dataDir, firstUser, lent);
-    return { ...spec, confine: { limits } };
+    return withOwnCache({ ...spec, confine: { limits } }, basename(dataDir), home);
   };
 
   return async (spec, of) => {
     const { sandbox: mode = rules().mode, work } = of.blueprint;
     const result = await confined(spec, of);
-    if (!work || !result.confine) return result;
-    const files = await filesOfRun(result, of, work, { home, required: mode === 'strict' && !work.isOwn });
+    if (!result.confine) return result;
+    const files = await filesOf(result, of, { home, required: mode === 'strict' && work?.isOwn === false });
     return { ...result, confine: { ...result.confine, files } };
   };
 }
@@ -130,22 +134,36 @@ async function asUser(
   spec: InstanceSpec,
   limits: InstanceLimits,
   user: Someone,
-  { home, of, lent }: Pick<SandboxOptions, 'home' | 'lent'> & { readonly of: Blueprint },
+  { home, of, lent }: Pick<SandboxOptions, 'home' | 'lent'> & { readonly of: Confined },
 ): Promise<InstanceSpec> {
   const { uid, groups } = user;
-  const { dataDir, work } = of;
+  const { dataDir, work } = of.blueprint;
   const confine = { user, limits };
   if (work) await giveRun(work, dataDir, uid);
   else if (lent.has(dataDir) || ownerOf(dataDir) !== uid) await giveTo(dataDir, uid);
+  if (!work) await giveTo(of.temporary, uid);
   lent.clear(dataDir);
   // No account has this number: many programs ask for its name, and take these first.
   const named = { USER: 'sutaz', LOGNAME: 'sutaz', ...spec.env };
-  if (spec.env['NODE_COMPILE_CACHE'] !== join(home, 'cache', 'node')) return { ...spec, confine, env: named };
-  // Code that one user compiled is never run by another.
-  const cache = join(home, 'cache', `node-${uid}`);
-  await makeFor(cache, uid);
-  await openWay(dirname(cache), groups[0] ?? uid);
-  return { ...spec, confine, env: { ...named, NODE_COMPILE_CACHE: cache } };
+  return withOwnCache({ ...spec, confine, env: named }, String(uid), home, { uid, group: groups[0] ?? uid });
+}
+
+/** Code that one service compiled is never run by another. One that its definition names is left as it is. */
+async function withOwnCache(
+  spec: InstanceSpec,
+  whose: string,
+  home: string,
+  owner?: { readonly uid: number; readonly group: number },
+): Promise<InstanceSpec> {
+  const folder = join(home, 'cache');
+  const cache = join(folder, `node-${whose}`);
+  if (spec.env['NODE_COMPILE_CACHE'] !== join(folder, 'node')) return spec;
+  if (!owner) await mkdir(cache, { recursive: true, mode: 0o700 });
+  else {
+    await makeFor(cache, owner.uid);
+    await openWay(folder, owner.group);
+  }
+  return { ...spec, env: { ...spec.env, NODE_COMPILE_CACHE: cache } };
 }
 
 /** What must be readable for whoever it runs as: its program, its packages, its files, its model. */
@@ -156,7 +174,6 @@ function whatItReads({ argv, env }: InstanceSpec, { blueprint, environment }: Co
   const programs = program.includes('/')
     ? [program]
     : folders.map((folder) => resolve(folder, program)).filter(isThere);
-  const values = Object.entries(blueprint.values).filter(([name]) => /^(model\.(path|keyFile)|view\.)/.test(name));
   return [
     ...programs.slice(0, 1),
     ...(environment ? [environment.path, join(environment.bin, 'python')] : []),
@@ -164,7 +181,7 @@ function whatItReads({ argv, env }: InstanceSpec, { blueprint, environment }: Co
     ...argv
       .slice(1)
       .filter((part) => isAbsolute(part) && !part.startsWith(dataDir) && part !== work?.path && !args.includes(part)),
-    ...[blueprint.serviceDir, ...values.map(([, value]) => value)].filter((path) => path !== ''),
+    ...[blueprint.serviceDir, ...modelPaths(blueprint)],
   ];
 }
 
