@@ -119,3 +119,17 @@ it('says that a client is behind, and when it has caught up', async () => {
   await resumed.promise;
   expect(out.write(piece, goesOn)).toBe(true);
 });
+
+it('ends an answer of known length with its very bytes', async () => {
+  const every = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
+  for (const body of [every, Buffer.concat(Array.from({ length: 100 }, () => every))]) {
+    const server = nodeHttp.createServer((req, res) => {
+      res.writeHead(200, ['content-length', String(body.byteLength)]);
+      outgoingOf(beginExchange(req, res, 0)).end(body);
+    });
+    closers.push(() => server.close());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
+    expect(Buffer.from(await answer.arrayBuffer())).toEqual(body);
+  }
+});

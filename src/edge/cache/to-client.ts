@@ -3,6 +3,7 @@ import { keepAwakeComments } from '../comments.ts';
 import { endLate, gather } from '../forward.ts';
 import type { ForwardDeps, Late, Onward } from '../forward.ts';
 import { mirror } from '../mirror.ts';
+import { endWith } from '../outgoing.ts';
 import { headerOf } from '../transport/fields.ts';
 import type { Hit, Miss } from './answers.ts';
 import type { Reader } from './flight.ts';
@@ -48,7 +49,7 @@ function sendHit(exchange: Exchange, { answer, status, ageSeconds }: Hit): void 
     ...{ 'content-type': answer.contentType, 'content-length': answer.body.byteLength },
     ...{ 'cache-status': status, age: String(ageSeconds), 'x-sutaz-trace-id': traceId },
   });
-  res.end(answer.body);
+  endWith(res, answer.body);
 }
 
 /** Whoever is slow slows nobody else: what it has not had yet is held for it. */
