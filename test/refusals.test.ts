@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { createServer } from 'node:net';
@@ -169,7 +169,8 @@ describe('what is configured', () => {
   it('a bad change leaves running what ran, and a good one is taken up', async () => {
     const file = join(testHome(), 'sutaz.yaml');
     await writeFile(file, 'limits: { bdy: 2MiB }\n');
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    const log = () => readFile(join(testHome(), 'logs', 'platform.log'), 'utf8');
+    await until(async () => (await log()).includes('limits.bdy'), 'the mistake to be told');
     const post = (bytes: number) => platform.fetch('/v1/chat/completions', { method: 'POST', body: 'x'.repeat(bytes) });
     expect((await post(1.5 * 2 ** 20)).status).toBe(413);
     await writeFile(file, 'limits: { body: 2MiB }\n');

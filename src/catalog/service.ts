@@ -248,6 +248,7 @@ export const serviceSchema = z.strictObject({
 
 /** A service's definition as its file says it, defaults filled in, sizes in bytes and durations in milliseconds. */
 export type ServiceDefinition = z.output<typeof serviceSchema>;
+
 /** What this machine installs for a Node environment; null when the definition has nothing for its platform. */
 export function nodePackages(
   { packages: common, platforms }: Pick<z.output<typeof node>, 'packages' | 'platforms'>,

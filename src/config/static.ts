@@ -370,19 +370,6 @@ const mostWorkers = 3;
 export const workersOf = (workers: Config['listen']['workers'], cores: number): number =>
   workers === 'auto' ? Math.min(mostWorkers, Math.max(1, cores - 1)) : workers;
 
-const hidden = '[redacted]';
-
-/** For logs and the control API: without the values of environment variables, any of which may be a secret. */
-export const redact = (config: Config): Config => ({
-  ...config,
-  services: Object.fromEntries(
-    Object.entries(config.services).map(([id, { env, ...rest }]) => [
-      id,
-      env ? { ...rest, env: Object.fromEntries(Object.keys(env).map((name) => [name, hidden])) } : rest,
-    ]),
-  ),
-});
-
 /** Which of the changed keys only take effect when the platform starts again. */
 export const changedForRestart = (before: Config, after: Config): string[] =>
   (['listen', 'catalog'] as const).flatMap((part) => {

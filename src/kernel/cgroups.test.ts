@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cgroupFolder, memoryFolderV1 } from './cgroups.ts';
+import { cgroupFolder, folderV1 } from './cgroups.ts';
 
 const mount = (root: string, point: string, type = 'cgroup2') =>
   `30 23 0:26 ${root} ${point} rw,nosuid shared:4 - ${type} ${type} rw`;
@@ -36,6 +36,6 @@ describe('the folder of a control group of version 1 that counts memory', () => 
     ['0::/a', mount('/', '/sys/fs/cgroup'), null],
     ['', '', null],
   ])('of %j in %j is %j', (membership, mountinfo, folder) =>
-    expect(memoryFolderV1(membership, `${disk}\n${mountinfo}\n`)).toBe(folder),
+    expect(folderV1('memory', membership, `${disk}\n${mountinfo}\n`)).toBe(folder),
   );
 });

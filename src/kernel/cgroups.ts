@@ -32,10 +32,7 @@ export const cgroupFolder = (membership: string, mountinfo: string): string | nu
   // Version 1 has lines with a number of their own beside it, and may have all the controllers.
   folderIn(mountinfo, /^cgroup2 /, /^0::(\/.*)$/m.exec(membership)?.[1]);
 
-export const memoryFolderV1 = (membership: string, mountinfo: string): string | null =>
-  folderV1('memory', membership, mountinfo);
-
-const folderV1 = (controller: ControllerV1, membership: string, mountinfo: string): string | null =>
+export const folderV1 = (controller: ControllerV1, membership: string, mountinfo: string): string | null =>
   folderIn(
     mountinfo,
     new RegExp(`^cgroup \\S+ (?:\\S*,)?${controller}(?:,|$)`),

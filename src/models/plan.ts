@@ -4,8 +4,6 @@ import { tensorTypes } from './gguf-types.ts';
 /** What the cache may be kept in. Anything but f16 saves memory and costs a little quality. */
 export type KvType = 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q5_1' | 'q5_0' | 'q4_1' | 'q4_0' | 'iq4_nl';
 
-export const kvTypes: readonly KvType[] = ['f32', 'f16', 'bf16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0', 'iq4_nl'];
-
 /** How an engine is going to run a model. What is left out is what the embedded engine does. */
 export interface PlanOptions {
   /** Tokens for each request, prompt and answer together. */
