@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import type { Io } from './context.ts';
 
+/** Milliseconds after which somebody may wonder what is waited for. */
+const patienceMs = 5_000;
+
 /** The process's own terminal. A reader that leaves (`sutaz ps | head -1`) ends the command quietly. */
-export function processIo(): Io {
+export function processIo(hintAfterMs = patienceMs): Io {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(0);
@@ -20,17 +23,30 @@ export function processIo(): Io {
     outTty: process.stdout.isTTY === true,
     errTty: process.stderr.isTTY === true,
     inTty: process.stdin.isTTY === true,
-    async readInput() {
-      const parts: Uint8Array[] = [];
-      for await (const chunk of process.stdin) parts.push(chunk as Uint8Array);
-      return Buffer.concat(parts).toString('utf8');
-    },
+    readInput: () => readAll(hintAfterMs),
     columns: () => process.stdout.columns || process.stderr.columns || 100,
     prompt(text) {
       const history: string[] = [];
       return () => ask(text, history);
     },
   };
+}
+
+/** A pipe that nobody writes to or closes, as ssh and editors leave it, would look like a command that hangs. */
+async function readAll(hintAfterMs: number): Promise<string> {
+  const parts: Uint8Array[] = [];
+  const hint = setTimeout(() => {
+    process.stderr.write('Reading the standard input to its end; < /dev/null gives none.\n');
+  }, hintAfterMs);
+  try {
+    for await (const chunk of process.stdin) {
+      clearTimeout(hint);
+      parts.push(chunk as Uint8Array);
+    }
+  } finally {
+    clearTimeout(hint);
+  }
+  return Buffer.concat(parts).toString('utf8');
 }
 
 /**
