@@ -56,6 +56,15 @@ describe('the live view', () => {
     expect(after.seen).toEqual(['state', 'unit cold']);
   });
 
+  it('regression: keeps nobody who had left before', () => {
+    const { clock, live } = bench();
+    const a = client();
+    a.leave();
+    live.attach(a.exchange);
+    clock.advance(2_000);
+    expect({ seen: a.seen, pending: clock.pending }).toEqual({ seen: [], pending: 0 });
+  });
+
   it('stops looking when the last client has left', () => {
     const { clock, live } = bench();
     const a = client();

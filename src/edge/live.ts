@@ -77,6 +77,8 @@ export function createLive(read: () => ApiState, clock: Clock): Live {
     },
     attach(exchange) {
       if (closed) throw new Fault('SHUTTING_DOWN', 'The platform is stopping.');
+      // It left while its key was looked at, and will not do so again.
+      if (exchange.signal.aborted) return;
       // What is told from here on is the difference to what this client gets first, and not to an older look.
       look();
       const client = eventStream(exchange);
