@@ -4,6 +4,8 @@ import { createServer } from 'node:http';
 
 const [port, delayMs] = process.argv.slice(2).map(Number);
 let closed = 0;
+/** Ends the streams that go on until they are let go. */
+const held = new Set();
 
 const server = createServer((req, res) => {
   const url = new URL(req.url ?? '/', 'http://x');
@@ -12,6 +14,7 @@ const server = createServer((req, res) => {
   if (url.pathname === '/crash') process.exit(3);
   if (url.pathname === '/redirect') return res.writeHead(302, { location: '/landed' }).end();
   if (url.pathname === '/sse') return stream(url, res);
+  if (url.pathname === '/let-go') return res.end(String(letGo()));
   if (url.pathname === '/page')
     return res.writeHead(200, { 'content-type': 'text/html' }).end('<h1>the real page</h1>');
   res.on('close', () => {
@@ -43,8 +46,17 @@ function slow(url, res) {
   setTimeout(() => res.end('late'), Number(url.searchParams.get('ms') ?? 1000));
 }
 
+function letGo() {
+  const count = held.size;
+  for (const end of held) end();
+  held.clear();
+  return count;
+}
+
+/** So many events; with `held` as many as there are time for until all such streams are let go: the last one says how many. */
 function stream(url, res) {
-  const count = Number(url.searchParams.get('count') ?? 3);
+  const isHeld = url.searchParams.has('held');
+  const count = isHeld ? Infinity : Number(url.searchParams.get('count') ?? 3);
   const everyMs = Number(url.searchParams.get('every') ?? 10);
   const breakAt = Number(url.searchParams.get('break') ?? -1);
   res.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -57,8 +69,14 @@ function stream(url, res) {
     }
     res.write(`data: ${i++}\n\n`);
   }, everyMs);
+  const end = () => {
+    clearInterval(timer);
+    res.end(`data: ${i} in all\n\n`);
+  };
+  if (isHeld) held.add(end);
   res.on('close', () => {
     clearInterval(timer);
+    held.delete(end);
     if (!res.writableFinished) closed++;
   });
 }

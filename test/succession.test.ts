@@ -41,12 +41,16 @@ interface Got {
   readonly text: string;
 }
 
-function get(path: string, agent: Agent | false): Promise<Got> {
+/** `onData` is called with each piece of the answer. */
+function get(path: string, agent: Agent | false, onData: () => void = () => undefined): Promise<Got> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${platform.key}` };
     const req = request({ host: '127.0.0.1', port: platform.port, path, headers, agent }, (res) => {
       let text = '';
-      res.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      res.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+        onData();
+      });
       res.on('end', () => (res.complete ? resolve({ status: res.statusCode ?? 0, text }) : reject(new Error('cut'))));
       res.on('error', reject);
     });
@@ -81,7 +85,23 @@ function clients(count: number, kept: boolean) {
   };
 }
 
-const events = (text: string) => text.match(/^data: \d+$/gm)?.length ?? 0;
+/** Goes on until it is let go, however long a restart takes; `began` with its first event. */
+function holdStream() {
+  const { promise: began, resolve } = Promise.withResolvers<void>();
+  const ended = get('/services/kept/sse?held&every=20', false, resolve);
+  return { ended, began: Promise.race([began, ended]) };
+}
+
+/** Ends the streams; each must have come whole. */
+async function endStreams(streams: readonly ReturnType<typeof holdStream>[]): Promise<void> {
+  expect((await get('/services/kept/let-go', false)).text).toBe(String(streams.length));
+  for (const { status, text } of await Promise.all(streams.map(({ ended }) => ended))) {
+    const events = text.match(/^data: .*$/gm) ?? [];
+    const count = events.length - 1;
+    expect(status).toBe(200);
+    expect(events).toEqual([...Array.from({ length: count }, (_, i) => `data: ${i}`), `data: ${count} in all`]);
+  }
+}
 
 describe('a platform that is replaced while it runs', () => {
   it('refuses no connection, fails no request and cuts no stream, twice in a row', async () => {
@@ -90,15 +110,14 @@ describe('a platform that is replaced while it runs', () => {
     const { pid } = JSON.parse(text) as { pid: number };
     const load = [clients(8, true), clients(4, false)];
     for (let round = 1; round <= 2; round++) {
-      const streams = Array.from({ length: 10 }, () => get('/services/kept/sse?count=150&every=20', false));
-      await until(async () => (await platform.unit('kept')).leases >= 10, 'the streams to begin');
+      const streams = Array.from({ length: 10 }, holdStream);
+      await Promise.all(streams.map(({ began }) => began));
       const next = await restart();
       expect(next.url).toBe(platform.url);
       // The next process knows of the streams that the old one still passes on.
       expect((await platform.unit('kept')).leases).toBeGreaterThanOrEqual(10);
       expect(((await platform.state()) as ApiState).platform.pid).toBe(next.pid);
-      for (const { status, text: said } of await Promise.all(streams))
-        expect([status, events(said)]).toEqual([200, 150]);
+      await endStreams(streams);
     }
     const answered = load.map((one) => one.answered());
     await until(() => load.every((one, i) => one.answered() > (answered[i] ?? 0) + 10), 'the clients to be answered');
@@ -121,14 +140,14 @@ describe('a platform that is replaced while it runs', () => {
 
   it('hands over whom it keeps waiting for memory: the next one serves them when it is free', async () => {
     await start('memory: { limit: 100MiB }\n');
-    const stream = get('/services/kept/sse?count=100&every=30', false);
-    await until(async () => (await platform.unit('kept')).leases === 1, 'the stream to begin');
+    const stream = holdStream();
+    await stream.began;
     const waits = get('/services/late/x', false);
     await until(async () => (await platform.unit('late')).waiters === 1, 'the other to wait');
     await restart();
     await until(async () => (await platform.unit('late')).waiters === 1, 'the next process to know of it');
     expect((await platform.unit('kept')).state).toBe('ready');
-    expect(events((await stream).text)).toBe(100);
+    await endStreams([stream]);
     expect((await waits).status).toBe(200);
   });
 
