@@ -1,6 +1,6 @@
 // Verifies the catalogue by running it: `npm run test:fleet -- --help`.
 import { mkdtemp, rm } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ServiceDefinition } from '#catalog/service';
@@ -11,6 +11,7 @@ import { formatBytes, parseBytes, parseDuration } from '#kernel/quantities';
 import { endLeftovers } from '../test/_leftovers.ts';
 import { builtInCatalog } from '../test/_prepared.ts';
 import { openEngine, whyNotFetched } from './fleet/containers.ts';
+import { withOwnModels } from './fleet/engines.ts';
 import { absentProgram, planTrial, versionOf } from './fleet/plan.ts';
 import type { Machine } from './fleet/plan.ts';
 import { noteVerified, readVerified } from './fleet/record.ts';
@@ -116,7 +117,8 @@ async function together(
 ): Promise<number> {
   const limitBytes = parseBytes(limit);
   if (limitBytes === null) throw wrong(`--limit is an amount of memory such as 4GiB with --together, not "${limit}".`);
-  const services = new Map([...(await builtInCatalog()).services].map(([id, { definition }]) => [id, definition]));
+  const catalog = await builtInCatalog();
+  const services = new Map([...catalog.services].map(([id, { definition }]) => [id, definition]));
   const verified = (await readVerified()).filter(({ outcome }) => outcome === 'verified').map(({ id }) => id);
   const definitions = chosen(ids.length > 0 ? ids : verified, services);
   const visited = new Set(definitions.map(({ id }) => id));
@@ -125,7 +127,8 @@ async function together(
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => interrupt.abort());
   const folder = home ?? (await mkdtemp('/var/tmp/sutaz-fleet-'));
   try {
-    const found = await visitTogether(definitions, others, {
+    const apart = withOwnModels(definitions, (model) => readFileSync(catalog.models.get(model)?.path ?? '', 'utf8'));
+    const found = await visitTogether(apart, others, {
       ...{ home: folder, limitBytes, limitMs: parseDuration(eachTakes) ?? 0, signal: interrupt.signal },
       say: (text) => void (json || console.log(text)),
     });

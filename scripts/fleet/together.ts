@@ -2,12 +2,13 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServiceDefinition } from '#catalog/service';
-import { modelOf } from '#catalog/verify';
 import { createClient, finished } from '#clients/sdk';
 import type { Client } from '#clients/sdk';
 import { formatBytes } from '#kernel/quantities';
 import { startPlatform } from '../../test/_platform.ts';
 import type { TestPlatform } from '../../test/_platform.ts';
+import { modelFor } from './engines.ts';
+import type { Apart } from './engines.ts';
 import { useJob } from './job.ts';
 import { absentProgram } from './plan.ts';
 import { processesBelow } from './processes.ts';
@@ -27,14 +28,15 @@ export interface TogetherPlace {
 
 /** Throws when the platform itself fails; what a service does wrong is in what it finds. */
 export async function visitTogether(
-  definitions: readonly ServiceDefinition[],
+  { definitions, files }: Apart,
   others: readonly string[],
   place: TogetherPlace,
 ): Promise<Together> {
   const { home, limitBytes, signal } = place;
   // Each is to begin as on the day of installing.
   await rm(join(home, 'services'), { recursive: true, force: true });
-  const platform = await startPlatform({ home, memory: String(limitBytes), config: settingsFor(definitions, others) });
+  const config = settingsFor(definitions, others);
+  const platform = await startPlatform({ home, memory: String(limitBytes), config, catalog: files });
   try {
     const client = createClient({ url: platform.url, key: platform.key });
     const needs = await Promise.all(definitions.map((one) => needOf(one, client, signal)));
@@ -70,10 +72,6 @@ function settingsFor(definitions: readonly ServiceDefinition[], others: readonly
   });
   return JSON.stringify({ services: Object.fromEntries(off), models: { settings: Object.fromEntries(engines) } });
 }
-
-/** An engine is visited by the model that its call asks for. */
-const modelFor = ({ kind, verify }: ServiceDefinition): string | null =>
-  kind === 'engine' && verify && 'path' in verify ? modelOf(verify) : null;
 
 const unitOf = (definition: ServiceDefinition): string => modelFor(definition) ?? definition.id;
 

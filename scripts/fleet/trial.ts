@@ -2,7 +2,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServiceDefinition } from '#catalog/service';
-import { modelOf } from '#catalog/verify';
 import { createClient, finished } from '#clients/sdk';
 import type { Client } from '#clients/sdk';
 import type { ApiUnit } from '#contracts/api';
@@ -12,6 +11,7 @@ import { startPlatform } from '../../test/_platform.ts';
 import type { TestPlatform } from '../../test/_platform.ts';
 import { askedByItself, modelsAskedBy } from './asking.ts';
 import { containersBelow } from './containers.ts';
+import { modelFor } from './engines.ts';
 import { useJob } from './job.ts';
 import { versionOf } from './plan.ts';
 import type { Way } from './plan.ts';
@@ -82,10 +82,6 @@ function settingsFor(definition: ServiceDefinition, way: Way): string {
   const isServer = definition.kind === 'server';
   return JSON.stringify({ services: { [definition.id]: { run: way, ...(isServer && { idle }) } } });
 }
-
-/** An engine is tried by the model that its call asks for. */
-const modelFor = ({ kind, verify }: ServiceDefinition): string | null =>
-  kind === 'engine' && verify && 'path' in verify ? modelOf(verify) : null;
 
 async function tryJob(
   definition: ServiceDefinition,

@@ -7,6 +7,7 @@ import { Agent, Headers, fetch } from 'undici';
 import type { RequestInit } from 'undici';
 import type { ServiceDefinition } from '#catalog/service';
 import type { Verify, VerifyCall } from '#catalog/verify';
+import { createClient } from '#clients/sdk';
 import type { ApiUnit } from '#contracts/api';
 import { sleep } from '#kernel/abort';
 import { systemClock } from '#kernel/clock';
@@ -90,8 +91,15 @@ async function useBeside(
   if (!pid) throw new Error(`${id} has no process of its own that could be asked beside.`);
   const argv = command.map((part, i) => fill(part, values, `verify.command[${i}]`));
   const variables = { ...environmentOf(pid), ...fillAll(env, values, 'verify.env') };
-  const answer = await ran(argv, { cwd: values.data, env: variables, signal });
-  return { what: command.join(' '), answer, fault: faultOf(answer, { status: 0, text }) };
+  const client = createClient(platform);
+  // The door sees nothing of it: left alone, the service would go to sleep under a program that takes its time.
+  await client.pinUnit(unit.id, {}, { signal });
+  try {
+    const answer = await ran(argv, { cwd: values.data, env: variables, signal });
+    return { what: command.join(' '), answer, fault: faultOf(answer, { status: 0, text }) };
+  } finally {
+    await client.unpinUnit(unit.id, {});
+  }
 }
 
 /** Runs a program to its end. All that it says is in the answer, which a code other than 0 does not make an error. */
