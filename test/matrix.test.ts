@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import type { ClientHttp2Session } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiMadeKey } from '#contracts/security-api';
 import { guards } from '#edge/guards';
+import { openHttp2WebSocket } from '#edge/protocols/websocket-client.fake';
 import { echoService, root, startPlatform } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 
@@ -263,6 +266,48 @@ describe('by a name that is not of the door', () => {
     const headers = { host: 'rebound.example', ...bearer(keys.get('admin') ?? '') };
     const anyHost = address.endsWith('/healthz') || address.endsWith('/readyz');
     expect(await statusOf({ method, path, body, headers })).toBe(anyHost ? answers : 403);
+  });
+});
+
+describe('over HTTP/2', () => {
+  let session: ClientHttp2Session;
+  beforeAll(() => void (session = connectHttp2(platform.url)));
+  afterAll(() => session.destroy());
+
+  async function streamed({ method, path, body, headers = {} }: Omit<Asked, 'from'>): Promise<number> {
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const stream = session.request({ ':method': method, ':path': path, ...headers }, { endStream: text === '' });
+    stream.on('error', () => undefined);
+    if (text !== '') stream.end(text);
+    const [answer] = (await once(stream, 'response')) as [Record<string, unknown>];
+    stream.close(8);
+    return Number(answer[':status']);
+  }
+  const admin = () => bearer(keys.get('admin') ?? '');
+
+  it.each(rows)('$address is not reached without a key, nor by a name that is not of the door', async (row) => {
+    const { method, path, body, need, answers, address } = row;
+    expect(await streamed({ method, path, body })).toBe(need === 'open' ? answers : 401);
+    const anyHost = address.endsWith('/healthz') || address.endsWith('/readyz');
+    const rebound = { ':authority': 'rebound.example', ...admin() };
+    expect(await streamed({ method, path, body, headers: rebound })).toBe(anyHost ? answers : 403);
+    const foreign = { cookie, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+    expect(await streamed({ method, path, body, headers: foreign })).toBe(need === 'open' ? answers : 403);
+  });
+
+  it('a WebSocket is opened by who may, and by nobody else', async () => {
+    const open = async (headers: Record<string, string>) => {
+      const { answer, stream } = await openHttp2WebSocket(session, '/services/shown/ws', headers);
+      stream.close(8);
+      return answer[':status'];
+    };
+    for (const [role, may] of Object.entries(mayOf)) {
+      expect(await open(bearer(keys.get(role) ?? '')), role).toBe(may.includes('services:use') ? 200 : 403);
+    }
+    for (const key of ['sutaz-wrong', expired, revoked]) expect(await open(bearer(key))).toBe(401);
+    expect(await open({})).toBe(401);
+    expect(await open({ ...admin(), ':authority': 'rebound.example' })).toBe(403);
+    expect(await open({ cookie, origin: 'https://evil.example' })).toBe(403);
   });
 });
 

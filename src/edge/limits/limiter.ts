@@ -5,9 +5,9 @@ import type { Exchange } from '../exchange.ts';
 import { header } from '../exchange.ts';
 import type { ModelChoice } from '../models.ts';
 import { createAccounts } from './accounts.ts';
-import type { Account, Gauge, KeptAccount } from './accounts.ts';
+import type { Account, Accounts, Gauge, KeptAccount } from './accounts.ts';
 import { cancelFrom, settleAll, takeInto } from './admission.ts';
-import type { Admission, GaugeRefusal, GaugeWant } from './admission.ts';
+import type { Admission, GaugeRefusal, GaugeWant, TokenCount } from './admission.ts';
 import { estimateOf } from './estimate.ts';
 import { factsOf } from './facts.ts';
 import { limitHeaders } from './headers.ts';
@@ -17,6 +17,11 @@ import type { CompiledRule, Facts, Kind } from './rules.ts';
 export interface Limiter {
   /** Lets a request in by what its head says, or throws RATE_LIMITED. */
   admit(exchange: Exchange, service: string | null): void;
+  /**
+   * Lets what a request asks of a service on its way go there, or throws RATE_LIMITED. The rules that are about the request
+   * as it came have counted it already; those that are about the service count it now.
+   */
+  admitCall(exchange: Exchange, service: string): void;
   /**
    * Lets it go to a model, or throws RATE_LIMITED. `question` is the body in OpenAI's API, of so many bytes. Asked again for
    * the next choice it gives back what the first one took.
@@ -62,16 +67,7 @@ export function createLimiter({ clock, kept, refused }: LimiterDeps): LimiterPar
   let byRoute = false;
   const remembered = new Map<string, Applied>();
 
-  /** The gauges of the rules that are about a request, of those that are asked now. */
-  const find = (facts: Facts, wanted: (gauge: Gauge) => boolean): Applied => {
-    const gauges = rules.flatMap((rule) => {
-      const subject = rule.matches(facts) ? rule.subjectOf(facts) : null;
-      return subject === null ? [] : accounts.of(rule, subject).gauges.filter(wanted);
-    });
-    if (gauges.length === 0) return nothing;
-    const has = (kind: Kind) => gauges.some(({ quota }) => quota.kind === kind);
-    return { gauges, hasBytes: has('bytes'), hasTokens: has('tokens') };
-  };
+  const find = (facts: Facts, wanted: (gauge: Gauge) => boolean) => appliedOf(gaugesOf(rules, accounts, facts, wanted));
   const applied = (facts: Facts): Applied => {
     // The two are asked one after the other: before a body is read, and once it names its model.
     const modelKnown = facts.model !== null;
@@ -97,13 +93,17 @@ export function createLimiter({ clock, kept, refused }: LimiterDeps): LimiterPar
     refused.add([refusal.gauge.account.rule.name, refusal.gauge.quota.kind]);
     throw faultOf(refusal);
   };
+  const letIn = (exchange: Exchange, { gauges, hasBytes }: Applied): void => {
+    if (gauges.length === 0) return;
+    take(exchange, wantsOf(gauges, { bytes: declared(exchange), tokens: 0 }));
+    if (hasBytes) countBytes(exchange);
+  };
   return {
     admit(exchange, service) {
-      if (rules.length === 0) return;
-      const { gauges, hasBytes } = applied(factsOf(exchange, service, null));
-      if (gauges.length === 0) return;
-      take(exchange, wantsOf(gauges, { bytes: declared(exchange), tokens: 0 }));
-      if (hasBytes) countBytes(exchange);
+      if (rules.length > 0) letIn(exchange, applied(factsOf(exchange, service, null)));
+    },
+    admitCall(exchange, service) {
+      if (rules.length > 0) letIn(exchange, find(factsOf(exchange, service, null), uncounted(exchange)));
     },
     admitModel(exchange, choice, question, bytes) {
       if (rules.length === 0) return;
@@ -118,10 +118,12 @@ export function createLimiter({ clock, kept, refused }: LimiterDeps): LimiterPar
       if (hasBytes) countBytes(exchange);
       if (!hasTokens || !exchange.admission) return;
       const continuous = choice.provides.includes(continuousUsage);
-      exchange.admission.tokens = {
-        ...{ prompt: estimate.prompt, reserved: estimate.tokens, question, continuous },
-        ...{ reached: false, reported: null, events: 0 },
-      };
+      exchange.admission.tokens = newCount({
+        prompt: estimate.prompt,
+        reserved: estimate.tokens,
+        question,
+        continuous,
+      });
     },
     settle(exchange) {
       const { admission } = exchange;
@@ -148,6 +150,38 @@ export const continuousUsage = 'openai.usage';
 
 /** Whether it can only be asked once the model is known. */
 const asksModel = ({ quota, account }: Gauge): boolean => account.rule.needsModel || quota.kind === 'tokens';
+
+const newCount = (known: Pick<TokenCount, 'prompt' | 'reserved' | 'question' | 'continuous'>): TokenCount => ({
+  ...known,
+  ...{ reached: false, reported: null, events: 0 },
+});
+
+/** The gauges of the rules that are about a request, of those that are asked now. */
+const gaugesOf = (
+  rules: readonly CompiledRule[],
+  accounts: Accounts,
+  facts: Facts,
+  wanted: (gauge: Gauge) => boolean,
+): readonly Gauge[] =>
+  rules.flatMap((rule) => {
+    const subject = rule.matches(facts) ? rule.subjectOf(facts) : null;
+    return subject === null ? [] : accounts.of(rule, subject).gauges.filter(wanted);
+  });
+
+function appliedOf(gauges: readonly Gauge[]): Applied {
+  if (gauges.length === 0) return nothing;
+  const has = (kind: Kind) => gauges.some(({ quota }) => quota.kind === kind);
+  return { gauges, hasBytes: has('bytes'), hasTokens: has('tokens') };
+}
+
+/** Whether the request that brought a call was not counted there as it came. */
+function uncounted(exchange: Exchange): (gauge: Gauge) => boolean {
+  const came = factsOf(exchange, null, null);
+  return (gauge) => {
+    const { rule } = gauge.account;
+    return !asksModel(gauge) && (!rule.matches(came) || rule.subjectOf(came) === null);
+  };
+}
 
 const wantsOf = (gauges: readonly Gauge[], amounts: { readonly bytes: number; readonly tokens: number }): GaugeWant[] =>
   gauges.map((gauge) => {

@@ -107,6 +107,8 @@ export function createGathered(deps: GatheredDeps): Gathered {
       const found = serviceOf(tool);
       if (!found) throw new Fault('NOT_FOUND', `There is no tool ${tool}.`);
       const { service } = found;
+      // Before it is woken: who may ask no more of it wakes nothing.
+      deps.limiter.admitCall(call.exchange, service);
       return withServer(found, call, async (peer, origin) => {
         if (!isFresh(service, origin, tool) && (await learn(service, peer, origin))) onChange();
         const tools = known.get(service)?.tools ?? [];

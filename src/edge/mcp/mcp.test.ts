@@ -27,9 +27,12 @@ let door: OpenDoor;
 let started: string[];
 let limiter: LimiterParts;
 let listed: unknown[];
+/** Until then a tool works. */
+let answering: Promise<void>;
 const clients: Client[] = [];
 beforeEach(async () => {
   started = [];
+  answering = Promise.resolve();
   listed = [{ name: 'read', inputSchema: { type: 'object' } }];
   const clock = fakeClock();
   const upstreams = createUpstreams({ clock });
@@ -84,7 +87,12 @@ const mcpServer: RequestListener = (req, res) => {
     };
     const result = results[method];
     if (!result) return void res.writeHead(202).end();
-    res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+    const answer = () =>
+      void res
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ jsonrpc: '2.0', id, result }));
+    if (method === 'tools/call') void answering.then(answer);
+    else answer();
   });
 };
 
@@ -161,6 +169,59 @@ it('what a tool took of a model’s limit is given back when it has ended', asyn
     expect(text(asked)).not.toContain('RATE_LIMITED');
   }
   expect([...limiter.accounts()].flatMap(({ gauges }) => gauges.map(({ meter }) => meter.used(0)))).toEqual([0]);
+});
+
+describe('a call of a server’s tool', () => {
+  const usedOf = () => [...limiter.accounts()].flatMap(({ gauges }) => gauges.map(({ meter }) => meter.used(0)));
+  const read = { name: 'files__read', arguments: {} };
+
+  it('counts for its service, and once for its key, however many rules are about both', async () => {
+    const client = await connect('admin');
+    await client.callTool({ name: 'files__connect', arguments: {} });
+    const about = [
+      { name: 'files', for: { service: ['files'] }, requests: [{ limit: 2, per: 'minute' as const }] },
+      { name: 'each', for: {}, each: ['service' as const], requests: [{ limit: 10, per: 'minute' as const }] },
+      { name: 'mine', for: {}, each: ['key' as const], requests: [{ limit: 10, per: 'minute' as const }] },
+    ];
+    limiter.follow(compileRules(about, (id) => [id]));
+    for (let i = 0; i < 2; i++) expect((await client.callTool(read)).isError).toBeUndefined();
+    const { upstreams } = door.world;
+    const before = upstreams();
+    const refused = await client.callTool(read);
+    expect([refused.isError, text(refused)]).toEqual([true, expect.stringContaining('RATE_LIMITED: The limit files')]);
+    expect(refused._meta).toMatchObject({ 'sutaz/code': 'RATE_LIMITED', 'sutaz/retry-after': 60 });
+    // It went to no server, and took nothing of the others.
+    expect(upstreams()).toEqual(before);
+    const used = Object.fromEntries(
+      [...limiter.accounts()].map(({ rule, gauges }) => [rule.name, gauges.map(({ meter }) => meter.used(0))]),
+    );
+    expect(used).toEqual({ files: [2], each: [2], mine: [3] });
+    expect((await client.callTool({ name: 'mail__connect', arguments: {} })).isError).toBeUndefined();
+  });
+
+  it('holds its service while it runs, and its place among those at once, in every ending', async () => {
+    const client = await connect('admin');
+    await client.callTool({ name: 'files__connect', arguments: {} });
+    limiter.follow(compileRules([{ name: 'one', for: { service: ['files'] }, concurrent: 1 }], (id) => [id]));
+    const working = Promise.withResolvers<void>();
+    answering = working.promise;
+    const first = client.callTool(read);
+    while (door.world.leases === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(usedOf()).toEqual([1]);
+    const second = await client.callTool(read);
+    expect([second.isError, text(second)]).toEqual([true, expect.stringContaining('RATE_LIMITED')]);
+    working.resolve();
+    expect((await first).isError).toBeUndefined();
+    expect([door.world.leases, ...usedOf()]).toEqual([0, 0]);
+
+    answering = new Promise(() => undefined);
+    const leaving = new AbortController();
+    const left = client.callTool(read, { signal: leaving.signal }).catch(() => 'left');
+    while (door.world.leases === 0) await new Promise((resolve) => setImmediate(resolve));
+    leaving.abort();
+    expect(await left).toBe('left');
+    while (door.world.leases > 0 || usedOf()[0] !== 0) await new Promise((resolve) => setImmediate(resolve));
+  });
 });
 
 it('what a server lists that is no tool is left out, and hides no other', async () => {

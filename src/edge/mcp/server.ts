@@ -82,9 +82,10 @@ async function answered(run: () => Promise<CallToolResult>): Promise<CallToolRes
   try {
     return await run();
   } catch (error) {
-    const { code, message } = toFault(error);
+    const { code, message, retryAfter } = toFault(error);
     if (code === 'CANCELLED' || isAbort(error) || error instanceof ProtocolError) throw error;
-    return { isError: true, content: [{ type: 'text', text: `${code}: ${message}` }] };
+    const facts = { 'sutaz/code': code, ...(retryAfter === undefined ? {} : { 'sutaz/retry-after': retryAfter }) };
+    return { isError: true, content: [{ type: 'text', text: `${code}: ${message}` }], _meta: facts };
   }
 }
 
