@@ -37,3 +37,11 @@ it('answers a client error for what asking again cannot help, save for a full qu
   const retried = Object.entries(faults).filter(([, { status, retry }]) => retry && status < 500);
   expect(retried.map(([code]) => code)).toEqual(['REQUEST_TIMEOUT', 'RATE_LIMITED', 'QUEUE_FULL']);
 });
+
+it('knows where it arose, but where anybody can make thousands of it a second; other errors keep theirs', () => {
+  const { stackTraceLimit } = Error;
+  const stackOf = (code: 'UNAUTHENTICATED' | 'RATE_LIMITED' | 'INTERNAL') => new Fault(code, 'x').stack ?? '';
+  expect(stackOf('UNAUTHENTICATED') + stackOf('RATE_LIMITED')).not.toContain('\n');
+  expect(stackOf('INTERNAL')).toContain('faults.test.ts');
+  expect(Error.stackTraceLimit).toBe(stackTraceLimit);
+});

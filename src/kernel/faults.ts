@@ -43,6 +43,9 @@ export interface FaultOptions {
   readonly source?: 'gateway' | 'upstream';
 }
 
+/** What anybody can cause as often as he likes. Where in the code it arose tells nobody anything, and costs more than the rest of it. */
+const withoutStack: ReadonlySet<FaultCode> = new Set(['UNAUTHENTICATED', 'RATE_LIMITED']);
+
 /** An error with a code of the table. Its message names the place and what to do; it may be shown to any caller. */
 export class Fault extends Error {
   readonly code: FaultCode;
@@ -52,7 +55,10 @@ export class Fault extends Error {
   readonly source: 'gateway' | 'upstream';
 
   constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
+    const { stackTraceLimit } = Error;
+    if (withoutStack.has(code)) Error.stackTraceLimit = 0;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'Fault';
     this.code = code;
     this.retryAfter = options.retryAfter;
