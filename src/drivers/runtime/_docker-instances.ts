@@ -130,7 +130,7 @@ export function createContainers(
       item.log?.close();
     },
     begin(item, since) {
-      item.log = followLog(item.container, readState(item.handle).logFile, since, { clock, log });
+      item.log = followLog(item.container, writtenTo(item.handle), since, { clock, log });
       item.begun.resolve();
     },
     get: (id) => tracked.get(id),
@@ -145,6 +145,8 @@ export function createContainers(
     },
   };
 }
+
+const writtenTo = (handle: InstanceHandle) => ({ logFile: readState(handle).logFile, instance: handle.id });
 
 interface ClearDeps {
   readonly docker: Dockerode;

@@ -1,11 +1,12 @@
-import { mkdir, open, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type Dockerode from 'dockerode';
 import { sleep } from '#kernel/abort';
 import type { DriverHost } from '#contracts/driver';
-import { createFrames, type Frame } from './_docker-frames.ts';
+import { createFrames } from './_docker-frames.ts';
 import { isGone } from './_docker-engine.ts';
 import { againAfter } from './_docker-events.ts';
+import { appendKnown } from './_docker-position.ts';
 
 /** A container's output on its way into the instance's log file. */
 export interface LogFollow {
@@ -16,11 +17,11 @@ export interface LogFollow {
 
 /**
  * Appends what a container writes to a file. The engine keeps the output, so that nothing is lost while no platform runs:
- * the file's own time is set to that of the last line in it, and the next platform goes on after that.
+ * what is about to be in the file is noted beside it, and the next platform goes on after that (`_docker-position.ts`).
  */
 export function followLog(
   container: Dockerode.Container,
-  logFile: string,
+  { logFile, instance }: { readonly logFile: string; readonly instance: string },
   since: bigint,
   { clock, log }: Pick<DriverHost, 'clock' | 'log'>,
 ): LogFollow {
@@ -43,9 +44,11 @@ export function followLog(
     for await (const piece of await container.logs(options)) {
       const fresh = frames(piece as Buffer).filter(({ at }) => at === 0n || at > before);
       if (fresh.length === 0) continue;
-      last = fresh.reduce((latest, { at }) => (at > latest ? at : latest), last);
+      const known = { instance, from: last, to: fresh.reduce((latest, { at }) => (at > latest ? at : latest), last) };
+      last = known.to;
+      const text = Buffer.concat(fresh.map((frame) => frame.text));
       // A full disk costs lines, never the instance: what follows is tried again.
-      await append(file, fresh, last).catch((error: unknown) =>
+      await appendKnown(logFile, text, known, (all) => file.appendFile(all)).catch((error: unknown) =>
         log.warn('a log could not be written', { logFile, error: String(error) }),
       );
     }
@@ -76,25 +79,9 @@ export function followLog(
   return { done, close: () => closing.abort() };
 }
 
-/** What a time may have lost on its way into the file system and back, in nanoseconds. */
-const coarse = 2_000n;
-
-/** The time until which lines are in the file already, in nanoseconds; 0 where there is none. */
-export const lastWritten = (logFile: string): Promise<bigint> =>
-  stat(logFile, { bigint: true }).then(
-    ({ mtimeNs }) => mtimeNs + coarse,
-    () => 0n,
-  );
-
 /** Throws what is wrong with the place, before anything is started. */
 export async function openLog(logFile: string): Promise<FileHandle> {
   await mkdir(dirname(logFile), { recursive: true });
   // For the owner alone: a service may write prompts, or a key, into its log.
   return open(logFile, 'a', 0o600);
-}
-
-async function append(file: FileHandle, frames: readonly Frame[], last: bigint): Promise<void> {
-  await file.appendFile(Buffer.concat(frames.map(({ text }) => text)));
-  const seconds = Number(last / 1_000n) / 1e6;
-  await file.utimes(seconds, seconds);
 }

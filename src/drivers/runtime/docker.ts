@@ -9,7 +9,7 @@ import { connect, engineFault, findSocket, isGone, type Engine } from './_docker
 import { createGateways } from './_docker-gateways.ts';
 import { ensureImage } from './_docker-images.ts';
 import { createContainers, type Container, type Containers, type Ways } from './_docker-instances.ts';
-import { lastWritten } from './_docker-log.ts';
+import { lastWritten } from './_docker-position.ts';
 import { createNetworks } from './_docker-networks.ts';
 import { unseenEnd } from './_exits.ts';
 
@@ -144,7 +144,7 @@ async function takeUp(
   if (known) return known.handle;
   const found = await look(engine, handle);
   if (!found) return null;
-  const since = await lastWritten(readState(handle).logFile);
+  const since = await lastWritten(readState(handle).logFile, handle.id);
   // Asked for twice at once, it is taken up once.
   const raced = containers.get(handle.id);
   if (raced) return raced.handle;
