@@ -46,6 +46,7 @@ const cases: Readonly<Record<string, readonly string[]>> = {
   'a new connection each time': ['-c16', '-H', 'Connection: close', 'PATH/healthz'],
   'kept connections': ['-c16', 'PATH/services/echo/x'],
   'streams of 200 events': ['-c16', 'PATH/services/echo/sse?count=200&every=0'],
+  'streams of 2,000 events': ['-c16', '--timeout', '20s', 'PATH/services/echo/sse?count=2000&every=0'],
 };
 
 async function run(platform: TestPlatform, options: readonly string[], scheme: string): Promise<Cost> {
@@ -73,16 +74,29 @@ async function open(folder: string, workers: number): Promise<TestPlatform> {
 
 const folder = await mkdtemp(join(tmpdir(), 'sutaz-bench-'));
 const [one, two] = [await open(folder, 1), await open(folder, 2)];
+const ways = [
+  { label: 'HTTP', platform: one, scheme: 'http' },
+  { label: 'HTTP, 2 workers', platform: two, scheme: 'http' },
+  { label: 'TLS', platform: one, scheme: 'https' },
+  { label: 'TLS, 2 workers', platform: two, scheme: 'https' },
+];
 try {
   for (const [name, options] of Object.entries(cases)) {
-    const found: [Cost, Cost, Cost][] = [];
-    for (let round = 0; round < rounds; round++)
-      found.push([await run(one, options, 'http'), await run(one, options, 'https'), await run(two, options, 'https')]);
-    const of = (i: 0 | 1 | 2, key: keyof Cost) => median(found.map((costs) => costs[i][key]));
-    const line = (i: 0 | 1 | 2) =>
-      `own ${of(i, 'ownUs').toFixed(0)} us, workers ${of(i, 'workersUs').toFixed(0)} us, ${(of(i, 'requests') / seconds).toFixed(0)}/s`;
-    console.log(`${name}\n  plain      ${line(0)}\n  1 worker   ${line(1)}\n  2 workers  ${line(2)}`);
-    console.log(`  own process, of that with 1 worker: ${(of(2, 'ownUs') / of(1, 'ownUs')).toFixed(2)}`);
+    const found: Cost[][] = [];
+    for (let round = 0; round < rounds; round++) {
+      const costs: Cost[] = [];
+      for (const { platform, scheme } of ways) costs.push(await run(platform, options, scheme));
+      found.push(costs);
+    }
+    const of = (i: number, key: keyof Cost) => median(found.map((costs) => costs[i]?.[key] ?? NaN));
+    console.log(name);
+    for (const [i, { label }] of ways.entries()) {
+      const ratio = (of(i, 'ownUs') / of(i - (i % 2), 'ownUs')).toFixed(2);
+      const rest = `workers ${of(i, 'workersUs').toFixed(0)} us, ${(of(i, 'requests') / seconds).toFixed(0)}/s`;
+      console.log(
+        `  ${label.padEnd(16)} own ${of(i, 'ownUs').toFixed(0)} us, of that without workers ${ratio}, ${rest}`,
+      );
+    }
   }
 } finally {
   await Promise.all([one.stop(), two.stop()]);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { Agent, request } from 'node:https';
@@ -13,6 +13,7 @@ import { issue, makeAuthority } from '#security/authority';
 import { echoService, root, startPlatform, testHome } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { exited, until } from './_processes.ts';
+import { workersOf, workersReady } from './_workers.ts';
 
 const dir = `${root}test`;
 let platform: TestPlatform;
@@ -34,24 +35,8 @@ async function start(more = ''): Promise<void> {
   await ready();
 }
 
-/** Each of two has said that it is. */
-const ready = (): Promise<void> =>
-  until(async () => {
-    const log = await readFile(join(platform.home, 'logs/platform.log'), 'utf8');
-    return workers().filter((pid) => log.includes(`"worker":${pid},`)).length === 2;
-  }, 'the workers');
-
-/** The processes that speak TLS for a platform. */
-const workers = (parent = platform.pid): number[] =>
-  readdirSync('/proc').flatMap((name) => {
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'latin1').replace(/^.*\) /s, '');
-      const isOne = readFileSync(`/proc/${name}/cmdline`, 'latin1').includes('workers/worker.ts');
-      return isOne && Number(stat.split(' ')[1]) === parent && !exited(Number(name)) ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
+const ready = (): Promise<void> => workersReady(platform);
+const workers = (parent = platform.pid): number[] => workersOf(parent);
 
 /** What a process has open. */
 const open = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;

@@ -34,6 +34,8 @@ export interface Attempt {
   /** Aborts when the client leaves, or when the time is up. */
   readonly signal: AbortSignal;
   readonly choice: Choice;
+  /** Milliseconds of silence in the middle of an answer after which it is given up. */
+  readonly idleMs: number;
   /** It goes there now. */
   at(placed: Placed): void;
   /** Its answer begins. Throws when it is not to be passed on: another try takes its place, or a failure is told. */
@@ -158,6 +160,7 @@ function begin(course: Course, race: Race | null = null): Begun {
   const attempt: Attempt = {
     signal: patience.signal,
     choice: { key: asked.key ?? null, avoid: course.avoid },
+    idleMs: policy.timeouts.idleMs,
     at(where) {
       placed = where;
       sentAt = clock.now();

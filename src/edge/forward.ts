@@ -11,12 +11,15 @@ import { keepAwakeComments } from './comments.ts';
 import { isIdempotent, withTries } from './attempts.ts';
 import type { Asked, Attempt } from './attempts.ts';
 import { hashKeyOf } from './hash-key.ts';
+import { lend } from './lending.ts';
+import type { Lending } from './lending.ts';
 import type { Limiter } from './limits/limiter.ts';
 import { mirror } from './mirror.ts';
 import { outgoingOf } from './outgoing.ts';
 import type { AnswerHead } from './transport/answer-head.ts';
 import { byName, headerOf } from './transport/fields.ts';
 import type { AnswerSink, UpstreamRequest, Upstreams } from './transport/upstreams.ts';
+import type { RelayPlaces } from './workers/workers.ts';
 
 export interface ForwardDeps {
   readonly waker: Waker;
@@ -26,6 +29,8 @@ export interface ForwardDeps {
   readonly answers: AnswerCache;
   /** Milliseconds a plain caller is held before it is told to come back. */
   readonly holdMs: () => number;
+  /** Who passes on the rest of long answers; null where this process does. */
+  readonly relays?: RelayPlaces | null;
 }
 
 export interface Onward {
@@ -167,7 +172,11 @@ function passThrough(
   attempt.at(awake.placed);
   const sink = answerTo(exchange, onward, awake, attempt, deps);
   const send = async () => {
-    await deps.upstreams.send(requestTo(exchange, onward, awake, attempt), sink);
+    try {
+      await deps.upstreams.send(requestTo(exchange, onward, awake, attempt), sink);
+    } finally {
+      if (sink.lending?.over) await sink.lending.over;
+    }
     sink.end();
     // It answered before it had read everything: what the client goes on sending is in the way of its next request.
     if (!req.complete) req.resume();
@@ -196,6 +205,8 @@ const headersTo = (exchange: Exchange, { prefix, afar }: Onward, key: string | n
 
 /** What passes an answer on to the client, as it comes. */
 interface Passing extends AnswerSink {
+  /** Set where a worker may pass on the rest of it. */
+  lending: Lending | null;
   /** It is whole. */
   end(): void;
   /** It is over, whole or not. */
@@ -204,7 +215,7 @@ interface Passing extends AnswerSink {
 
 function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Attempt, deps: ForwardDeps): Passing {
   const { res } = exchange;
-  const { clock, waker } = deps;
+  const { clock, waker, relays = null } = deps;
   const sent = clock.now();
   let line: Line | null = null;
   let late: Late | null = null;
@@ -219,13 +230,17 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       attempt.held();
       return false;
     }
+    sink.lending?.passed();
     return true;
   };
   const goOn = (resume: () => void): void => {
     attempt.data();
-    resume();
+    // What came in this turn is before what a worker will write.
+    if (sink.lending) out.letGo();
+    if (!sink.lending?.drained()) resume();
   };
-  return {
+  const sink: Passing = {
+    lending: null,
     head(answer) {
       attempt.head(answer.status, (name) => headerOf(answer.headers, name));
       const isStream = headerOf(answer.headers, 'content-type')?.startsWith('text/event-stream') === true;
@@ -241,6 +256,12 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       // Not at once: the first event may have come along, and leaves in one piece with the head.
       if (isStream) out.begin();
     },
+    // A silent connection gives its lease back: every piece of its answer is asked about here.
+    rest: relays
+      ? (rest) => {
+          if (!line && !late) sink.lending = lend({ exchange, attempt, rest, places: relays, left: () => left });
+        }
+      : undefined,
     data(chunk, resume) {
       attempt.data();
       if (late) return gather(late, chunk);
@@ -261,6 +282,7 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       if (!res.writableEnded) out.letGo();
     },
   };
+  return sink;
 }
 
 function writeHead(exchange: Exchange, answer: AnswerHead, prefix: string, awake: Awake, upstreamMs: number): void {

@@ -34,7 +34,7 @@ import type { Core } from './core.ts';
 import { openAnswers } from './answers.ts';
 import { knownTo, openLimits } from './limits.ts';
 import { mcpServicesOf } from './mcp-services.ts';
-import { registerMetrics, registerSavings, registerUpstreams } from './metrics.ts';
+import { registerMetrics, registerSavings, registerUpstreams, registerWorkers } from './metrics.ts';
 import { registerHttpCaches } from './http-caches.ts';
 import { createModelDirectory } from './models.ts';
 import type { Reporter } from './reporter.ts';
@@ -80,12 +80,15 @@ export async function createFront(
   registerUpstreams(metrics, core.pickers);
   const upstreams = createUpstreams({ clock });
   closers.add(() => upstreams.close());
+  let workers: Workers | null = null;
+  registerWorkers(metrics, () => workers?.list() ?? []);
   const peers = peersOf(config.current().listen);
   const moving = createMoving(peers);
   const asking = {
     ...{ waker: core.waker, upstreams, clock, log, identity, control: operator },
     ...{ limiter, answers: openAnswers({ config, clock, stores, metrics }, closers) },
     holdMs: () => config.current().scheduler.hold,
+    relays: countOf(config.current()) > 1 ? { free: () => workers?.free() ?? null } : null,
     limits: () => config.current().limits,
     models: createModelDirectory({
       ...{ directory: core.directory, scheduler: core.scheduler, units: core.units, store: stores.models },
@@ -124,7 +127,7 @@ export async function createFront(
   });
   const { limits } = config.current();
   const onHandedOver = (socket: Socket) => connections.forget(socket);
-  const workers = await openWorkers(door, { config, clock, log });
+  workers = await openWorkers(door, { config, clock, log });
   const protocols = speakProtocols(door, { clock, limits, onHandedOver, workers });
   // After that, so that it knows of a connection before its first byte says what it speaks.
   const connections = trackConnections(door);
@@ -136,15 +139,17 @@ export async function createFront(
   return { server: door, connections, workers, protocols, mcp, moving, changes };
 }
 
-/** Null where this process speaks TLS itself, or nobody does. */
+const countOf = ({ listen: { workers } }: Config): number => workersOf(workers, availableParallelism());
+
+/** Null where this process does everything itself. */
 async function openWorkers(
   door: Server,
   { config, clock, log }: Pick<AppOptions, 'config' | 'clock' | 'log'>,
 ): Promise<Workers | null> {
-  const { listen: settings, limits } = config.current();
-  const count = settings.tls === undefined ? 1 : workersOf(settings.workers, availableParallelism());
+  const { limits } = config.current();
+  const count = countOf(config.current());
   if (count === 1) return null;
-  log.info('TLS is spoken in processes of its own', { workers: count });
+  log.info('long answers are passed on in processes of their own, and TLS is spoken there', { workers: count });
   return createWorkers({
     ...{ count, clock, log, handshakeMs: limits.headerTimeout },
     take: (socket) => void door.emit('connection', socket),

@@ -3,6 +3,7 @@ import { severity } from '#runtime/pressure';
 import { chargedOf, reservedOf, sum, waitersOf } from '#scheduler/state';
 import type { EndpointView } from '#routing/endpoint';
 import type { Pickers } from '#routing/pickers';
+import type { Workers } from '#edge/workers/workers';
 import type { Savings } from '#units/savings';
 import type { ViewSources } from '#units/views';
 import type { Reporter } from './reporter.ts';
@@ -162,4 +163,35 @@ function registerAccounts(metrics: Metrics, { state }: ViewSources): void {
   metrics.gauge('sutaz_threads_waiting_units', 'Ready units that wait for the processor.', [], () => [
     { labels: [], value: state.cores.waiting.size },
   ]);
+}
+
+/** What each worker has, by its number; nothing where there are none. */
+export function registerWorkers(metrics: Metrics, list: () => ReturnType<Workers['list']>): void {
+  const each = (value: (worker: ReturnType<Workers['list']>[number]) => number) => () =>
+    list().map((worker, i) => ({ labels: [String(i + 1)], value: value(worker) }));
+  const labels = ['worker'];
+  metrics.gauge(
+    'sutaz_worker_process_id',
+    'The process of a worker.',
+    labels,
+    each(({ pid = 0 }) => pid),
+  );
+  metrics.gauge(
+    'sutaz_worker_connections',
+    'Connections that speak TLS with it.',
+    labels,
+    each(({ open }) => open),
+  );
+  metrics.gauge(
+    'sutaz_worker_answers',
+    'Answers whose rest it passes on.',
+    labels,
+    each(({ relays }) => relays),
+  );
+  metrics.gauge(
+    'sutaz_worker_bytes_total',
+    'Bytes of those, as it told.',
+    labels,
+    each(({ bytes }) => bytes),
+  );
 }

@@ -37,7 +37,12 @@ export interface TokenCount {
 
 export interface ByteCount {
   readonly read: number;
-  readonly written: number;
+  written: number;
+}
+
+/** Bytes of an answer that somebody else wrote to its connection, which does not count them. */
+export function writtenElsewhere(admission: Admission | null, bytes: number): void {
+  if (admission?.bytes) admission.bytes.written -= bytes;
 }
 
 export interface GaugeWant extends Want {

@@ -6,7 +6,7 @@ import type { AnswerSink, UpstreamRequest, Upstreams } from '../transport/upstre
 import type { TokenCount } from './admission.ts';
 import { createUsageScan } from './usage-scan.ts';
 import { createUsageStream } from './usage-stream.ts';
-import type { UsageStream } from './usage-stream.ts';
+import type { CountedRest, Shown, UsageStream } from './usage-stream.ts';
 
 /** The upstreams for a call to an engine: those that count its tokens where a limit asks for them, else the same. */
 export function metered(exchange: Exchange, upstreams: Upstreams): Upstreams {
@@ -57,11 +57,20 @@ const added = (body: Buffer, options: object): Buffer =>
 const replaced = (body: Buffer, options: object): Buffer =>
   Buffer.from(JSON.stringify({ ...(JSON.parse(body.toString('utf8')) as object), stream_options: options }));
 
-function shownTo({ question }: TokenCount): 'all' | 'last' | 'none' {
+function shownTo({ question }: TokenCount): Shown {
   const asked = isRecord(question.stream_options) ? question.stream_options : {};
   if (asked.include_usage !== true) return 'none';
   return asked.continuous_usage_stats === true ? 'all' : 'last';
 }
+
+const countedRest = (stream: UsageStream, tokens: TokenCount): CountedRest => ({
+  shown: shownTo(tokens),
+  isBetween: () => stream.isBetween,
+  add(events, reported) {
+    tokens.events += events;
+    tokens.reported = reported ?? tokens.reported;
+  },
+});
 
 function counting(sink: AnswerSink, tokens: TokenCount): AnswerSink & { end(): void } {
   const onUsage = (count: number) => void (tokens.reported = count);
@@ -84,6 +93,10 @@ function counting(sink: AnswerSink, tokens: TokenCount): AnswerSink & { end(): v
         };
       }
       sink.head(head);
+    },
+    rest(rest) {
+      // What comes in one piece is looked through for its usage here.
+      if (stream) sink.rest?.({ ...rest, counted: countedRest(stream, tokens) });
     },
     data(chunk, resume) {
       const left = push(chunk);

@@ -3,7 +3,21 @@ import { findUsage, tokensOf, withoutUsage } from './usage-scan.ts';
 const lineFeed = 0x0a;
 const noChoices = /"choices"\s*:\s*\[\s*\]/;
 
+/** What the client sees of usage: as the engine tells it; only at the end, as it asked; nothing, as it did not. */
+export type Shown = 'all' | 'last' | 'none';
+
+/** A stream whose rest somebody else reads, with a `UsageStream` of its own. */
+export interface CountedRest {
+  readonly shown: Shown;
+  /** Whether it stands between two events. */
+  isBetween(): boolean;
+  /** What was found since it was told last. */
+  add(events: number, reported: number | null): void;
+}
+
 export interface UsageStream {
+  /** Whether nothing of it is held, and the next line begins an event. */
+  readonly isBetween: boolean;
   /** What goes on to the client of a piece of the stream: perhaps nothing. */
   push(chunk: Buffer): Buffer;
   /** What is left when the stream ends. */
@@ -13,8 +27,7 @@ export interface UsageStream {
 export interface UsageStreamOptions {
   readonly onUsage: (tokens: number) => void;
   readonly onEvent: () => void;
-  /** What the client sees of usage: as the engine tells it; only at the end, as it asked; nothing, as it did not. */
-  readonly shown: 'all' | 'last' | 'none';
+  readonly shown: Shown;
 }
 
 const empty = Buffer.alloc(0);
@@ -67,6 +80,9 @@ export function createUsageStream({ onUsage, onEvent, shown }: UsageStreamOption
         rest = empty;
       }
       return out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out);
+    },
+    get isBetween() {
+      return rest.length === 0 && !dropBlank;
     },
     end() {
       const last = rest.length === 0 ? empty : line(rest);

@@ -9,6 +9,9 @@ export type Framing =
   /** Until the connection ends. */
   | { readonly kind: 'open' };
 
+/** That of an answer with a body. */
+export type BodyFraming = Exclude<Framing, { readonly kind: 'none' }>;
+
 export interface AnswerHead {
   readonly status: number;
   /** Without those that speak of the connection (RFC 9110, section 7.6.1). */

@@ -1,4 +1,4 @@
-import type { AnswerHead, ReadHead } from './answer-head.ts';
+import type { AnswerHead, BodyFraming, ReadHead } from './answer-head.ts';
 import { bodyOf } from './body.ts';
 import type { Body, Emit } from './body.ts';
 import { Malformed } from './fields.ts';
@@ -21,6 +21,10 @@ export interface AnswerParser {
   take(bytes: Buffer): void;
   /** The reader takes more. */
   go(): void;
+  /** How the rest of the body goes on, for somebody else who reads it; null while some of it waits here, or where there is none. */
+  rest(): BodyFraming | null;
+  /** Somebody else has read it to its end. `keeps`: nothing came behind it. */
+  skip(keeps: boolean): void;
   /** The connection has ended. Throws when that cuts an answer off. */
   close(): void;
   /** The reader takes no more for now. */
@@ -96,6 +100,11 @@ export function createAnswerParser(reader: Reader): AnswerParser {
     go() {
       isStopped = false;
       goOn();
+    },
+    rest: () => (held || isClosed ? null : (body?.rest() ?? null)),
+    skip(keeps) {
+      isStopped = false;
+      if (isAsked && heads.found) finish({ ...heads.found, keeps: heads.found.keeps && keeps });
     },
     close() {
       isClosed = true;

@@ -1,4 +1,4 @@
-import type { Framing } from './answer-head.ts';
+import type { BodyFraming, Framing } from './answer-head.ts';
 import { createChunked } from './chunked.ts';
 
 /** Takes bytes of a body away; false when nothing more is to come for now. */
@@ -11,9 +11,13 @@ export interface Body {
   readonly isOver: boolean;
   /** Whether the end of the connection is its end. */
   readonly endsWithConnection: boolean;
+  /** How what is still to come goes on, for somebody else who reads it; null in the middle of what says so. */
+  rest(): BodyFraming | null;
 }
 
 /** Null when there is none. */
+export function bodyOf(framing: BodyFraming): Body;
+export function bodyOf(framing: Framing): Body | null;
 export function bodyOf(framing: Framing): Body | null {
   switch (framing.kind) {
     case 'none':
@@ -40,6 +44,7 @@ function measured(length: number): Body {
       return left === 0;
     },
     endsWithConnection: false,
+    rest: () => ({ kind: 'length', bytes: left }),
   };
 }
 
@@ -50,4 +55,5 @@ const open: Body = {
   },
   isOver: false,
   endsWithConnection: true,
+  rest: () => ({ kind: 'open' }),
 };

@@ -86,6 +86,7 @@ export function createChunked(): Body {
       return state === 'over';
     },
     endsWithConnection: false,
+    rest: () => (state === 'size' && digits === 0 ? { kind: 'chunked' } : null),
   };
 }
 

@@ -1,10 +1,10 @@
-import { connect } from 'node:net';
-import type { Socket, TcpNetConnectOpts } from 'node:net';
+import { connect, Socket } from 'node:net';
+import type { TcpNetConnectOpts } from 'node:net';
 import { Readable } from 'node:stream';
 import type { Clock } from '#kernel/clock';
 import { createAnswerParser } from './answer.ts';
 import type { AnswerParser } from './answer.ts';
-import type { AnswerHead } from './answer-head.ts';
+import type { AnswerHead, BodyFraming } from './answer-head.ts';
 import { certificateAt } from './place.ts';
 import type { Place } from './place.ts';
 import { isChunked, requestHead } from './request-head.ts';
@@ -23,6 +23,13 @@ export interface Call extends RequestFacts {
   failed(error: unknown, untouched: boolean): void;
 }
 
+/** A connection whose answer somebody else reads on. */
+export interface Lent {
+  readonly socket: Socket;
+  /** How its body goes on. */
+  readonly framing: BodyFraming;
+}
+
 /** A connection that carries one request after the other. */
 export interface Connection {
   /** How many requests it has carried before. */
@@ -32,6 +39,10 @@ export interface Connection {
   /** Throws BAD_REQUEST before anything is sent. */
   send(call: Call): void;
   go(): void;
+  /** Reads no more of the answer, since somebody else does; null where it cannot be left just now. */
+  lend(): Lent | null;
+  /** The lent answer was read to its end. `keeps`: nothing came behind it. */
+  lentBack(keeps: boolean): void;
   /** Closes it at once. Whoever uses it fails with the reason, or hears nothing where there is none. */
   destroy(why?: Error): void;
 }
@@ -64,7 +75,7 @@ interface Held {
   keeps: boolean | null;
 }
 
-export function openConnection({ place, clock, connectMs, free }: ConnectionOptions): Connection {
+export function openConnection({ place, free, ...limit }: ConnectionOptions): Connection {
   let held: Held | null = null;
   let gone = false;
   const parser: AnswerParser = createAnswerParser({
@@ -105,6 +116,10 @@ export function openConnection({ place, clock, connectMs, free }: ConnectionOpti
     }
     if (held && held.keeps !== null) release(held);
   };
+  const readOn = (act: () => void): void => {
+    read(act);
+    if (!gone && !parser.isStopped) socket.resume();
+  };
   const release = ({ call, keeps }: Held): void => {
     letGo();
     connection.carried++;
@@ -112,21 +127,17 @@ export function openConnection({ place, clock, connectMs, free }: ConnectionOpti
     else lose();
     call.done();
   };
-  const socket = dial(
-    place,
-    { clock, connectMs },
-    {
-      bytes(bytes) {
-        read(() => parser.take(bytes));
-        return gone || !parser.isStopped;
-      },
-      ended() {
-        read(() => parser.close());
-        lose();
-      },
-      failed: fail,
+  const socket = dial(place, limit, {
+    bytes(bytes) {
+      read(() => parser.take(bytes));
+      return gone || !parser.isStopped;
     },
-  );
+    ended() {
+      read(() => parser.close());
+      lose();
+    },
+    failed: fail,
+  });
 
   const connection = {
     carried: 0,
@@ -140,13 +151,21 @@ export function openConnection({ place, clock, connectMs, free }: ConnectionOpti
       // Until then it may be called off, or answered unheard: the connection is gone then.
       atTurnsEnd(() => void (held === mine && write(socket, head, mine)));
     },
-    go() {
-      read(() => parser.go());
-      if (!gone && !parser.isStopped) socket.resume();
-    },
+    go: () => readOn(() => parser.go()),
+    lend: () => (gone ? null : lentFrom(socket, parser, held)),
+    lentBack: (keeps: boolean) => readOn(() => parser.skip(keeps)),
     destroy: (why?: Error) => void (why ? fail(why) : lose()),
   };
   return connection;
+}
+
+function lentFrom(socket: Socket, parser: AnswerParser, held: Held | null): Lent | null {
+  // TLS has a state of its own, in this process; and what is still being sent may be answered before it is whole.
+  const isPlain = Object.getPrototypeOf(socket) === Socket.prototype;
+  const framing = isPlain && held?.sent === true ? parser.rest() : null;
+  if (framing === null) return null;
+  socket.pause();
+  return { socket, framing };
 }
 
 function transmit(socket: Socket, head: string, body: Readable, held: Held, failed: (error: unknown) => void): void {

@@ -4,8 +4,9 @@ import type { Clock } from '#kernel/clock';
 import type { TargetTls } from '#routing/policy';
 import { Fault, systemCode } from '#kernel/faults';
 import type { AnswerHead } from './answer-head.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Lent } from './connection.ts';
 import { Malformed } from './fields.ts';
+import type { CountedRest } from '../limits/usage-stream.ts';
 import type { HeaderList } from './fields.ts';
 import { createHttp2Upstreams, isHttp2 } from './http2.ts';
 import { placeOf } from './place.ts';
@@ -19,9 +20,22 @@ export interface UpstreamRequest extends RequestFacts {
   readonly tls?: TargetTls | undefined;
 }
 
+/** The rest of an answer, which somebody else may read in the place of this process (`../lending.ts`). */
+export interface Rest {
+  /** From then on nothing more comes here, and `done` or `failed` ends it; null where it cannot be left just now. */
+  take(): Lent | null;
+  /** It was read to its end. `keeps`: nothing came behind it. */
+  done(keeps: boolean): void;
+  failed(error: unknown): void;
+  /** What is counted of it on its way, where something is. */
+  readonly counted?: CountedRest;
+}
+
 /** Where an answer goes, piece by piece as it comes. */
 export interface AnswerSink {
   head(head: AnswerHead): void;
+  /** After the head, where somebody else could read the rest. */
+  rest?: ((rest: Rest) => void) | undefined;
   /** False when the reader is behind: nothing more comes until `resume` is called; with an error the answer is broken off. */
   data(chunk: Buffer, resume: (error?: unknown) => void): boolean;
   /** What came behind the body, where the upstream speaks HTTP/2. */
@@ -113,7 +127,10 @@ function carry(connection: Connection, request: UpstreamRequest, sink: AnswerSin
       path,
       headers,
       body,
-      head: (head) => sink.head(head),
+      head(head) {
+        sink.head(head);
+        sink.rest?.({ take: connection.lend, done: connection.lentBack, failed: leave });
+      },
       data: (bytes, from, to) => sink.data(copyOf(bytes, from, to), resume),
       done() {
         signal.removeEventListener('abort', onAbort);

@@ -1,22 +1,18 @@
 import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcess, SendHandle } from 'node:child_process';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
 import { extname, join } from 'node:path';
 import type { Cancel, Clock } from '#kernel/clock';
 import type { Logger } from '#kernel/logger';
 import type { FromWorker, Pair, ToWorker } from './messages.ts';
-
-/** A client's connection that waits to be sent, and what is done with it where no worker takes it. */
-export interface Offered {
-  readonly socket: Socket;
-  readonly here: () => void;
-}
+import { createHanding } from './handing.ts';
+import type { Handing, Offered } from './handing.ts';
+import { createRelays } from './relays.ts';
+import type { Say } from './relays.ts';
 
 export interface WorkerProcessOptions {
-  /** The first it is told, and the certificate. */
+  /** The first it is told. */
   readonly begin: ToWorker;
-  readonly pair: Pair;
   readonly clock: Clock;
   readonly log: Logger;
   /** Connections came or went. */
@@ -26,11 +22,15 @@ export interface WorkerProcessOptions {
 }
 
 /** A worker, which is started again as often as it dies. */
-export interface WorkerProcess {
+export interface WorkerProcess extends Pick<Handing, 'open' | 'offer' | 'relay'> {
   readonly isReady: boolean;
-  /** Connections that are with it, or wait to be. */
-  readonly open: number;
-  offer(offered: Offered): void;
+  /** Whether it would take a relay now. */
+  readonly isFree: boolean;
+  readonly pid: number | undefined;
+  /** Answers whose rest it passes on. */
+  readonly relays: number;
+  /** Bytes that it wrote to clients for them, it and those in its place before. */
+  readonly bytes: number;
   secure(pair: Pair): void;
   close(): Promise<void>;
 }
@@ -46,117 +46,97 @@ const endMs = 2_000;
 /** Beside this file, as a source or in its compiled form. */
 const entry = join(import.meta.dirname, `worker${extname(import.meta.filename)}`);
 
-interface State {
-  /** Null between its end and its next start. */
-  child: ChildProcess | null;
-  isReady: boolean;
-  /** The connection that is on its way to it. It is open here, too, until it has come. */
-  sending: Offered | null;
-  open: number;
-}
-
-const vacant: State = { child: null, isReady: false, sending: null, open: 0 };
-
 export function createWorkerProcess({ begin, clock, log, ...options }: WorkerProcessOptions): WorkerProcess {
-  const state: State = { ...vacant };
-  const waiting: Offered[] = [];
-  let { pair } = options;
+  /** Null between its end and its next start. */
+  let child: ChildProcess | null = null;
+  let isReady = false;
+  const tell: Say = (message, handle, failed) => child && say(child, message, handle, failed);
+  const relays = createRelays({ clock, say: tell, stuck: () => void child?.kill('SIGKILL') });
+  const handing = createHanding(tell, relays);
+  let pair: Pair | null = null;
   let closing = false;
   let failures = 0;
   let cancel: Cancel = () => undefined;
-  const sendNext = (): void => {
-    while (state.child && !state.sending) {
-      const next = waiting.shift();
-      if (!next) return;
-      if (next.socket.destroyed) {
-        state.open--;
-        continue;
-      }
-      state.sending = next;
-      // Node would have the server count it among those that other processes have, and then close without waiting for its own.
-      Object.assign(next.socket, { server: null });
-      say(state.child, { kind: 'connection', hello: helloOf(next.socket) }, next.socket);
-    }
-  };
-  // Both processes read from it until it is closed here: answered before, a client's next bytes could be lost.
-  const confirm = (): void => {
-    state.sending?.socket.destroy();
-    state.sending = null;
-    if (state.child) say(state.child, { kind: 'go' });
-  };
   const hear = (message: FromWorker): void => {
     if (message.kind === 'ready') {
-      state.isReady = true;
-      log.info('a process is ready to speak TLS', { worker: state.child?.pid });
+      isReady = true;
+      log.info('a worker is ready', { worker: child?.pid });
     }
-    if (message.kind === 'taken') confirm();
-    if (message.kind === 'closed') state.open -= message.count;
-    sendNext();
+    if (message.kind === 'taken') handing.taken();
+    if (message.kind === 'closed') handing.closed(message.count);
+    relays.hear(message);
     options.onChange();
   };
   const onEnd = (since: number, how: string): void => {
-    const left = [...(state.sending ? [state.sending] : []), ...waiting.splice(0)];
-    Object.assign(state, vacant);
+    child = null;
+    isReady = false;
+    const left = handing.reset();
+    const lost = relays.size;
+    relays.lose();
     options.onChange();
     if (closing) return;
     options.onLeft(left);
     failures = clock.now() - since > provenMs ? 0 : failures + 1;
     const afterMs = Math.min(longestMs, againMs * 2 ** failures);
-    log.warn('a process that speaks TLS ended, and another one is started', { how, afterMs });
+    log.warn('a worker ended, and another one is started', { how, lost, afterMs });
     cancel = clock.after(afterMs, start);
   };
   const start = (): void => {
-    const child = launch(begin, pair);
+    const own = launch(begin, pair);
     const since = clock.now();
-    state.child = child;
-    child.on('message', hear);
+    child = own;
+    own.on('message', hear);
     // Told of by `exit`, unless it never began.
-    child.on('error', (error) => child.pid === undefined && onEnd(since, String(error)));
-    child.once('exit', (code, signal) => onEnd(since, signal ?? `status ${code}`));
+    own.on('error', (error) => own.pid === undefined && onEnd(since, String(error)));
+    own.once('exit', (code, signal) => onEnd(since, signal ?? `status ${code}`));
   };
   start();
   return {
     get isReady() {
-      return state.isReady;
+      return isReady;
+    },
+    get isFree() {
+      return isReady && handing.isFree;
+    },
+    get pid() {
+      return child?.pid;
     },
     get open() {
-      return state.open;
+      return handing.open;
     },
+    get relays() {
+      return relays.size;
+    },
+    get bytes() {
+      return relays.bytes;
+    },
+    relay: handing.relay,
     offer(offered) {
-      state.open++;
-      waiting.push(offered);
-      sendNext();
+      handing.offer(offered);
       options.onChange();
     },
     secure(next) {
       pair = next;
-      if (state.child) say(state.child, { kind: 'secure', ...next });
+      tell({ kind: 'secure', ...next });
     },
     async close() {
       closing = true;
       cancel();
-      if (state.child) await ended(state.child);
+      if (child) await ended(child);
     },
   };
 }
 
-function launch(begin: ToWorker, pair: Pair): ChildProcess {
+function launch(begin: ToWorker, pair: Pair | null): ChildProcess {
   const child = fork(entry, [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   say(child, begin);
-  say(child, { kind: 'secure', ...pair });
+  if (pair) say(child, { kind: 'secure', ...pair });
   return child;
 }
 
-function say(child: ChildProcess, message: ToWorker, socket?: Socket): void {
+function say(child: ChildProcess, message: ToWorker, handle?: SendHandle, failed?: () => void): void {
   // That it ended meanwhile is told by `exit`.
-  if (child.connected) child.send(message, socket, { keepOpen: true }, () => undefined);
-}
-
-/** What a client has said. It stays with the connection, should another one have to take it. */
-function helloOf(socket: Socket): string {
-  const hello = (socket.read() as Buffer | null) ?? Buffer.alloc(0);
-  if (hello.byteLength > 0) socket.unshift(hello);
-  return hello.toString('base64');
+  if (child.connected) child.send(message, handle, { keepOpen: true }, (error) => void (error && failed?.()));
 }
 
 async function ended(child: ChildProcess): Promise<void> {

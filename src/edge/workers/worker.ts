@@ -6,10 +6,11 @@ import { createServer } from 'node:tls';
 import type { Server, TLSSocket } from 'node:tls';
 import { introduction } from './hop.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
+import { createRelayDesk } from './relay-desk.ts';
 
 /**
- * A process that speaks TLS with clients and brings what they say to the platform, each connection over one of its own. It
- * decides nothing, and ends with the platform.
+ * A process that speaks TLS with clients and brings what they say to the platform, each connection over one of its own; and
+ * that passes on the rest of long answers. It decides nothing, and ends with the platform.
  */
 
 /** Milliseconds in which a client has to take what it is told last. */
@@ -40,7 +41,6 @@ function secure(pair: { readonly cert: string; readonly key: string }): void {
   tls = createServer({ ...pair, ticketKeys, handshakeTimeout: handshakeMs, ALPNProtocols: ['h2', 'http/1.1'] });
   tls.on('secureConnection', bring);
   tls.on('tlsClientError', (_, socket) => socket.destroy());
-  tell({ kind: 'ready' });
 }
 
 /** As it comes, both ways; a side that is slow slows the other one. */
@@ -73,12 +73,18 @@ function take(hello: Buffer, socket: Socket | undefined): void {
   };
 }
 
+const relays = createRelayDesk(tell);
+
 process.on('message', (message: ToWorker, handle: unknown) => {
   const bytes = (text: string) => Buffer.from(text, 'base64');
   if (message.kind === 'connection') return take(bytes(message.hello), handle as Socket | undefined);
   if (message.kind === 'go') return go();
   if (message.kind === 'secure') return secure(message);
+  if (message.kind === 'client') return relays.client(message.id, handle);
+  if (message.kind === 'relay') return relays.relay(message, handle);
+  if (message.kind === 'drop') return relays.drop(message.id);
   begun = { ...message, token: bytes(message.token), ticketKeys: bytes(message.ticketKeys) };
+  tell({ kind: 'ready' });
 });
 // Signals to the whole group are the platform's to answer: it lets what is under way come to its end.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

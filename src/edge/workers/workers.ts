@@ -10,7 +10,9 @@ import { afterHello } from './hello.ts';
 import { createHopListener, tokenBytes } from './hop.ts';
 import type { Pair, ToWorker } from './messages.ts';
 import { createWorkerProcess } from './worker-process.ts';
-import type { Offered, WorkerProcess } from './worker-process.ts';
+import type { Offered } from './handing.ts';
+import type { Drop, Relayed } from './relays.ts';
+import type { WorkerProcess } from './worker-process.ts';
 
 export interface WorkersOptions {
   readonly count: number;
@@ -24,12 +26,22 @@ export interface WorkersOptions {
   readonly onOpen: (open: number) => void;
 }
 
-/** Processes that speak TLS in the platform's place. They decide nothing: what clients say comes back here in the clear. */
-export interface Workers {
+/** What passes on the rest of long answers in the platform's place. */
+export interface RelayPlaces {
+  /** One that would take a relay now; null where none does. */
+  free(): { relay(relayed: Relayed): Drop | null } | null;
+}
+
+/**
+ * Processes that speak TLS in the platform's place, and pass on the rest of long answers. They decide nothing: what clients say
+ * comes back here in the clear.
+ */
+export interface Workers extends RelayPlaces {
   /** Takes a connection on which TLS begins. `here` is called instead where no worker can. */
   offer(socket: Socket, here: () => void): void;
-  /** They are started with the first one. */
   secure(pair: Pair): void;
+  /** What each of them has now. */
+  list(): readonly Pick<WorkerProcess, 'pid' | 'open' | 'relays' | 'bytes'>[];
   /** Calls back when they have no connection, perhaps at once. */
   whenEmpty(then: () => void): void;
   /** Ends them, and with them the connections that they have. */
@@ -48,7 +60,6 @@ export async function createWorkers({ count, clock, log, ...options }: WorkersOp
     ...{ kind: 'begin', path, handshakeMs },
     ...{ token: token.toString('base64'), ticketKeys: ticketKeys.toString('base64') },
   };
-  const workers: WorkerProcess[] = [];
   const waiting: (() => void)[] = [];
   const open = () => workers.reduce((sum, worker) => sum + worker.open, 0);
   const onChange = () => {
@@ -62,12 +73,14 @@ export async function createWorkers({ count, clock, log, ...options }: WorkersOp
     else offered.here();
   };
   const onLeft = (offered: readonly Offered[]) => offered.forEach(place);
+  const workers = Array.from({ length: count }, () => createWorkerProcess({ begin, clock, log, onChange, onLeft }));
   return {
     offer: (socket, here) => afterHello(socket, clock, handshakeMs, () => place({ socket, here })),
     secure(pair) {
       for (const worker of workers) worker.secure(pair);
-      while (workers.length < count) workers.push(createWorkerProcess({ begin, pair, clock, log, onChange, onLeft }));
     },
+    free: () => freest(workers.filter(({ isFree }) => isFree)),
+    list: () => workers,
     whenEmpty(then) {
       if (open() === 0) then();
       else waiting.push(then);
@@ -83,6 +96,8 @@ export async function createWorkers({ count, clock, log, ...options }: WorkersOp
 /** The one with the fewest connections of those that can take one. */
 const freest = (workers: readonly WorkerProcess[]): WorkerProcess | null =>
   workers.reduce<WorkerProcess | null>(
-    (best, worker) => (worker.isReady && (best === null || worker.open < best.open) ? worker : best),
+    (best, worker) => (worker.isReady && (best === null || loadOf(worker) < loadOf(best)) ? worker : best),
     null,
   );
+
+const loadOf = ({ open, relays }: WorkerProcess): number => open + relays;
