@@ -178,7 +178,9 @@ const listen = section(
     workers: z
       .union([z.literal('auto'), count(1, 64)])
       .default(1)
-      .describe('How many processes speak TLS. 1: the platform itself. auto: one fewer than the cores, from 1 to 3.'),
+      .describe(
+        'How many processes speak TLS and pass on long answers. 1: the platform. auto: one fewer than the cores, from 1 to 3.',
+      ),
     trust: z
       .array(cidr)
       .default([])
@@ -366,7 +368,7 @@ export type Config = z.output<typeof configSchema>;
 /** So many keep the one busy that answers (docs/performance.md): more would wait for it. */
 const mostWorkers = 3;
 
-/** How many processes speak TLS on a machine with so many cores. */
+/** How many processes speak TLS and pass on long answers on a machine with so many cores. */
 export const workersOf = (workers: Config['listen']['workers'], cores: number): number =>
   workers === 'auto' ? Math.min(mostWorkers, Math.max(1, cores - 1)) : workers;
 
