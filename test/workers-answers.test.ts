@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ApiLimits } from '#contracts/limits-api';
-import { echoService, root, startPlatform } from './_platform.ts';
+import { echoService, root, startPlatform, testHome } from './_platform.ts';
 import type { TestPlatform } from './_platform.ts';
 import { exited, until } from './_processes.ts';
 import { converse } from './_raw.ts';
@@ -45,7 +45,9 @@ resources: { memory: 56MiB }
     'models/tiny.yaml':
       'id: tiny:1b\nname: Tiny\nsummary: A model elsewhere\nengine: engine\nremote: { model: tiny }\nsize: 0\n',
   };
-  platform = await startPlatform({ config: `listen: { workers: 2 }\n${more}`, catalog });
+  // Of its own: what a budget of a day has used outlives a platform, and other tests of a run read theirs.
+  const home = join(testHome(), 'answers');
+  platform = await startPlatform({ home, config: `listen: { workers: 2 }\n${more}`, catalog });
   await workersReady(platform);
 }
 
