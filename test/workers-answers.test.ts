@@ -40,6 +40,7 @@ resources: { memory: 56MiB }
 `;
   const catalog = {
     'services/echo.yaml': echoService('echo', { dir: `${root}test` }),
+    'services/late.yaml': echoService('late', { dir: `${root}test`, delayMs: 2_500 }),
     'services/far.yaml': external('far', ''),
     'services/engine.yaml': external('engine', 'kind: engine\nmodels: remote\nprovides: [openai.chat, openai.usage]\n'),
     'models/tiny.yaml':
@@ -58,14 +59,18 @@ interface Got {
 
 interface Asked {
   readonly agent?: Agent;
+  readonly accept?: string;
   readonly body?: string;
   readonly onText?: (text: string, res: IncomingMessage) => void;
 }
 
 /** Rejects an answer that was cut. */
-function get(path: string, { agent = new Agent(), body, onText = () => undefined }: Asked = {}): Promise<Got> {
+function get(
+  path: string,
+  { agent = new Agent(), accept = '*/*', body, onText = () => undefined }: Asked = {},
+): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${platform.key}` };
+    const headers = { authorization: `Bearer ${platform.key}`, accept };
     const method = body === undefined ? 'GET' : 'POST';
     const req = request({ host: '127.0.0.1', port: platform.port, path, agent, headers, method }, (res) => {
       let text = '';
@@ -127,6 +132,16 @@ describe('the rest of an answer that a worker passes on', () => {
     expect(sockets).toBe(1);
     agent.destroy();
     await untilLent(0);
+  });
+
+  it('is also that of a stream which waited for its service, and was told so', async () => {
+    await start();
+    const asked = get('/services/late/sse?count=60&every=10', { accept: 'text/event-stream' });
+    await untilLent(1);
+    const { text } = await asked;
+    expect(text).toMatch(/^: \{/);
+    expect(eventsOf(text)).toBe(60);
+    expect(text).toMatch(/data: 59\n\n$/);
   });
 
   it('leaves what the client says next to the platform: in its order, and not one byte to the worker', async () => {

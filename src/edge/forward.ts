@@ -247,6 +247,9 @@ function answerTo(exchange: Exchange, onward: Onward, awake: Awake, attempt: Att
       if (isStream) line = waker.line(onward.unit, awake, callerOf(exchange));
       if (res.headersSent) {
         if (answer.status >= 400 || !isStream) late = { status: answer.status, chunks: [], bytes: 0 };
+        // Comments began it, each of them framed by Node.
+        else if (canFrame(exchange) && res.chunkedEncoding) takeFraming(exchange);
+        out = outgoingOf(exchange);
         return;
       }
       exchange.streaming = isStream;
