@@ -18,7 +18,7 @@ export function touch(state: State, unit: Unit): void {
   const moved = book(state, unit);
   const movedOnCard = bookVram(state, unit);
   const claimed = placeClaim(state, unit);
-  if (moved || movedOnCard || claimed) state.stirred = true;
+  if (moved || movedOnCard || claimed || turned(unit)) state.stirred = true;
   schedule(state, unit);
   state.touched.add(unit);
 }
@@ -42,6 +42,17 @@ function book({ totals, awake }: State, unit: Unit): boolean {
   Object.assign(booked, { charged, incoming, fixed, idle });
   if ('bytes' in unit.phase) awake.add(unit);
   else awake.delete(unit);
+  return true;
+}
+
+/**
+ * Whether somebody else is the first of those who wait for it, or nobody any more: to whom it gives way goes by that, and so
+ * it does for the copies, which share the queue and may be idle all the while.
+ */
+function turned({ queue, booked, original }: Unit): boolean {
+  const first = queue.line[0] ?? null;
+  if (original !== null || first === booked.first) return false;
+  booked.first = first;
   return true;
 }
 

@@ -409,3 +409,21 @@ describe('requests that slow one another down', () => {
     expect(phase(world, two)).toBe('cold');
   });
 });
+
+it('regression: an idle copy makes room once nobody waits for its unit any more, also where another one serves the last', () => {
+  const core = fakeUnit('a', { tier: 'core', slots: 1, declaredBytes: 1, replicas: { min: 2, max: 2 }, threads: 1 });
+  const world = fakeWorld([core, fakeUnit('b', { declaredBytes: 5 })], 6);
+  world.apply({ kind: 'cores', cores: 1 });
+  for (const unit of [a, two]) world.apply({ kind: 'started', unit });
+  world.request(a);
+  // For want of a core the copy cannot take it.
+  const second = world.request(a);
+  const other = world.request(b, { class: 'batch' });
+  world.advance(60_000);
+  release(world, a);
+  expect([outcome(world, second), outcome(world, other)]).toEqual(['granted', 'waiting']);
+  expect(phase(world, two)).toBe('stopping');
+  done(world, 'stopped', two);
+  done(world, 'started', b);
+  expect(outcome(world, other)).toBe('granted');
+});

@@ -99,6 +99,8 @@ export interface Booked {
   readonly vram: { charged: number; incoming: number; fixed: number };
   threads: number;
   idle: boolean;
+  /** Of those who wait; kept at the first of the unit and its copies. */
+  first: Queued | null;
   claim: ClaimKey | null;
   /** What its claim counts for in the backlog; ms. */
   backlogMs: number;
@@ -226,6 +228,7 @@ export function createUnit(spec: UnitSpec, order: number, original: Unit | null 
       incoming: 0,
       fixed: 0,
       idle: false,
+      first: null,
       claim: null,
       backlogMs: 0,
       lookedAt: -Infinity,
