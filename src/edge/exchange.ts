@@ -64,7 +64,6 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
   const mark = url.indexOf('?');
   const peer = peerOf(req, trusts);
   const left = new AbortController();
-  let query: URLSearchParams | null = null;
   res.on('close', () => {
     if (!res.writableFinished) left.abort(new Fault('CANCELLED', 'The client left.'));
   });
@@ -73,16 +72,11 @@ export function beginExchange(req: IncomingMessage, res: ServerResponse, now: nu
     res,
     method: req.method ?? 'GET',
     path: mark < 0 ? url : url.slice(0, mark),
-    // Most requests have no use for it, nor, where nothing is waited for, for the signal: Node makes that when it is asked for.
-    get query() {
-      return (query ??= new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)));
-    },
+    query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     traceId: traceOf(req),
     peer,
     client: clientOf(req, peer, trusts),
-    get signal() {
-      return left.signal;
-    },
+    signal: left.signal,
     abort: (why) => left.abort(why),
     since: now,
     principal: null,
@@ -181,23 +175,19 @@ export function readBody(exchange: Exchange, limit: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    let isWhole = false;
-    const leave = (cause?: unknown) => {
-      if (!isWhole) reject(new Fault('CANCELLED', 'The client left before its request was whole.', { cause }));
+    const settle = (end: () => void) => {
+      req.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onClose);
+      end();
     };
-    // None is taken off again, which would cost more than all else: a promise is settled once, and they go with the request.
-    req.on('data', (chunk: Buffer) => {
-      if (size > limit) return;
+    const onData = (chunk: Buffer) => {
       size += chunk.byteLength;
-      if (size <= limit) return void chunks.push(chunk);
-      chunks.length = 0;
-      reject(tooLarge());
-    });
-    req.on('end', () => {
-      isWhole = true;
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
-    });
-    req.on('close', leave).on('error', leave);
+      chunks.push(chunk);
+      if (size > limit) settle(() => reject(tooLarge()));
+    };
+    const onEnd = () => settle(() => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
+    const onClose = (cause?: unknown) =>
+      settle(() => reject(new Fault('CANCELLED', 'The client left before its request was whole.', { cause })));
+    req.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
   });
 }
 
