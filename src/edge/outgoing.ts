@@ -23,7 +23,7 @@ const mostAsText = 16_384;
 
 /**
  * Ends an answer with its body. As text of one byte a character, a small one is put behind its head by Node, which makes two
- * writes of bytes: that is some tenth of what an answer costs that is there already (docs/performance.md).
+ * pieces of bytes: a tenth of what a request costs (docs/performance.md).
  */
 export function endWith(res: ServerResponse, body: Buffer): void {
   if (body.byteLength <= mostAsText) res.end(body.toString('latin1'), 'latin1');
