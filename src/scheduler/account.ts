@@ -18,7 +18,8 @@ export function touch(state: State, unit: Unit): void {
   const moved = book(state, unit);
   const movedOnCard = bookVram(state, unit);
   const claimed = placeClaim(state, unit);
-  if (moved || movedOnCard || claimed || turned(unit)) state.stirred = true;
+  const hasTurned = turned(unit);
+  if (moved || movedOnCard || claimed || hasTurned) state.stirred = true;
   schedule(state, unit);
   state.touched.add(unit);
 }

@@ -33,6 +33,8 @@ function recount({ totals, idle, claims, units, awake, devices, cores }: State):
     check(idle.frozen.has(unit) === (free && kind === 'frozen'), () => `${unit.spec.id}: wrong among the frozen`);
     check(awake.has(unit) === 'bytes' in unit.phase, () => `${unit.spec.id}: wrong among the awake`);
     check(claims.includes(unit) === (unit.booked.claim !== null), () => `${unit.spec.id}: wrong among the claims`);
+    const first = unit.original === null ? (unit.queue.line[0] ?? null) : null;
+    check(unit.booked.first === first, () => `${unit.spec.id}: another one is the first of those who wait`);
   }
   const places = claims.map(({ booked }) => booked.claim);
   check(

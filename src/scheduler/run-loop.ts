@@ -5,7 +5,7 @@ import { newWaiterId } from '#kernel/ids';
 import type { UnitId, WaiterId } from '#kernel/ids';
 import { loadForecast } from './forecast-saved.ts';
 import type { SavedForecast } from './forecast-saved.ts';
-import { nextWake } from './settle.ts';
+import { nextDue } from './account.ts';
 import { createState } from './state.ts';
 import type { State } from './state.ts';
 import { step } from './step.ts';
@@ -99,12 +99,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const alarm = createAlarm(clock, () => dispatch({ kind: 'tick' }));
   const queue: Event[] = [];
   let draining = false;
-  let decidedAt = clock.now();
 
   const take = (event: Event) => {
     attempt(() => options.onEvent?.(event));
-    decidedAt = clock.now();
-    for (const effect of step(state, event, decidedAt)) {
+    for (const effect of step(state, event, clock.now())) {
       attempt(() => options.onEffect?.(effect));
       const carriedOut = attempt(() => carryOut(effect, options.effects, pending));
       // Nothing will report this start's end, and a unit that starts for ever would hold its bytes for ever.
@@ -123,8 +121,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         attempt(() => take(event));
       }
       draining = false;
-      // From the time of the decision: what fell due since then, however briefly ago, has not been looked at yet.
-      alarm.set(nextWake(state, decidedAt));
+      alarm.set(nextDue(state));
       attempt(() => options.onChange?.());
     }
   };

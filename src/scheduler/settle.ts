@@ -1,4 +1,4 @@
-import { dropIfGone, nextDue, restsAt, reviewedAt, touch, wakeDue } from './account.ts';
+import { dropIfGone, restsAt, reviewedAt, touch, wakeDue } from './account.ts';
 import { admit, inTheWay } from './admit.ts';
 import type { Blocked } from './admit.ts';
 import { freeze, stop, turnAwayHopeless } from './moves.ts';
@@ -154,6 +154,3 @@ function handOut(state: State, now: number, effects: Effect[]): Blocked | null {
   for (const unit of before) if (!state.held.has(unit)) state.touched.add(unit);
   return blocked;
 }
-
-/** When the state next calls for something although nothing happens. Infinity when it never does. */
-export const nextWake = (state: State, _now: number): number => nextDue(state);

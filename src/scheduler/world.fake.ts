@@ -4,7 +4,7 @@ import { agree } from './agreement.fake.ts';
 import { check, fakeMachine, happen, leasesOf, openOf, reserved, reservedOn } from './machine.fake.ts';
 import type { Caller, Instance } from './machine.fake.ts';
 import { obey } from './obedience.fake.ts';
-import { nextWake } from './settle.ts';
+import { nextDue } from './account.ts';
 import { createState } from './state.ts';
 import type { State } from './state.ts';
 import { step } from './step.ts';
@@ -22,7 +22,7 @@ export interface World {
   apply(event: Event): readonly Effect[];
   /** Time passes and nobody looks at the clock. */
   elapse(ms: number): void;
-  /** Time passes, with a tick whenever `nextWake` asks for one, and a look in between that must find nothing to do. */
+  /** Time passes, with a tick whenever `nextDue` asks for one, and a look in between that must find nothing to do. */
   advance(ms: number): readonly Effect[];
   request(unit: UnitId, options?: { class?: WaiterClass; deadline?: number; principal?: string }): WaiterId;
   waiting(): WaiterId[];
@@ -75,14 +75,14 @@ export function fakeWorld(units: readonly UnitSpec[], limitBytes: number, settin
   const advance = (ms: number): readonly Effect[] => {
     const until = machine.now + ms;
     const effects: Effect[] = [...apply({ kind: 'tick' })];
-    for (let at = nextWake(state, machine.now); at <= until; at = nextWake(state, machine.now)) {
+    for (let at = nextDue(state); at <= until; at = nextDue(state)) {
       machine.now += (at - machine.now) / 2;
-      if (machine.now < at) look('nextWake is too late');
+      if (machine.now < at) look('nextDue is too late');
       machine.now = at;
       effects.push(...apply({ kind: 'tick' }));
     }
     machine.now = until;
-    look('nextWake is too late');
+    look('nextDue is too late');
     return effects;
   };
 

@@ -1,4 +1,4 @@
-import { nextWake } from '#scheduler/settle';
+import { nextDue } from '#scheduler/account';
 import { createState } from '#scheduler/state';
 import type { Foresight } from '#scheduler/state';
 import { step } from '#scheduler/step';
@@ -19,6 +19,6 @@ export function sutaz(limitBytes: number, settings: Settings = simulatedSettings
       if (event.kind === 'configure') step(state, { kind: 'clock', localMs: now }, now);
       return step(state, event, now);
     },
-    nextWake: (now) => nextWake(state, now),
+    nextWake: () => nextDue(state),
   };
 }
