@@ -216,7 +216,7 @@ describe('the rest of an answer that a worker passes on', () => {
     await until(async () => {
       const same = sent() === before;
       before = sent();
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      expect(eventsOf((await stream(60, 5)).text)).toBe(60);
       return same;
     }, 'the server to be held back');
     // What two kernels and three processes hold between them.
@@ -284,7 +284,8 @@ describe('limits with workers', () => {
       const bytes = sum(await told('bytes_total'));
       const isAll = bytes === last && bytes > 0;
       last = bytes;
-      await new Promise((resolve) => setTimeout(resolve, 150));
+      // Of so few pieces that no worker has a part in it.
+      await get('/services/far/events?count=10&every=15');
       return isAll;
     }, 'all to be told of');
     for (const pid of workersOf(platform.pid)) process.kill(pid, 'SIGKILL');

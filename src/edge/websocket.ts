@@ -13,6 +13,7 @@ import { faultHeaders } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import { requestHeaders } from './headers.ts';
 import { certificateAt, placeOf } from './transport/place.ts';
+import { mostHead } from './transport/head-reader.ts';
 import { requestHead } from './transport/request-head.ts';
 
 /** The client's side of a connection that is to become something else than HTTP. */
@@ -94,8 +95,6 @@ function handshake(exchange: Exchange, path: string, prefix: string, awake: Awak
 }
 
 const emptyLine = Buffer.from('\r\n\r\n');
-/** Bytes of an answer's head. */
-const mostHead = 65_536;
 
 /** What the service says to the handshake, as it came; what it says after that waits in its socket. */
 function answerOf(upstream: Socket, signal: AbortSignal): Promise<{ readonly head: Buffer; readonly status: number }> {

@@ -1,8 +1,8 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { PlatformFile } from '#contracts/platform';
 import { Fault, systemCode } from '#kernel/faults';
+import { openDatabase } from '#kernel/database';
 import { placeFault } from '#kernel/place-fault';
 
 /** The folders of a home, all of which exist once it is open. */
@@ -87,7 +87,7 @@ async function open(path: string): Promise<Home> {
 
 async function lock(home: string): Promise<() => void> {
   const file = join(home, 'platform.lock');
-  const db = opened(file);
+  const db = openDatabase(file);
   try {
     db.exec('PRAGMA busy_timeout=0; PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
     return () => db.close();
@@ -106,14 +106,6 @@ async function lock(home: string): Promise<() => void> {
         details: holder ? { url: holder.url, pid: holder.pid } : {},
       },
     );
-  }
-}
-
-function opened(file: string): DatabaseSync {
-  try {
-    return new DatabaseSync(file);
-  } catch (error) {
-    throw placeFault(dirname(file), error, file);
   }
 }
 

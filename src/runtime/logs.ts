@@ -1,7 +1,8 @@
 import { watch } from 'node:fs';
-import { copyFile, open, stat, truncate, type FileHandle } from 'node:fs/promises';
+import { copyFile, open, truncate, type FileHandle } from 'node:fs/promises';
 import type { Clock } from '#kernel/clock';
 import { systemCode } from '#kernel/faults';
+import { sizeOf } from '#kernel/file-size';
 import { createChannel } from '#kernel/channel';
 import { stripVTControlCharacters } from 'node:util';
 
@@ -125,15 +126,6 @@ export const plain = (line: string): string =>
     .replace(/^[^]*\r/, '')
     // A terminal would obey what is left of them.
     .replace(/(?!\t)\p{Cc}/gu, '');
-
-async function sizeOf(file: string): Promise<number | null> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null;
-    throw error;
-  }
-}
 
 async function withFile<T>(file: string, absent: T, use: (handle: FileHandle) => Promise<T>): Promise<T> {
   let handle: FileHandle;

@@ -78,8 +78,8 @@ export async function launch(unit: UnitId, memoryBytes: number, starting: Starti
     return await runAs(record, blueprint, environment, memoryBytes, starting, deps);
   } catch (error) {
     if (toFault(error).code !== 'CANCELLED') deps.ports.forget(unit);
-    // The end of one that began is told by its driver.
-    if (!starting.handle) await removeTemporary(temporaryOf(deps.place().home, record.id));
+    // The end of one that began is told by its driver. What cannot be removed now the next platform sweeps: why it failed is told.
+    if (!starting.handle) await removeTemporary(temporaryOf(deps.place().home, record.id)).catch(() => undefined);
     throw error;
   }
 }

@@ -15,7 +15,8 @@ export const fetchJson: FetchJson = async (url, timeoutMs) => {
     const { request } = await import('undici');
     const asked = request(url, { headers: { accept: 'application/json' }, signal: controller.signal });
     const { statusCode, body } = await asked.catch((error: unknown) => {
-      throw controller.signal.aborted ? error : new Error(`${url} cannot be reached: ${reasonOf(error)}`);
+      if (controller.signal.aborted) throw error;
+      throw new Error(`${url} cannot be reached: ${reasonOf(error)}`, { cause: error });
     });
     if (statusCode !== 200) {
       body.destroy();
@@ -37,8 +38,8 @@ export const fetchJson: FetchJson = async (url, timeoutMs) => {
 function parsed(url: string, text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
-  } catch {
-    throw new Error(`${url} answered with something else than JSON`);
+  } catch (error) {
+    throw new Error(`${url} answered with something else than JSON`, { cause: error });
   }
 }
 

@@ -125,3 +125,15 @@ function unknown(what: string, name: string, names: Iterable<string>, catalog: C
     param,
   );
 }
+
+/** A name in the settings that no engine has stops its models from starting, not the platform: they have facts all the same. */
+export function engineFor(
+  definition: ModelDefinition,
+  { directory }: { readonly directory: Directory },
+): ServiceDefinition {
+  try {
+    return directory.engineOf(definition).definition;
+  } catch {
+    return directory.engine(definition.engine).definition;
+  }
+}

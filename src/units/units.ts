@@ -16,13 +16,14 @@ import type { ModelStore, StoredModel } from '#models/store';
 import type { Blueprint } from '#runtime/blueprint';
 import type { Environments } from '#runtime/launch';
 import type { UnitSpec } from '#scheduler/types';
+import { engineFor } from './directory.ts';
 import type { Directory } from './directory.ts';
 import type { Learned, LearnedStore } from './learned.ts';
 import { learnedKey, modelBlueprint, modelSpec, shapeOf } from './model-unit.ts';
 import type { Shape } from './model-unit.ts';
 import { createPlacements } from './placement.ts';
-import type { Card, Fit, Placement, Placements } from './placement.ts';
-import { offloadOf, planOffload } from '#models/offload';
+import type { Card, Placement, Placements } from './placement.ts';
+import { placeModel, placeService, threadsOf } from './placing.ts';
 import { createPlans } from './plans.ts';
 import type { Plans } from './plans.ts';
 import { createPreparing } from './preparing.ts';
@@ -263,15 +264,6 @@ function remoteOf(id: string, bench: Bench): RemoteModel | null {
   return remoteModel(definition, engineFor(definition, bench));
 }
 
-/** A name in the settings that no engine has stops its models from starting, not the platform: they have facts all the same. */
-function engineFor(definition: ModelDefinition, { directory }: Pick<Bench, 'directory'>): ServiceDefinition {
-  try {
-    return directory.engineOf(definition).definition;
-  } catch {
-    return directory.engine(definition.engine).definition;
-  }
-}
-
 async function blueprint(
   unit: UnitId,
   signal: AbortSignal | undefined,
@@ -337,50 +329,6 @@ function remoteKey({ id, remote }: ModelDefinition): Record<string, string> {
   const key = process.env[remote.keyEnv];
   if (key) return { SUTAZ_REMOTE_KEY: key };
   throw new Fault('START_FAILED', `The variable ${remote.keyEnv}, which is to hold the key for ${id}, is not set.`);
-}
-
-/**
- * Engines' threads wait for one another by spinning: with one for each core, whatever else runs makes all of them wait. What
- * is on a card as a whole leaves one to feed it.
- */
-const threadsOf = (placement: Placement | null, { settings, cores }: Pick<Bench, 'settings' | 'cores'>): number =>
-  placement?.whole ? 1 : (settings().threads ?? Math.max(1, cores - 1));
-
-/** What a card takes of a model, by its file; nothing before that is here. */
-function placeModel(definition: ModelDefinition, shape: Shape, bench: Bench): Placement | null {
-  const { settings, learned, plans, placements } = bench;
-  const unit = unitId('model', definition.id);
-  const use = settings().model(definition.id).gpu ?? settings().gpu ?? 'auto';
-  const planned = plans.of(definition.id);
-  const hasNone = use === 'off' || engineFor(definition, bench).resources.gpu === 'none';
-  if (hasNone || !planned) return placements.place(unit, () => null);
-  const { header, options } = planned;
-  const placed = placements.place(unit, (card) => {
-    let offload = planOffload(header, options, card.limitBytes);
-    // What was measured there before overrules the plan.
-    const seen = (layers: number) =>
-      learned.of(learnedKey(definition, engineFor(definition, bench).id, shape, { layers, card })).vramBytes ?? 0;
-    while (offload.layers > 1 && seen(offload.layers) > card.limitBytes) {
-      offload = offloadOf(header, options, offload.layers - 1);
-    }
-    if (offload.layers <= 1 || (use === 'required' && !offload.whole)) return null;
-    return offload;
-  });
-  if (placed || use !== 'required') return placed;
-  // It is not to run elsewhere: whoever asks for it is told what it lacks.
-  const card = bench.cards()[0] ?? { id: 'gpu0', uuid: '', limitBytes: 0 };
-  return { ...offloadOf(header, options, header.layers.length + 1), card };
-}
-
-function placeService(id: string, { directory, settings, placements }: Bench): Placement | null {
-  const { definition } = directory.service(id);
-  const own = settings().service(id);
-  const vramBytes = cardBytesOf(definition, own);
-  const required = definition.resources.gpu === 'required' || own.gpu === 'required';
-  const fit: Fit = { vramBytes, layers: 1, ramBytes: null, whole: true };
-  return placements.place(unitId('service', id), (card) =>
-    vramBytes > 0 && (required || vramBytes <= card.limitBytes) ? fit : null,
-  );
 }
 
 const wayOf = (definition: ServiceDefinition, { settings, noEngine }: Bench) =>

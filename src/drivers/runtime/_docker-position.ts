@@ -1,5 +1,5 @@
-import { readFile, rename, stat, truncate, writeFile } from 'node:fs/promises';
-import { systemCode } from '#kernel/faults';
+import { readFile, rename, truncate, writeFile } from 'node:fs/promises';
+import { sizeOf } from '#kernel/file-size';
 
 /**
  * What is about to be appended to a log, written down before: after a kill at any moment the sizes of the file tell whether
@@ -76,14 +76,5 @@ async function readPosition(file: string): Promise<Position | null> {
     return { instance, from: BigInt(from), to: BigInt(to), size, bytes };
   } catch {
     return null;
-  }
-}
-
-async function sizeOf(file: string): Promise<number | null> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null;
-    throw error;
   }
 }

@@ -1,9 +1,9 @@
 import { chmodSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { Json } from '#contracts/driver';
 import { defineDriver } from '#contracts/driver';
 import type { StateStore, StateTable } from '#contracts/state';
+import { openDatabase } from '#kernel/database';
 import { placeFault } from '#kernel/place-fault';
 
 /**
@@ -13,7 +13,7 @@ import { placeFault } from '#kernel/place-fault';
 export const sqliteState = defineDriver({
   id: 'state.sqlite',
   async open({ path }: { readonly path: string }): Promise<StateStore> {
-    const db = opened(path);
+    const db = openDatabase(path);
     try {
       // It holds hashes of keys and the tokens of instances.
       chmodSync(path, 0o600);
@@ -50,11 +50,3 @@ export const sqliteState = defineDriver({
     };
   },
 });
-
-function opened(path: string): DatabaseSync {
-  try {
-    return new DatabaseSync(path);
-  } catch (error) {
-    throw placeFault(dirname(path), error, path);
-  }
-}

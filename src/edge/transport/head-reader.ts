@@ -12,7 +12,7 @@ export interface HeadReader {
 }
 
 /** Bytes of a head. The usual limit of servers for requests is 8 to 64 KiB. */
-const mostHead = 65_536;
+export const mostHead = 65_536;
 /** Interim answers before the one that counts. */
 const mostInterim = 32;
 const emptyLine = Buffer.from('\r\n\r\n');

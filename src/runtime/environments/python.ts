@@ -71,7 +71,7 @@ export async function buildPython(
         );
   }
   const progress = createUvProgress(spec.packages.join(', '), context.onProgress);
-  // Not compiled here: Python compiles what a service imports at its first start, a small part of what is installed.
+  // Not compiled: a service imports a small part of what is installed, and what is compiled is a copy in each environment.
   const flags = ['--python', join(venv, 'bin', 'python'), '--strict'];
   const installed = await runTool({
     ...run,
