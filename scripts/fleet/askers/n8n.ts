@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { sleep } from '#kernel/abort';
+import { systemClock } from '#kernel/clock';
 import { textAt } from './http.ts';
 import type { Session } from './http.ts';
 
@@ -58,5 +60,20 @@ export async function askByN8n({ call }: Session, model: string, question: strin
   const { id: credentialId } = (await call('POST', '/api/v1/credentials', credential, headers)) as { id: string };
   const flow = textAt(await call('POST', '/api/v1/workflows', workflow(model, credentialId), headers), 'id');
   await call('POST', `/api/v1/workflows/${flow}/activate`, {}, headers);
-  return textAt(await call('POST', '/webhook/ask', { question }), 'text');
+  return textAt(await onceRegistered(() => call('POST', '/webhook/ask', { question })), 'text');
+}
+
+/** Milliseconds between two tries, and how many there are: ten seconds in all. */
+const [againMs, tries] = [250, 40];
+
+/** A webhook is registered some time after its workflow was said to be active; what is asked before has started nothing. */
+async function onceRegistered(ask: () => Promise<unknown>): Promise<unknown> {
+  for (let left = tries; ; left--) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (left === 1 || !/ answered 404: .*not registered/s.test(String(error))) throw error;
+      await sleep(systemClock, againMs);
+    }
+  }
 }
